@@ -1,0 +1,330 @@
+"""Everything that happens, as values. The only channel to every reader: terminal, plain text, JSON lines, trace, report.
+
+An event is a frozen dataclass of plain JSON-able fields. `to_dict` gives `{"type": "snake_case_name", …}` and
+`from_dict` takes it back, so that a recorded trace can be replayed into any reader.
+"""
+
+import re
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any, Literal, get_args
+
+from qwencode.messages import Message, ToolCall, Usage
+
+
+@dataclass(frozen=True, slots=True)
+class RunStarted:
+    """A job began. `goal` is the user's text, or empty when the goal is the failing tests."""
+
+    job: str
+    repository: str
+    session: str
+    version: str
+    goal: str = ""
+    model: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseStarted:
+    """A part of the job began: baseline, localise, search, model, agent, verdict, restore."""
+
+    phase: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far the phase is. `total` 0 means unknown; `seconds_left` None means no honest estimate."""
+
+    phase: str
+    done: int
+    total: int = 0
+    unit: str = ""
+    seconds_left: float | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A sentence that the user should read."""
+
+    text: str
+    level: Literal["info", "warning", "error"] = "info"
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxReady:
+    """Which rung confines what is run, what it stops, and what it does not stop."""
+
+    rung: str
+    covers: tuple[str, ...]
+    gaps: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TestCommandChosen:
+    """How the tests of the repository are run, and why this way."""
+
+    __test__ = False  # not a test case, whatever pytest thinks of the name
+
+    command: str
+    runner: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class BaselineTaken:
+    """The state of the tests before any change. Lists hold test ids, relative to the repository."""
+
+    failing: tuple[str, ...]
+    passing: int
+    flaky: tuple[str, ...]
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Suspect:
+    """One suspicious place. `score` is the Ochiai coefficient, 0 to 1."""
+
+    file: str
+    line: int
+    function: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class SuspectsRanked:
+    """Where the fault may be, most suspicious first."""
+
+    suspects: tuple[Suspect, ...]
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class CandidateFound:
+    """A plausible edit: with it the failing tests pass and no other test fails, so far as the search has run them."""
+
+    diff: str
+    what: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class SearchFinished:
+    """The outcome of search repair. `tried` candidates in `seconds`; `diffs` are the best plausible ones, best first."""
+
+    tried: int
+    plausible: int
+    seconds: float
+    diffs: tuple[str, ...] = ()
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ThinkingDecided:
+    """Whether the next turn thinks, and why."""
+
+    on: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class PrefillProgress:
+    """Tokens of the prompt evaluated so far. `cached` ones were not evaluated again."""
+
+    done: int
+    total: int
+    cached: int
+    tokens_per_second: float = 0.0
+    seconds_left: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ThinkingDelta:
+    """A piece of the model's reasoning."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta:
+    """A piece of the model's visible text."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallDelta:
+    """A piece of a tool call's argument as it streams in. `parameter` is empty while only the name is known."""
+
+    name: str
+    parameter: str = ""
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyFinished:
+    """A turn of the model ended."""
+
+    finish: str
+    usage: Usage
+
+
+@dataclass(frozen=True, slots=True)
+class MessageAdded:
+    """The history grew by this message."""
+
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryRewound:
+    """The history was cut back to its first `length` messages."""
+
+    length: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolStarted:
+    """A tool call is about to be carried out."""
+
+    call: ToolCall
+
+
+@dataclass(frozen=True, slots=True)
+class ToolFinished:
+    """A tool call was answered. `summary` is one line for the eye; the model's text is in the message."""
+
+    call: ToolCall
+    ok: bool
+    summary: str
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class PlanChanged:
+    """The visible plan: (text, state) with state pending, in_progress or done."""
+
+    items: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TreeChanged:
+    """The working tree differs from the snapshot by this unified diff."""
+
+    diff: str
+    files: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TestChange:
+    """One line of the proof table: a test before and after."""
+
+    __test__ = False
+
+    test: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictReached:
+    """The outcome with its proof.
+
+    `status`: fixed (goal tests pass, nothing broke, no test changed), unbroken (no failing test was the goal; nothing
+    broke), not_fixed. `proof` holds the goal tests and every test whose outcome changed.
+    """
+
+    status: Literal["fixed", "unbroken", "not_fixed"]
+    reason: str
+    by: str
+    proof: tuple[TestChange, ...]
+    passing_before: int
+    passing_after: int
+    changed_files: tuple[str, ...] = ()
+    touched_tests: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class RunFinished:
+    """The job ended. `exit_code` is that of the process."""
+
+    exit_code: int
+    reason: str
+    seconds: float
+    usage: Usage = Usage()
+
+
+Event = (
+    RunStarted
+    | PhaseStarted
+    | Progress
+    | Notice
+    | SandboxReady
+    | TestCommandChosen
+    | BaselineTaken
+    | SuspectsRanked
+    | CandidateFound
+    | SearchFinished
+    | ThinkingDecided
+    | PrefillProgress
+    | ThinkingDelta
+    | TextDelta
+    | CallDelta
+    | ReplyFinished
+    | MessageAdded
+    | HistoryRewound
+    | ToolStarted
+    | ToolFinished
+    | PlanChanged
+    | TreeChanged
+    | VerdictReached
+    | RunFinished
+)
+
+
+def type_name(event: Event | type[Event]) -> str:
+    """Return the name of an event on the wire: `RunStarted` is `run_started`."""
+    name = event.__name__ if isinstance(event, type) else type(event).__name__
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
+
+
+def to_dict(event: Event) -> dict[str, Any]:
+    """Return the event as plain JSON values, its type first."""
+    return {"type": type_name(event), **{field.name: _plain(getattr(event, field.name)) for field in fields(event)}}
+
+
+def from_dict(data: dict[str, Any]) -> Event:
+    """Rebuild an event from `to_dict`.
+
+    Raises KeyError for an unknown type and TypeError for missing or unknown fields.
+    """
+    values = dict(data)
+    cls = _BY_NAME[values.pop("type")]
+    built = {name: _BUILD.get(name, _tuples)(value) for name, value in values.items()}
+    return cls(**built)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Message):
+        return value.to_dict()
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]  # pyright: ignore[reportUnknownVariableType]
+    return value
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value  # pyright: ignore[reportUnknownVariableType]
+
+
+_BY_NAME: dict[str, type[Event]] = {type_name(cls): cls for cls in get_args(Event)}
+_BUILD: dict[str, Any] = {
+    "message": Message.from_dict,
+    "call": lambda value: ToolCall(**value),
+    "usage": lambda value: Usage(**value),
+    "suspects": lambda value: tuple(Suspect(**item) for item in value),
+    "proof": lambda value: tuple(TestChange(**item) for item in value),
+}

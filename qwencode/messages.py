@@ -1,0 +1,82 @@
+"""The values that a conversation is made of. Pure values: no tokens, no files, no wire form of any server."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+Role = Literal["system", "user", "assistant", "tool"]
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """One call that the model asked for.
+
+    `problem` is empty for a well-formed call. Otherwise it says what is wrong with it (unclosed, not parseable, unknown
+    parameter, wrong type); such a call is still answered, with that text.
+    """
+
+    id: str
+    name: str
+    arguments: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One entry of the history.
+
+    `reasoning` and `tool_calls` belong to the assistant; `answers` is the id of the call that a tool message answers.
+    """
+
+    role: Role
+    content: str = ""
+    reasoning: str = ""
+    tool_calls: tuple[ToolCall, ...] = ()
+    answers: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values; empty fields are left out."""
+        return {key: value for key, value in asdict(self).items() if value}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "Message":
+        """Rebuild what `to_dict` gave."""
+        calls = tuple(ToolCall(**call) for call in data.get("tool_calls", ()))
+        return cls(**{**data, "tool_calls": calls})
+
+
+@dataclass(frozen=True, slots=True)
+class ToolSpec:
+    """What the model is told about a tool. `parameters` is a JSON schema of type object, required ones first."""
+
+    name: str
+    description: str
+    parameters: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What one reply cost, in tokens and seconds. `prompt = cached + evaluated`; `generated` comes on top."""
+
+    prompt: int = 0
+    cached: int = 0
+    evaluated: int = 0
+    generated: int = 0
+    prefill_seconds: float = 0.0
+    decode_seconds: float = 0.0
+
+    def __add__(self, other: "Usage") -> "Usage":
+        mine, theirs = asdict(self), asdict(other)
+        return Usage(**{key: mine[key] + theirs[key] for key in mine})
+
+
+Finish = Literal["stop", "tool_calls", "length", "repetition"]
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a model returns: the finished message, why it ended, and what it cost."""
+
+    message: Message
+    finish: Finish
+    usage: Usage = Usage()

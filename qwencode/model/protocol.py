@@ -1,0 +1,54 @@
+"""The model seam: message list in, cache inside."""
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from qwencode.events import Event
+from qwencode.messages import Message, Reply, ToolSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a caller may choose for one turn. Sampling values are the model's own, by mode."""
+
+    thinking: bool = False
+    thinking_budget: int = 0
+    """Tokens of thinking before it is closed by force; 0 is no limit."""
+    max_tokens: int = 8192
+    """Tokens generated at most, thinking included."""
+    tool_choice: Literal["auto", "required"] = "auto"
+    """`required`: the reply is at least one call of a declared tool, with valid names and parameters."""
+    seed: int | None = None
+
+
+class Model(Protocol):
+    """Anything that continues a history.
+
+    `stream` is given the whole history every time and never shows tokens or checkpoints: rewinding, retrying, forking
+    and undoing are nothing but passing a shorter or different list. It yields events (prefill progress, thinking, text,
+    call deltas) as they happen and returns the reply. It never raises for what the model wrote: a call that cannot be
+    parsed carries its `problem`. Closing the generator stops the work between two tokens and leaves a usable model.
+
+    Raises ModelUnavailable when the model cannot be reached or the history does not fit.
+    """
+
+    @property
+    def name(self) -> str:
+        """What to call it in the UI: `Qwen3.6-35B-A3B-UD-Q4_K_XL`, `http://…`, `scripted`."""
+        ...
+
+    @property
+    def context_length(self) -> int:
+        """Tokens that history and reply may take together; 0 when unknown."""
+        ...
+
+    def stream(
+        self, history: Sequence[Message], tools: Sequence[ToolSpec], options: Options
+    ) -> Generator[Event, None, Reply]:
+        """Continue the history by one assistant message."""
+        ...
+
+    def close(self) -> None:
+        """Give back memory and connections. Idempotent."""
+        ...

@@ -1,0 +1,75 @@
+"""A run on disk: every event as one JSON line, written as it happens."""
+
+import json
+import os
+import secrets
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+
+from qwencode.errors import UsageError
+from qwencode.events import CallDelta, Event, PrefillProgress, Progress, TextDelta, ThinkingDelta, from_dict, to_dict
+
+_NOT_KEPT = (PrefillProgress, Progress, TextDelta, ThinkingDelta, CallDelta)  # the finished message says it all
+_SYNCED = ("verdict_reached", "run_finished", "message_added")
+
+
+def new_id() -> str:
+    """Return a session id that sorts by time: `20261123-231500-4f3a`."""
+    return f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
+
+
+class Session:
+    """The trace of one run: append-only JSON lines, readable by the user alone."""
+
+    def __init__(self, folder: Path, session_id: str):
+        self.id = session_id
+        self.path = folder / f"{session_id}.jsonl"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            handle = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise UsageError(f"The session cannot be recorded in {folder}: {error.strerror}.") from error
+        self._file = os.fdopen(handle, "a", encoding="utf-8")
+
+    def record(self, event: Event) -> None:
+        """Append an event. Deltas and progress are left out: the message that they build is kept."""
+        if isinstance(event, _NOT_KEPT):
+            return
+        data = {"time": round(time.time(), 3), **to_dict(event)}
+        try:
+            self._file.write(json.dumps(data, ensure_ascii=False) + "\n")
+            self._file.flush()
+            if data["type"] in _SYNCED:
+                os.fsync(self._file.fileno())
+        except OSError as error:
+            raise UsageError(f"The session cannot be recorded in {self.path}: {error.strerror}.") from error
+
+    def close(self) -> None:
+        self._file.close()
+
+    def __enter__(self) -> "Session":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def read(path: Path) -> Iterator[Event]:
+    """Yield the recorded events. A half-written last line is left out; any other bad line raises UsageError."""
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError as error:
+        raise UsageError(f"The session {path} cannot be read: {error.strerror}.") from error
+    for number, line in enumerate(lines, 1):
+        try:
+            data = json.loads(line)
+            data.pop("time", None)
+            yield from_dict(data)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            if number == len(lines):
+                return
+            raise UsageError(f"{path}, line {number}, is not an event of this version of qwencode.") from error

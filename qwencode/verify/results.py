@@ -1,0 +1,86 @@
+"""What tests said: the values that baseline, localisation, tools and verdict share."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+Runner = Literal["pytest", "unittest", "node", "npm", "go", "cargo", "make", "custom"]
+Outcome = Literal["passed", "failed", "error", "skipped"]
+Status = Literal["ran", "no_tests", "not_found", "broken", "timed_out"]
+Coverage = Mapping[str, Mapping[str, frozenset[int]]]
+
+
+@dataclass(frozen=True, slots=True)
+class TestCommand:
+    """How the tests are run. `why` is shown to the user; `python` is the target's interpreter where there is one."""
+
+    __test__ = False
+
+    argv: tuple[str, ...]
+    runner: Runner
+    why: str
+    cwd: Path
+    python: str = ""
+
+    def __str__(self) -> str:
+        return " ".join(self.argv)
+
+
+@dataclass(frozen=True, slots=True)
+class TestResult:
+    """One test. `message` is its failure as the runner tells it (traceback, assertion), empty when it passed."""
+
+    __test__ = False
+
+    id: str
+    outcome: Outcome
+    seconds: float = 0.0
+    message: str = ""
+    file: str = ""
+
+    @property
+    def bad(self) -> bool:
+        return self.outcome in ("failed", "error")
+
+
+@dataclass(frozen=True, slots=True)
+class TestRun:
+    """One run of the tests.
+
+    `status` is `ran` when tests were executed, whatever came out; `broken` when the runner itself failed before any test
+    (a syntax error at collection is a test result with outcome `error`, not `broken`). `coverage` maps test id to file
+    (relative, forward slashes) to executed lines; empty unless it was asked for and the runner can.
+    """
+
+    __test__ = False
+
+    status: Status
+    results: Mapping[str, TestResult]
+    output: str
+    seconds: float
+    coverage: Coverage = field(default_factory=dict[str, Mapping[str, frozenset[int]]])
+
+    @property
+    def failing(self) -> tuple[str, ...]:
+        return tuple(sorted(test for test, result in self.results.items() if result.bad))
+
+    @property
+    def passing(self) -> tuple[str, ...]:
+        return tuple(sorted(test for test, result in self.results.items() if result.outcome == "passed"))
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """The state before any change: a run, which of its failures are flaky, and the hashes of tests and test settings."""
+
+    command: TestCommand
+    run: TestRun
+    flaky: tuple[str, ...]
+    protected: Mapping[str, str]
+    """Path (relative) to SHA-256 of every test file and test setting."""
+
+    @property
+    def goal(self) -> tuple[str, ...]:
+        """The failing tests that are to be mended: all but the flaky ones."""
+        return tuple(test for test in self.run.failing if test not in self.flaky)
