@@ -79,8 +79,16 @@ class Baseline:
     flaky: tuple[str, ...]
     protected: Mapping[str, str]
     """Path (relative) to SHA-256 of every test file and test setting."""
+    wanted: tuple[str, ...] = ()
+    """Files, directories (relative) or test ids that narrow the goal; empty: everything."""
 
     @property
     def goal(self) -> tuple[str, ...]:
-        """The failing tests that are to be mended: all but the flaky ones."""
-        return tuple(test for test in self.run.failing if test not in self.flaky)
+        """The failing tests that are to be mended: all but the flaky ones, and those that were wanted."""
+        return tuple(test for test in self.run.failing if test not in self.flaky and self._is_wanted(test))
+
+    def _is_wanted(self, test: str) -> bool:
+        if not self.wanted:
+            return True
+        names = (test, self.run.results[test].file)
+        return any(name == want or name.startswith((f"{want}/", f"{want}::")) for want in self.wanted for name in names)

@@ -1,0 +1,158 @@
+"""The command line: what can be said, and how a run ends. Heavy imports wait until a command runs."""
+
+import os
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import Annotated
+
+import typer
+
+from qwencode import __version__
+from qwencode.errors import Interrupted, QwencodeError, UsageError
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Mend a repository's failing tests on your own machine, and prove it. Nothing leaves the machine.",
+    epilog="Exit codes: 0 done, 1 not fixed, 2 usage, 3 needs consent, 4 no model, 5 budget spent, 6 no sandbox, "
+    "130 interrupted.",
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON event a line.")]
+Model = Annotated[
+    str | None, typer.Option("--model", metavar="NAME|FILE|URL", help="A model's name, a GGUF file, or a server.")
+]
+NoSandbox = Annotated[bool, typer.Option("--no-sandbox", help="Run commands unconfined where no sandbox works.")]
+Steps = Annotated[int | None, typer.Option("--max-steps", metavar="N", min=1, help="Turns of the model at most. [40]")]
+Minutes = Annotated[float | None, typer.Option("--max-minutes", metavar="N", min=0.0, help="Minutes at most. [30]")]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"qwencode {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(  # pyright: ignore[reportUnusedFunction]
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def fix(
+    paths: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="PATH", help="The repository [.], or tests in it that are to be mended."),
+    ] = None,
+    message: Annotated[str, typer.Option("-m", "--message", metavar="TEXT", help="What to do, in words.")] = "",
+    issue: Annotated[str, typer.Option("--issue", metavar="FILE", help="A file with what to do; - reads stdin.")] = "",
+    test: Annotated[str | None, typer.Option("--test", metavar="CMD", help="The command that runs the tests.")] = None,
+    model: Model = None,
+    no_model: Annotated[bool, typer.Option("--no-model", help="Search only; load no model.")] = False,
+    no_search: Annotated[bool, typer.Option("--no-search", help="Go to the model at once.")] = False,
+    max_steps: Steps = None,
+    max_minutes: Minutes = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show the change and the proof, then put it back.")
+    ] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep the changes even when they mend nothing.")] = False,
+    commit: Annotated[bool, typer.Option("--commit", help="Commit what was changed, when it is proven.")] = False,
+    allow_test_changes: Annotated[
+        bool, typer.Option("--allow-test-changes", help="Tests and their settings may be changed.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before keeping the change.")] = False,
+    no_sandbox: NoSandbox = False,
+    json: Json = False,
+) -> None:
+    """Mend the failing tests of a repository: search first, then the model; keep only what is proven."""
+    from qwencode.cli.build import FixRequest, run_fix
+
+    if message and issue:
+        raise UsageError("Give the goal with -m or with --issue, not with both.")
+    if no_model and no_search:
+        raise UsageError("--no-model and --no-search together leave nothing that could mend anything.")
+    if no_model and model:
+        raise UsageError("--model and --no-model contradict each other.")
+    flags = {"test": test, "model": model, "max_steps": max_steps, "max_minutes": max_minutes}
+    request = FixRequest(
+        paths=tuple(paths or ["."]),
+        goal=_goal(issue) if issue else message,
+        flags={**flags, "no_sandbox": no_sandbox or None},
+        use_model=not no_model,
+        use_search=not no_search,
+        dry_run=dry_run,
+        keep=keep,
+        commit=commit,
+        allow_test_changes=allow_test_changes,
+        yes=yes,
+        json=json,
+    )
+    raise typer.Exit(run_fix(request))
+
+
+@app.command()
+def demo(
+    name: Annotated[str, typer.Argument(help="Which practice repository; see --list.")] = "",
+    model: Model = None,
+    into: Annotated[str, typer.Option("--into", metavar="DIR", help="Copy it there instead of a new directory.")] = "",
+    show_list: Annotated[bool, typer.Option("--list", help="List the practice repositories.")] = False,
+    no_sandbox: NoSandbox = False,
+    json: Json = False,
+) -> None:
+    """Copy a practice repository out of the package and run `fix` on it."""
+    from qwencode.cli.build import list_practice, run_demo
+
+    if show_list:
+        for line in list_practice():
+            typer.echo(line)
+        return
+    flags = {"model": model, "no_sandbox": no_sandbox or None}
+    raise typer.Exit(run_demo(name, Path(into) if into else None, flags, json))
+
+
+@app.command()
+def undo(
+    path: Annotated[str, typer.Argument(help="The repository.")] = ".",
+) -> None:
+    """Take back the last run, or clear up after one that was killed."""
+    from qwencode.cli.build import run_undo
+
+    typer.echo(run_undo(Path(path)))
+
+
+def _goal(issue: str) -> str:
+    try:
+        text = sys.stdin.read() if issue == "-" else Path(issue).read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"The issue {issue} is not UTF-8 text.") from error
+    except OSError as error:
+        raise UsageError(f"The issue {issue} cannot be read: {error.strerror}.") from error
+    if not text.strip():
+        raise UsageError(f"The issue {issue} is empty.")
+    return text
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    raise Interrupted(f"Stopped by {signal.Signals(number).name}.")
+
+
+def main() -> None:
+    """Run the command line. What a user can cause ends in one sentence on stderr and the exit code of its kind."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _stop)
+    try:
+        app(prog_name="qwencode")
+    except QwencodeError as error:
+        sys.stderr.write(f"qwencode: {error}\n")
+        sys.exit(error.exit_code)
+    except BrokenPipeError:  # the reader of our output went away, as `| head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)

@@ -1,0 +1,184 @@
+"""Building the parts of a run and seeing it through: the only place that knows all of them."""
+
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from qwencode import __version__, practice
+from qwencode.errors import Interrupted, QwencodeError, UsageError
+from qwencode.events import Event, Notice, RunFinished, RunStarted
+from qwencode.jobs.fix import Fix, FixTask, Outcome, Parts
+from qwencode.model.choose import check_model, find_default, open_model
+from qwencode.model.protocol import Model
+from qwencode.sandbox.ladder import open_sandbox
+from qwencode.session import Session, new_id
+from qwencode.settings import Places, Settings, load
+from qwencode.snapshots import recover, undo
+from qwencode.ui.reader import Reader, open_reader
+from qwencode.workspace import Workspace
+
+DEMO = "ledger"
+ADVICE = (
+    "To go on where search ends, qwencode needs a model: put a GGUF of Qwen3.6-35B-A3B into {models}, "
+    "or name one with --model FILE, or a running server with --model http://127.0.0.1:8080/v1."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class FixRequest:
+    """What the command line asked for. `flags` are those that override settings; None was not given."""
+
+    paths: tuple[str, ...]
+    flags: Mapping[str, Any]
+    goal: str = ""
+    use_model: bool = True
+    use_search: bool = True
+    dry_run: bool = False
+    keep: bool = False
+    commit: bool = False
+    allow_test_changes: bool = False
+    yes: bool = False
+    json: bool = False
+
+
+def run_fix(request: FixRequest) -> int:
+    """Run `fix` to its end and return the exit code. Raises QwencodeError for what makes a start impossible."""
+    places = Places.of_user()
+    workspace, wanted = _open(request.paths)
+    settings = load(places, workspace.root, request.flags)
+    name = _model_name(settings, places) if request.use_model else ""
+    task = FixTask(
+        goal=request.goal,
+        wanted=wanted,
+        test=settings.test,
+        use_search=request.use_search,
+        max_steps=settings.max_steps,
+        max_minutes=settings.max_minutes,
+        dry_run=request.dry_run,
+        keep=request.keep,
+        commit=request.commit,
+        allow_test_changes=request.allow_test_changes,
+    )
+    if not name and not request.use_search:
+        raise UsageError(f"--no-search needs a model. {ADVICE.format(models=places.models)}")
+    recovered = recover(workspace)
+    with Session(places.sessions, new_id()) as session:
+        reader = open_reader(request.json)
+        try:
+            started = RunStarted("fix", str(workspace.root), session.id, __version__, request.goal, name)
+            opening = [started, *([Notice(recovered, "warning")] if recovered else [])]
+            sandbox = open_sandbox(workspace.root, allow_none=settings.no_sandbox)
+            try:
+                parts = Parts(
+                    workspace,
+                    sandbox,
+                    session.id,
+                    _opener(name, settings, places),
+                    lambda: request.yes or reader.ask("Keep this change?") is not False,
+                    ADVICE.format(models=places.models),
+                )
+                return _see_through(Fix(task, parts), opening, session, reader)
+            finally:
+                sandbox.close()
+        finally:
+            reader.close()
+
+
+def run_demo(name: str, into: Path | None, flags: Mapping[str, Any], json: bool) -> int:
+    """Copy a practice repository and run `fix` on it."""
+    target = into or Path(tempfile.mkdtemp(prefix="qwencode-demo-"))
+    task = practice.task(name or DEMO)
+    copy = practice.copy(task.name, target)
+    out = sys.stderr if json else sys.stdout
+    out.write(f"A practice repository, with a bug in it: {copy}\n{task.title}\n\n")
+    code = run_fix(FixRequest((str(copy),), flags, yes=True, json=json))
+    out.write(f"\nLook at it: git -C {copy} diff    Take it back: qwencode undo {copy}\n")
+    return code
+
+
+def list_practice() -> list[str]:
+    """Return one line for every practice repository."""
+    tasks = [practice.task(name) for name in practice.names()]
+    width = max(len(task.name) for task in tasks)
+    return [f"{task.name:<{width}}  {task.language:<10}  {task.title}" for task in tasks]
+
+
+def run_undo(path: Path) -> str:
+    """Take back the last run and return what was done, in a sentence."""
+    return undo(Workspace.find(path))
+
+
+def _open(paths: tuple[str, ...]) -> tuple[Workspace, tuple[str, ...]]:
+    """Open the repository that the paths lie in; what lies below its root narrows the goal."""
+    files = [Path(path.split("::", 1)[0]).absolute() for path in paths]
+    workspace = Workspace.find(files[0])
+    wanted: list[str] = []
+    for given, file in zip(paths, files, strict=True):
+        if not file.exists():
+            raise UsageError(f"{given} does not exist.")
+        if not file.resolve().is_relative_to(workspace.root):
+            raise UsageError(f"{given} is outside the repository {workspace.root}.")
+        relative = workspace.relative(file)
+        if relative != "." and not (given == "." and len(paths) == 1):
+            _, mark, test = given.partition("::")
+            wanted.append(relative + mark + test)
+    return workspace, tuple(wanted)
+
+
+def _model_name(settings: Settings, places: Places) -> str:
+    """Return the model to use, '' for none. A model that was asked for must be there before the work starts."""
+    if settings.model:
+        check_model(settings.model, places)
+        return settings.model
+    return find_default(settings, places)
+
+
+def _opener(name: str, settings: Settings, places: Places) -> Callable[[], Model] | None:
+    return (lambda: open_model(name, settings, places)) if name else None
+
+
+def _see_through(fix: Fix, opening: list[Event], session: Session, reader: Reader) -> int:
+    """Drive the job: every event to the trace and to the reader. However it ends, that is an event too."""
+    start = time.monotonic()
+    work = fix.work()
+
+    def tell(event: Event) -> None:
+        session.record(event)
+        reader.show(event)
+
+    def finish(code: int, reason: str) -> int:
+        tell(RunFinished(code, reason, time.monotonic() - start, fix.usage))
+        return code
+
+    try:
+        for event in opening:
+            tell(event)
+        outcome = _drain(work, tell)
+    except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not cut the clearing up short
+        work.close()
+        error = Interrupted(
+            "Interrupted; " + ("what was changed is kept." if fix.task.keep else "your files are as before.")
+        )
+        finish(error.exit_code, str(error))
+        raise error from None
+    except QwencodeError as error:
+        work.close()
+        finish(error.exit_code, str(error))
+        raise
+    return finish(outcome.exit_code, outcome.reason)
+
+
+def _drain(work: Generator[Event, None, Outcome], tell: Callable[[Event], None]) -> Outcome:
+    try:
+        while True:
+            tell(next(work))
+    except StopIteration as stop:
+        return stop.value
+    finally:
+        work.close()

@@ -1,0 +1,223 @@
+"""`fix`: the order of work and nothing else. Baseline, search, agent, verdict; what is not proven is put back."""
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+from qwencode.errors import BudgetSpent, ConsentNeeded
+from qwencode.events import Event, Notice, PhaseStarted, SandboxReady, SuspectsRanked, TreeChanged, VerdictReached
+from qwencode.jobs.agent_part import AgentPart
+from qwencode.messages import Usage
+from qwencode.model.protocol import Model
+from qwencode.repair.localise import Ranking, rank
+from qwencode.repair.search import Budget, apply, search
+from qwencode.sandbox.protocol import Sandbox
+from qwencode.snapshots import Run, commit_paths
+from qwencode.verify.baseline import take
+from qwencode.verify.commands import discover
+from qwencode.verify.results import Baseline
+from qwencode.verify.verdict import judge
+from qwencode.workspace import Workspace
+
+SEARCH_SECONDS = 90.0
+"""What search may take when a model stands behind it; without one it may use the whole time."""
+SEARCH_CANDIDATES = 20_000
+TEST_SECONDS = 600.0
+"""A test run longer than this counts as hanging."""
+
+
+@dataclass(frozen=True, slots=True)
+class FixTask:
+    """What is to be done. `wanted` are paths or test ids, relative to the root, that narrow the goal; empty: all."""
+
+    goal: str = ""
+    wanted: tuple[str, ...] = ()
+    test: str = ""
+    use_search: bool = True
+    max_steps: int = 40
+    max_minutes: float = 30.0
+    dry_run: bool = False
+    keep: bool = False
+    commit: bool = False
+    allow_test_changes: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the job works with. `approve` is asked before a change is kept; `open_model` is None without a model."""
+
+    workspace: Workspace
+    sandbox: Sandbox
+    session: str
+    open_model: Callable[[], Model] | None
+    approve: Callable[[], bool]
+    advice: str = ""
+    """What to tell the user when a model would have been needed and there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How the job ended. `verdict` is None when there was nothing to mend."""
+
+    verdict: VerdictReached | None
+    reason: str
+    exit_code: int
+    usage: Usage
+
+
+class Fix:
+    """One run of `fix`. `work` is the job; closing it at any moment puts the tree back."""
+
+    def __init__(self, task: FixTask, parts: Parts):
+        self.task = task
+        self.parts = parts
+        self.usage = Usage()
+        self.deadline = time.monotonic() + task.max_minutes * 60
+
+    def work(self) -> Generator[Event, None, Outcome]:
+        """Do the work and yield what happens.
+
+        Raises UsageError for a repository without tests, BudgetSpent, ConsentNeeded, ModelUnavailable. The tree is
+        as it was before unless the outcome says that a change was kept.
+        """
+        sandbox = self.parts.sandbox
+        yield SandboxReady(sandbox.rung, sandbox.covers, sandbox.gaps)
+        run = Run.begin(self.parts.workspace, self.parts.session)
+        kept = False
+        try:
+            outcome = yield from self._mend(run)
+            kept = outcome.verdict is not None and self._to_keep(outcome.verdict)
+        finally:
+            kept = kept or self.task.keep
+            with undisturbed():
+                if not kept:
+                    run.restore()
+                run.finish(kept)
+        if kept and outcome.verdict and self.task.commit:
+            yield self._commit(outcome.verdict)
+        return outcome
+
+    def _to_keep(self, verdict: VerdictReached) -> bool:
+        if self.task.dry_run or verdict.status == "not_fixed" or not verdict.changed_files:
+            return False
+        if not self.parts.approve():
+            raise ConsentNeeded("The change was not wanted; your files are as they were.")
+        return True
+
+    def _mend(self, run: Run) -> Generator[Event, None, Outcome]:
+        workspace, sandbox = self.parts.workspace, self.parts.sandbox
+        command = discover(workspace, self.task.test)
+        baseline = yield from take(workspace, sandbox, command, seconds=self._left(TEST_SECONDS), coverage=True)
+        baseline = replace(baseline, wanted=self.task.wanted)
+        if not baseline.goal and not self.task.goal:
+            return Outcome(None, _nothing_to_do(baseline), 0, self.usage)
+        ranking = yield from self._localise(baseline)
+        verdict = None
+        if self.task.use_search and baseline.goal:
+            verdict = yield from self._search(run, baseline, ranking)
+        if verdict is None:
+            verdict = yield from self._agent(run, baseline, ranking)
+        if verdict is None:
+            yield Notice(self.parts.advice)
+            reason = "Not fixed: search found no edit, and there is no model to go on."
+            verdict = VerdictReached(
+                "not_fixed", reason, "search", (), len(baseline.run.passing), len(baseline.run.passing)
+            )
+            yield verdict
+        if verdict.status == "not_fixed" and self._left() <= 0:
+            raise BudgetSpent(f"The {self.task.max_minutes:g} minutes are over. {verdict.reason}")
+        return Outcome(verdict, verdict.reason, 1 if verdict.status == "not_fixed" else 0, self.usage)
+
+    def _localise(self, baseline: Baseline) -> Generator[Event, None, Ranking]:
+        yield PhaseStarted("localise", "Finding suspicious places")
+        start = time.monotonic()
+        ranking = rank(baseline.run, baseline.goal, self.parts.workspace, baseline.protected)
+        yield SuspectsRanked(tuple(ranking.suspects[:20]), time.monotonic() - start)
+        return ranking
+
+    def _search(self, run: Run, baseline: Baseline, ranking: Ranking) -> Generator[Event, None, VerdictReached | None]:
+        """Try search repair. None when it found nothing that stands the verdict; then the tree is as before."""
+        limit = SEARCH_SECONDS if self.parts.open_model else self._left()
+        budget = Budget(seconds=self._left(limit), candidates=SEARCH_CANDIDATES)
+        workspace = self.parts.workspace
+        result = yield from search(workspace, self.parts.sandbox, baseline, ranking, budget)
+        for patch in result.patches:
+            apply(workspace, patch)
+            by = (
+                f"search ({patch.what}; {result.plausible - 1} other edits also pass)"
+                if result.plausible > 1
+                else "search"
+            )
+            verdict = yield from self._verdict(run, baseline, by)
+            if verdict.status != "not_fixed":
+                return verdict
+            run.restore()
+        return None
+
+    def _agent(self, run: Run, baseline: Baseline, ranking: Ranking) -> Generator[Event, None, VerdictReached | None]:
+        if self.parts.open_model is None:
+            return None
+        yield PhaseStarted("model", "Loading the model")
+        model = self.parts.open_model()
+        try:
+            part = AgentPart(self.task.goal, self.parts.workspace, self.parts.sandbox, baseline, ranking)
+            spent = yield from part.work(model, self.task.max_steps, self._left(), self.task.allow_test_changes)
+            self.usage = spent.usage
+            verdict = yield from self._verdict(run, baseline, f"the model {model.name}")
+        finally:
+            model.close()
+        if verdict.status == "not_fixed" and spent.exhausted:
+            raise BudgetSpent(f"{spent.reason} {verdict.reason}")
+        return verdict
+
+    def _verdict(self, run: Run, baseline: Baseline, by: str) -> Generator[Event, None, VerdictReached]:
+        changed = run.changed()
+        if changed:
+            yield TreeChanged(run.diff(), changed)
+        verdict = yield from judge(
+            self.parts.workspace,
+            self.parts.sandbox,
+            baseline,
+            goal_text=bool(self.task.goal),
+            by=by,
+            allow_test_changes=self.task.allow_test_changes,
+            seconds=TEST_SECONDS,
+        )
+        verdict = replace(verdict, changed_files=changed)
+        yield verdict
+        return verdict
+
+    def _commit(self, verdict: VerdictReached) -> Event:
+        message = self.task.goal.strip().splitlines()[0][:72] if self.task.goal else "Mend failing tests"
+        proof = "\n".join(f"{row.test}: {row.before} -> {row.after}" for row in verdict.proof)
+        commit_paths(self.parts.workspace, verdict.changed_files, f"{message}\n\n{proof}\n")
+        return Notice(f"Committed {', '.join(verdict.changed_files)}.")
+
+    def _left(self, limit: float | None = None) -> float:
+        left = max(0.0, self.deadline - time.monotonic())
+        return left if limit is None else min(left, limit)
+
+
+def _nothing_to_do(baseline: Baseline) -> str:
+    if baseline.wanted and baseline.run.failing:
+        return f"No failing test in {', '.join(baseline.wanted)}; nothing to mend there."
+    if baseline.flaky:
+        return f"Only flaky tests fail ({', '.join(baseline.flaky)}); nothing to mend reliably."
+    return f"All {len(baseline.run.passing)} tests pass already; give a goal with -m to change something."
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Hold back Ctrl-C and requests to end while files are put back: half a restore is worse than a second's wait."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    old = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)

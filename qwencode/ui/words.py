@@ -1,0 +1,121 @@
+"""What is said about each event, in one place, so that the plain text and the terminal agree.
+
+A line is (style, text); styles are the names that `terminal` colours: head, dim, good, bad, warn, text.
+"""
+
+import re
+
+from qwencode.events import (
+    BaselineTaken,
+    Event,
+    HistoryRewound,
+    Notice,
+    PlanChanged,
+    ReplyFinished,
+    RunFinished,
+    RunStarted,
+    SandboxReady,
+    SearchFinished,
+    SuspectsRanked,
+    TestCommandChosen,
+    ThinkingDecided,
+    ToolFinished,
+    VerdictReached,
+)
+from qwencode.messages import Usage
+
+Line = tuple[str, str]
+_SHOWN_TESTS = 8
+_SHOWN_SUSPECTS = 3
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_MARKS = {"done": "✓", "in_progress": "▸", "pending": "·"}
+
+
+def seconds(value: float) -> str:
+    """Return a duration as people write it: `0.8 s`, `42 s`, `3 min 05 s`."""
+    if value < 10:
+        return f"{value:.1f} s"
+    if value < 60:
+        return f"{value:.0f} s"
+    return f"{int(value) // 60} min {int(value) % 60:02} s"
+
+
+def safe(text: str) -> str:
+    """Return text without control characters: what a test, a tool or a model wrote must not steer the terminal."""
+    return _CONTROL.sub("�", text.replace("\r\n", "\n"))
+
+
+def plural(number: int, noun: str) -> str:
+    """Return `1 test`, `2 tests`."""
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
+def lines(event: Event) -> list[Line]:
+    """Return what is said about an event; empty for those that are drawn (progress, deltas, diffs) or not shown."""
+    match event:
+        case RunStarted():
+            said = [("head", f"qwencode {event.job} · {event.repository}")]
+            if event.goal:
+                said.append(("text", event.goal.strip().splitlines()[0][:200]))
+            return said
+        case SandboxReady():
+            gaps = f"; not covered: {', '.join(event.gaps)}" if event.gaps else ""
+            return [("dim", f"Sandbox: {event.rung} ({', '.join(event.covers)}{gaps})")]
+        case TestCommandChosen():
+            return [("dim", f"Tests: {event.command} ({event.why})")]
+        case Notice():
+            return [({"info": "dim", "warning": "warn", "error": "bad"}[event.level], event.text)]
+        case ThinkingDecided():
+            return [("dim", f"Thinking {'on' if event.on else 'off'}: {event.reason}")]
+        case HistoryRewound():
+            return [("dim", f"Went back to message {event.length}: {event.reason}")]
+        case ToolFinished():
+            return [("text" if event.ok else "warn", f"  {'•' if event.ok else '!'} {event.summary}")]
+        case PlanChanged():
+            return [("dim", f"  {_MARKS.get(state, '·')} {text}") for text, state in event.items]
+        case ReplyFinished():
+            return [("dim", _usage(event.usage))] if event.usage.generated else []
+        case _:
+            return _results(event)
+
+
+def _results(event: Event) -> list[Line]:
+    match event:
+        case BaselineTaken():
+            return _baseline(event)
+        case SuspectsRanked() if event.suspects:
+            places = [f"{s.file}:{s.line} {s.function} ({s.score:.2f})".replace("  ", " ") for s in event.suspects]
+            return [("text", f"Suspicious: {', '.join(places[:_SHOWN_SUSPECTS])}")]
+        case SearchFinished():
+            return [("text" if event.plausible else "warn", _search(event))]
+        case VerdictReached():
+            return [({"fixed": "good", "unbroken": "good", "not_fixed": "bad"}[event.status], event.reason)]
+        case RunFinished() if event.exit_code in (0, 1):  # other ends are told by the sentence on stderr
+            tokens = f", {_usage(event.usage)}" if event.usage.prompt or event.usage.generated else ""
+            return [("dim", f"{event.reason} ({seconds(event.seconds)}{tokens})")]
+        case _:
+            return []
+
+
+def _baseline(event: BaselineTaken) -> list[Line]:
+    count = f"Before: {event.passing} passing, {len(event.failing)} failing ({seconds(event.seconds)})"
+    said = [("text", count)]
+    said += [("bad", f"  ✗ {test}") for test in event.failing[:_SHOWN_TESTS]]
+    if (more := len(event.failing) - _SHOWN_TESTS) > 0:
+        said.append(("bad", f"  … and {more} more"))
+    if event.flaky:
+        said.append(("warn", f"  flaky, left out of the goal: {', '.join(event.flaky[:_SHOWN_TESTS])}"))
+    return said
+
+
+def _search(event: SearchFinished) -> str:
+    rate = f", {event.tried / event.seconds:.0f} a second" if event.seconds > 0 and event.tried else ""
+    found = f"{event.plausible} of them pass all tests" if event.plausible else "none passes all tests"
+    reason = f" ({event.reason})" if event.reason else ""
+    return f"Search: {plural(event.tried, 'edit')} tried in {seconds(event.seconds)}{rate}; {found}{reason}"
+
+
+def _usage(usage: Usage) -> str:
+    cached = f", {usage.cached:,} from cache" if usage.cached else ""
+    speed = f" at {usage.generated / usage.decode_seconds:.1f}/s" if usage.decode_seconds > 0.05 else ""
+    return f"{usage.prompt:,} tokens read{cached}, {usage.generated:,} written{speed}"
