@@ -1,0 +1,148 @@
+"""Every reader shows every event, and none lets what was read steer the terminal."""
+
+import io
+import json
+from typing import get_args
+
+import pytest
+from rich.console import Console
+
+from qwencode import events
+from qwencode.messages import Message, ToolCall, Usage
+from qwencode.ui.json_lines import JsonLines
+from qwencode.ui.plain import Plain
+from qwencode.ui.reader import Reader, open_reader
+from qwencode.ui.terminal import Terminal
+from qwencode.ui.words import plural, seconds
+
+DIFF = "--- a/x.py\n+++ b/x.py\n@@ -1 +1 @@\n-a = 1\n+a = 2\n"
+CALL = ToolCall("call-1", "edit", {"file_path": "x.py"})
+RUN: list[events.Event] = [
+    events.RunStarted("fix", "/src/project", "s1", "0.1.0", "", "model"),
+    events.SandboxReady("bubblewrap", ("no network",), ("timing",)),
+    events.TestCommandChosen("pytest", "pytest", "found tests/"),
+    events.PhaseStarted("baseline", "Running the tests"),
+    events.Progress("baseline", 3, 10, "tests", 4.0),
+    events.BaselineTaken(("tests/test_x.py::test_a",), 12, ("tests/test_x.py::test_f",), 1.25),
+    events.SuspectsRanked((events.Suspect("x.py", 3, "f", 0.71),), 0.1),
+    events.CandidateFound(DIFF, "constant", 1),
+    events.SearchFinished(120, 1, 2.0, (DIFF,)),
+    events.ThinkingDecided(True, "the first turn of a task"),
+    events.PrefillProgress(512, 2048, 128, 40.0, 30.0),
+    events.ThinkingDelta("hm"),
+    events.TextDelta("I will *mend* it."),
+    events.CallDelta("edit", "old_string", "a = 1"),
+    events.ReplyFinished("tool_calls", Usage(2048, 128, 1920, 30, 40.0, 3.0)),
+    events.MessageAdded(Message("assistant", "I will *mend* it.", "hm", (CALL,))),
+    events.HistoryRewound(2, "the edit did not help"),
+    events.ToolStarted(CALL),
+    events.ToolFinished(CALL, True, "edited x.py"),
+    events.PlanChanged((("read", "done"), ("mend", "in_progress"))),
+    events.Notice("Mind the gap.", "warning"),
+    events.TreeChanged(DIFF, ("x.py",)),
+    events.VerdictReached(
+        "fixed", "Fixed: 1 of 1.", "search", (events.TestChange("tests/test_x.py::test_a", "failed", "passed"),), 12, 13
+    ),
+    events.RunFinished(0, "Fixed: 1 of 1.", 7.5, Usage(2048, 128, 1920, 30)),
+]
+
+
+def shown_by(make: type[Plain] | type[Terminal], run: list[events.Event], **console: object) -> str:
+    out = io.StringIO()
+    reader: Reader = Plain(out) if make is Plain else Terminal(Console(file=out, highlight=False, width=100, **console))  # type: ignore[arg-type]
+    for event in run:
+        reader.show(event)
+    reader.close()
+    return out.getvalue()
+
+
+def test_the_run_above_holds_every_event():
+    assert {type(event) for event in RUN} == set(get_args(events.Event))
+
+
+@pytest.mark.parametrize("make", [Plain, Terminal])
+def test_a_run_tells_its_story(make: type[Plain] | type[Terminal]):
+    text = shown_by(make, RUN)
+    for part in (
+        "/src/project",
+        "bubblewrap",
+        "pytest",
+        "12 passing, 1 failing",
+        "x.py:3 f",
+        "+a = 2",
+        "120 edits",
+        "Fixed",
+    ):
+        assert part in text, part
+    assert "mend" in text
+    assert text.index("failed") < text.rindex("passed")
+
+
+def test_plain_text_has_no_escape_sequences():
+    assert "\x1b" not in shown_by(Plain, RUN)
+
+
+@pytest.mark.parametrize("make", [Plain, Terminal])
+def test_what_a_test_prints_cannot_steer_the_terminal(make: type[Plain] | type[Terminal]):
+    evil = "\x1b]0;owned\x07\x1b[2J[bold]x[/bold]"
+    run: list[events.Event] = [
+        events.Notice(evil),
+        events.TextDelta(evil),
+        events.PhaseStarted("agent", evil),
+        events.ToolFinished(CALL, False, evil),
+        events.TreeChanged(f"+{evil}", ("x",)),
+        events.VerdictReached("not_fixed", evil, "x", (events.TestChange(evil, "failed", evil),), 0, 0),
+    ]
+    text = shown_by(make, run, color_system=None)
+    assert "\x1b" not in text
+    assert "\x07" not in text
+    assert "[bold]x[/bold]" in text
+
+
+def test_a_live_terminal_leaves_nothing_behind_when_it_closes():
+    text = shown_by(Terminal, RUN[:12], force_terminal=True)
+    assert "\x1b[?25l" in text
+    assert text.rindex("\x1b[?25h") > text.rindex("\x1b[?25l"), "the cursor is shown again"
+
+
+def test_json_gives_every_event_back():
+    out = io.StringIO()
+    reader = JsonLines(out)
+    for event in RUN:
+        reader.show(event)
+    lines = out.getvalue().splitlines()
+    assert [events.from_dict(json.loads(line)) for line in lines] == RUN
+
+
+def test_the_reader_fits_the_output(monkeypatch: pytest.MonkeyPatch):
+    class Tty(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    assert isinstance(open_reader(json=True), JsonLines)
+    assert isinstance(open_reader(json=False, out=io.StringIO()), Plain)
+    assert isinstance(open_reader(json=False, out=Tty(), environment={"TERM": "dumb"}), Plain)
+    assert isinstance(open_reader(json=False, out=Tty(), environment={"TERM": "xterm"}), Terminal)
+
+
+def test_nobody_to_ask_is_no_answer():
+    assert Plain(io.StringIO()).ask("Keep it?") is None
+
+
+def test_a_narrow_encoding_is_survived():
+    raw = io.BytesIO()
+    out = io.TextIOWrapper(raw, encoding="ascii")
+    reader = Plain(out)
+    for event in RUN:
+        reader.show(event)
+    reader.close()
+    assert b"? tests/test_x.py" in raw.getvalue()
+
+
+@pytest.mark.parametrize(("value", "text"), [(0.04, "0.0 s"), (9.94, "9.9 s"), (42.4, "42 s"), (185, "3 min 05 s")])
+def test_durations(value: float, text: str):
+    assert seconds(value) == text
+
+
+def test_plurals():
+    assert [plural(1, "test"), plural(1200, "test")] == ["1 test", "1,200 tests"]
