@@ -2,16 +2,20 @@
 that nobody meant to change."""
 
 import os
+import secrets
 import stat
 import subprocess
-import tempfile
 import tokenize
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from qwencode.errors import ToolError, UsageError
 
 MAX_TEXT_BYTES = 10_000_000
+_INHERITED = ("GIT_AUTHOR_", "GIT_CEILING_", "GIT_COMMITTER_", "GIT_CONFIG_", "GIT_DISCOVERY_", "GIT_EXEC_", "GIT_SSL_")
+_QUIET = ("core.fsmonitor=false", "core.hooksPath=/dev/null", "core.logAllRefUpdates=false", "core.quotePath=false")
+_ASCII = bytes(range(128))
 _BOMS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 
 
@@ -48,17 +52,29 @@ class Workspace:
         if not path.exists():
             raise UsageError(f"{path} does not exist.")
         start = path if path.is_dir() else path.parent
-        command = ["git", "-C", str(start), "rev-parse", "--show-toplevel"]
         try:
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
-        except FileNotFoundError as error:
-            raise UsageError("git is not installed; qwencode needs it to keep your work safe.") from error
-        if "dubious ownership" in done.stderr:
-            raise UsageError(f"git refuses {start}: it belongs to another user. See git's safe.directory setting.")
-        top = done.stdout.removesuffix("\n")
-        if done.returncode or not top:
+            top = os.fsdecode(git(start, "rev-parse", "--show-toplevel").removesuffix(b"\n"))
+        except GitError as error:
+            if "dubious ownership" in str(error):
+                advice = f"git refuses {start}: it belongs to another user. See git's safe.directory setting."
+                raise UsageError(advice) from error
+            if "not a git repository" in str(error) or "work tree" in str(error):
+                top = ""
+            else:
+                raise
+        if not top:
             raise UsageError(f"{start} is not inside a git work tree. Run `git init` there first.")
+        if not start.resolve().is_relative_to(Path(top).resolve()):
+            raise UsageError(f"git's core.worktree says that the files of {start} are in {top}. Start there.")
         return cls(Path(top), start)
+
+    @cached_property
+    def git_dir(self) -> Path:
+        """Git's directory of this work tree: `.git`, or elsewhere for a linked work tree or a submodule."""
+        usual = self.root / ".git"
+        if usual.is_dir() and not usual.is_symlink():
+            return usual
+        return Path(os.fsdecode(git(self.root, "rev-parse", "--absolute-git-dir").removesuffix(b"\n"))).resolve()
 
     def resolve(self, path: str | Path) -> Path:
         """Return the absolute path, symlinks followed. Raises ToolError for a path outside or inside `.git`."""
@@ -68,7 +84,9 @@ class Workspace:
             raise ToolError(f"{str(path)!r} is not a usable path.") from error
         if not full.is_relative_to(self.root):
             raise ToolError(f"{path} is outside the repository. Use a path relative to the repository root.")
-        if ".git" in full.relative_to(self.root).parts:
+        inside = full.relative_to(self.root).parts
+        usual = self.root / ".git"
+        if ".git" in map(str.lower, inside) or (usual.exists() and full.is_relative_to(self.git_dir)):
             raise ToolError(f"{path} belongs to git itself and is not for reading or editing.")
         return full
 
@@ -78,23 +96,21 @@ class Workspace:
 
     def files(self) -> list[str]:
         """List tracked files and untracked ones that are not ignored, relative to the root, sorted; no submodules."""
-        command = ["git", "-C", str(self.root), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-        done = subprocess.run(command, capture_output=True, check=False)
-        names = {os.fsdecode(name) for name in done.stdout.split(b"\0") if name}
-        return sorted(name for name in names if (self.root / name).is_file())
+        listed = git(self.root, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+        names = {os.fsdecode(name) for name in listed.split(b"\0") if name}
+        return sorted(name for name in names if os.path.isfile(self.root / name))  # noqa: PTH113 (never raises)
 
     def read(self, path: str | Path) -> TextFile:
         """Read a text file. Raises ToolError when it is missing, a directory, binary or too large."""
         full = self.resolve(path)
-        if full.is_dir():
-            raise ToolError(f"{path} is a directory.")
         try:
-            if not stat.S_ISREG(full.stat().st_mode):
+            found = full.stat()
+            if stat.S_ISDIR(found.st_mode):
+                raise ToolError(f"{path} is a directory.")
+            if not stat.S_ISREG(found.st_mode):
                 raise ToolError(f"{path} is not a regular file.")
-            if full.stat().st_size > MAX_TEXT_BYTES:
-                raise ToolError(
-                    f"{path} has {full.stat().st_size:,} bytes; files over {MAX_TEXT_BYTES:,} are not read."
-                )
+            if found.st_size > MAX_TEXT_BYTES:
+                raise ToolError(f"{path} has {found.st_size:,} bytes; files over {MAX_TEXT_BYTES:,} are not read.")
             data = full.read_bytes()
         except FileNotFoundError as error:
             raise ToolError(f"{path} does not exist.") from error
@@ -108,9 +124,13 @@ class Workspace:
     def write(self, path: str | Path, text: str, encoding: str = "utf-8") -> None:
         """Write a text file whole and atomically, keeping its mode; parents are made.
 
-        Raises ToolError when it cannot be written or the text does not fit the encoding; then nothing has changed.
+        Raises ToolError when it cannot be written, lies in another repository (of which no snapshot is kept), or the
+        text does not fit the encoding; then nothing has changed.
         """
         full = self.resolve(path)
+        for parent in full.parents[: len(full.relative_to(self.root).parts) - 1]:
+            if (parent / ".git").exists():
+                raise ToolError(f"{path} lies in another repository ({self.relative(parent)}) and is not for editing.")
         try:
             data = text.encode(encoding)
             full.parent.mkdir(parents=True, exist_ok=True)
@@ -123,34 +143,72 @@ class Workspace:
             raise ToolError(f"{path} cannot be written: {error.strerror}.") from error
 
 
+class GitError(UsageError):
+    """git refused or failed. The text is its own last complaint."""
+
+
+def git(folder: Path, *arguments: str, stdin: bytes = b"", index: Path | None = None) -> bytes:
+    """Run git in a folder and return its output; with `index` instead of the user's index.
+
+    Nothing of the user's is run or touched by it: no hook, no file system monitor, no refresh of the index, no reflog,
+    no fetch. The user's configuration, also `safe.directory`, stays in force. Raises GitError.
+    """
+    command = ["git", *(part for setting in _QUIET for part in ("-c", setting)), *arguments]
+    environment = git_environment() | {
+        "GIT_NO_LAZY_FETCH": "1",
+        "GIT_NO_REPLACE_OBJECTS": "1",
+        "GIT_OPTIONAL_LOCKS": "0",
+        "GIT_TERMINAL_PROMPT": "0",
+        "LC_ALL": "C",  # its complaints are read
+    }
+    if index is not None:
+        environment["GIT_INDEX_FILE"] = str(index)
+    try:  # a process group of its own: Ctrl-C is for us to handle
+        done = subprocess.run(
+            command, cwd=folder, env=environment, input=stdin, capture_output=True, check=False, process_group=0
+        )
+    except FileNotFoundError as error:
+        raise UsageError("git is not installed; qwencode needs it to keep your work safe.") from error
+    except OSError as error:
+        raise UsageError(f"git cannot be run in {folder}: {error.strerror}.") from error
+    if done.returncode:
+        said = done.stderr.decode(errors="replace").strip() or f"exit code {done.returncode}"
+        raise GitError(f"git {arguments[0]} failed: {said}")
+    return done.stdout
+
+
+def git_environment() -> dict[str, str]:
+    """Return the environment without what a git process above us has set for its own repository, index or output."""
+    return {
+        name: value for name, value in os.environ.items() if not name.startswith("GIT_") or name.startswith(_INHERITED)
+    }
+
+
 def write_atomic(path: Path, data: bytes, mode: int | None = None) -> None:
     """Replace a file's content in one step, keeping its mode (or giving it `mode`). Raises OSError."""
-    if mode is None:
-        mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else 0o666 & ~_umask()
-    handle, name = tempfile.mkstemp(prefix=f".{path.name[:40]}.", suffix=".qwencode", dir=path.parent)
+    before = path.stat() if path.exists() else None
+    temporary = path.with_name(f".{secrets.token_hex(8)}.qwencode")
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
-            os.fchmod(file.fileno(), mode)
+            if before is not None and os.geteuid() == 0:
+                os.fchown(file.fileno(), before.st_uid, before.st_gid)
+            if mode is not None or before is not None:
+                os.fchmod(file.fileno(), stat.S_IMODE(before.st_mode) if mode is None and before else mode or 0)
             file.flush()
             os.fsync(file.fileno())
-        Path(name).replace(path)
+        temporary.replace(path)
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def _encoding(data: bytes) -> str:
     """Return an encoding that gives these very bytes back, or '' for binary data."""
     for mark, encoding in _BOMS:
         if data.startswith(mark) and _fits(data, encoding):
-            return encoding
+            return "" if "\0" in data.decode(encoding) else encoding
     if b"\0" in data:
         return ""
     if _fits(data, "utf-8"):
@@ -160,11 +218,11 @@ def _encoding(data: bytes) -> str:
         declared, _ = tokenize.detect_encoding(lambda: next(lines, b""))
     except SyntaxError:
         declared = "latin-1"
-    return declared if _fits(data, declared) else "latin-1"
+    return declared if _fits(_ASCII, declared) and _fits(data, declared) else "latin-1"
 
 
 def _fits(data: bytes, encoding: str) -> bool:
     try:
         return data.decode(encoding).encode(encoding) == data
-    except UnicodeError:
+    except (UnicodeError, LookupError):  # LookupError: not an encoding of text, as "rot13"
         return False
