@@ -1,0 +1,188 @@
+"""The chat format of Qwen3.5 and Qwen3.6: rendering, one message at a time. `Parser` is the way back.
+
+The pieces of a history, joined, are byte for byte what the model's own template gives with `preserve_thinking=True`
+(https://huggingface.co/Qwen/Qwen3.6-35B-A3B, `chat_template.jinja`). With that setting a message renders the same
+whatever follows it, so a history only ever grows at its end.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+from qwencode.messages import Message, ToolCall, ToolSpec
+from qwencode.model.dialect.qwen_parser import Parser
+
+__all__ = ["STOP", "Parser", "Piece", "close_reply", "open_reply", "render", "render_prefix", "split_specials"]
+
+STOP = ("<|im_end|>", "<|endoftext|>")
+"""A reply ends at either of these tokens."""
+
+
+class Piece(NamedTuple):
+    """A stretch of the prompt.
+
+    `markup`: written by the template, special tokens are meant as such. Otherwise it holds text from outside and must
+    be tokenised with `split_specials`. Pieces meet at special tokens only, so tokenising them one by one gives the
+    tokens of the whole, as long as the text from outside spells no special token.
+    """
+
+    text: str
+    markup: bool
+
+
+_SPECIAL = re.compile(r"<\|[a-z_]+\|>|</?(?:tool_call|tool_response|think)>")
+_SPLIT = re.compile(r"(?<=<)(?=\|[a-z_]+\|>|/?(?:tool_call|tool_response|think)>)")
+
+_TOOLS_HEAD = "# Tools\n\nYou have access to the following functions:\n\n<tools>"
+_TOOLS_TAIL = """
+</tools>
+
+If you choose to call a function ONLY reply in the following format with NO suffix:
+
+<tool_call>
+<function=example_function_name>
+<parameter=example_parameter_1>
+value_1
+</parameter>
+<parameter=example_parameter_2>
+This is the value for the second parameter
+that can span
+multiple lines
+</parameter>
+</function>
+</tool_call>
+
+<IMPORTANT>
+Reminder:
+- Function calls MUST follow the specified format: an inner <function=...></function> block must be nested within \
+<tool_call></tool_call> XML tags
+- Required parameters MUST be specified
+- You may provide optional reasoning for your function call in natural language BEFORE the function call, but NOT after
+- If there is no function call available, answer the question like normal with your current knowledge and do not tell \
+the user about function calls
+</IMPORTANT>"""
+
+
+def split_specials(text: str) -> list[str]:
+    """Cut `text` so that no part spells a special token. The parts, joined, are the text.
+
+    This vocabulary matches `<think>`, `<tool_call>`, `<tool_response>`, their closers and the fill-in-the-middle tokens
+    in any text, even where the tokeniser is told not to parse special tokens. `<|im_end|>` and its kin are cut as well:
+    files differ in how they mark them.
+    """
+    return _SPLIT.split(text) if text else []
+
+
+def render_prefix(system: str, tools: Sequence[ToolSpec]) -> list[Piece]:
+    """Return the system turn, tool declarations first. Empty when there is neither a system text nor a tool."""
+    if not tools and not system:
+        return []
+    parts = [("<|im_start|>system\n", True)]
+    if tools:
+        parts.append((_TOOLS_HEAD, True))
+        parts += [("\n" + _json(_declaration(tool)), False) for tool in tools]
+        parts.append((_TOOLS_TAIL, True))
+    if text := system.strip():
+        parts.append((("\n\n" if tools else "") + text, False))
+    return _pieces([*parts, ("<|im_end|>\n", True)])
+
+
+def render(previous: Message | None, message: Message) -> list[Piece]:
+    """Return what must follow `previous` (None: the prefix) for `message` to be in the history.
+
+    Tool results that follow each other share one user turn; whatever comes next closes it. Raises ValueError for a
+    system message, which can stand only in the prefix.
+    """
+    text = message.content.strip()
+    if message.role == "tool":
+        opening = "" if _is_tool(previous) else "<|im_start|>user"
+        return _pieces([(opening + "\n<tool_response>\n", True), (text, False), ("\n</tool_response>", True)])
+    closing = "<|im_end|>\n" if _is_tool(previous) else ""
+    parts = [(f"{closing}<|im_start|>{message.role}\n", True)]
+    if message.role == "user":
+        parts.append((text, False))
+    elif message.role == "assistant":
+        parts += [("<think>\n", True), (message.reasoning.strip(), False), ("\n</think>\n\n", True), (text, False)]
+        for number, call in enumerate(message.tool_calls):
+            parts += [("\n" if number else "\n\n" if text else "", True), *_call(call)]
+    else:
+        raise ValueError(f"a message of role {message.role!r} cannot follow another")
+    return _pieces([*parts, ("<|im_end|>\n", True)])
+
+
+def open_reply(previous: Message | None, thinking: bool) -> list[Piece]:
+    """Return what must follow `previous` for the model to reply: an open think block, or an empty one."""
+    closing = "<|im_end|>\n" if _is_tool(previous) else ""
+    block = "<think>\n" if thinking else "<think>\n\n</think>\n\n"
+    return [Piece(f"{closing}<|im_start|>assistant\n{block}", True)]
+
+
+def close_reply(generated: str, thinking: bool) -> list[Piece]:
+    """Return what completes the assistant message of which `generated` is already in the model's memory.
+
+    `generated` is all that followed `open_reply(…, thinking)`, including the stop token if that was evaluated. A think
+    block or a call that was cut off is closed too, so that what follows is not read as part of it.
+    """
+    if generated.endswith(STOP[0]):
+        return [Piece("\n", True)]
+    calls = generated.rfind("<tool_call>")
+    tail = ""
+    if thinking and calls < 0 and "</think>" not in generated:
+        tail = "\n</think>\n\n"
+    elif calls > generated.rfind("</tool_call>"):
+        block = generated[calls:]
+        opened = [tag for tag in ("parameter", "function") if block.rfind(f"<{tag}=") > block.rfind(f"</{tag}>")]
+        tail = "".join(f"\n</{tag}>" for tag in (*opened, "tool_call"))
+    if generated.endswith("\n"):
+        tail = tail.removeprefix("\n")
+    return [Piece(f"{tail}{STOP[0]}\n", True)]
+
+
+def _is_tool(message: Message | None) -> bool:
+    return message is not None and message.role == "tool"
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)  # spelled as the `tojson` of the transformers library
+
+
+def _declaration(tool: ToolSpec) -> dict[str, Any]:
+    function = {"name": tool.name, "description": tool.description, "parameters": dict(tool.parameters)}
+    return {"type": "function", "function": function}
+
+
+def _call(call: ToolCall) -> Iterable[tuple[str, bool]]:
+    yield "<tool_call>\n<function=", True
+    yield call.name, False
+    yield ">\n", True
+    for name, value in call.arguments.items():
+        yield f"<parameter={name}>\n{value if isinstance(value, str) else _json(value)}\n</parameter>\n", False
+    yield "</function>\n</tool_call>", True
+
+
+def _pieces(parts: Iterable[tuple[str, bool]]) -> list[Piece]:
+    """Join (text, is the template's own) parts so that pieces meet at special tokens only.
+
+    The template's text between a special token and a text from outside goes with the latter: a line break after a full
+    stop is one token together with it.
+    """
+    pieces: list[Piece] = []
+    for text, own in parts:
+        found = list(_SPECIAL.finditer(text)) if own else []
+        if not found:
+            _add(pieces, text, False)
+            continue
+        start, end = found[0].start(), found[-1].end()
+        _add(pieces, text[:start], False)
+        _add(pieces, text[start:end], True)
+        _add(pieces, text[end:], False)
+    return pieces
+
+
+def _add(pieces: list[Piece], text: str, markup: bool) -> None:
+    if not text:
+        return
+    if pieces and pieces[-1].markup == markup:
+        text = pieces.pop().text + text
+    pieces.append(Piece(text, markup))
