@@ -1,0 +1,28 @@
+"""How the next token is drawn, by mode: the values that the model's authors recommend."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """Temperature, nucleus (`top_p`), `top_k`, `min_p`, and the flat penalty for a token that the reply already has."""
+
+    temperature: float
+    top_p: float
+    top_k: int
+    min_p: float = 0.0
+    presence_penalty: float = 0.0
+
+
+_THINKING = Sampling(temperature=0.6, top_p=0.95, top_k=20)
+_INSTRUCT = Sampling(temperature=0.7, top_p=0.80, top_k=20)
+
+
+def sampling_for(thinking: bool) -> Sampling:
+    """Return the values of https://huggingface.co/Qwen/Qwen3.6-35B-A3B: "precise coding" if thinking, else "instruct".
+
+    One value differs: for conversation without thinking the authors add a presence penalty of 1.5 against repetition.
+    It takes 1.5 off every token that the reply already contains, so that code cannot be copied word for word, which an
+    edit depends on. Repetition is watched for and stopped instead.
+    """
+    return _THINKING if thinking else _INSTRUCT
