@@ -1,5 +1,6 @@
 """What tests said: the values that baseline, localisation, tools and verdict share."""
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,9 +23,17 @@ class TestCommand:
     why: str
     cwd: Path
     python: str = ""
+    root: Path = Path()
+    """The repository, which ids and coverage are relative to; the empty path stands for `cwd`."""
+    prefix: tuple[str, ...] = ()
+    """What starts the Python of the tests: the interpreter, or `uv run python` where the user's command says so."""
+    arguments: tuple[str, ...] = ()
+    """The arguments of the runner itself."""
+    as_module: bool = False
+    """Whether it is started as `python -m`, which puts the current directory on the import path."""
 
     def __str__(self) -> str:
-        return " ".join(self.argv)
+        return shlex.join(self.argv)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +47,9 @@ class TestResult:
     seconds: float = 0.0
     message: str = ""
     file: str = ""
+    """The file that the test is in, relative to the repository; empty where the runner does not tell."""
+    crash: str = ""
+    """Where it failed, `file:line` relative to the repository; empty where that is unknown."""
 
     @property
     def bad(self) -> bool:
@@ -48,9 +60,10 @@ class TestResult:
 class TestRun:
     """One run of the tests.
 
-    `status` is `ran` when tests were executed, whatever came out; `broken` when the runner itself failed before any test
-    (a syntax error at collection is a test result with outcome `error`, not `broken`). `coverage` maps test id to file
-    (relative, forward slashes) to executed lines; empty unless it was asked for and the runner can.
+    `status` is `ran` when tests were executed and the session ended by itself, whatever came out; `broken` when the
+    runner failed or the process died (what it was running is then an `error`). A syntax error at collection is a test
+    result with outcome `error`, not `broken`. `coverage` maps test id to file (relative, forward slashes) to executed
+    lines; empty unless it was asked for and the runner can.
     """
 
     __test__ = False
@@ -60,6 +73,10 @@ class TestRun:
     output: str
     seconds: float
     coverage: Coverage = field(default_factory=dict[str, Mapping[str, frozenset[int]]])
+    unfinished: tuple[str, ...] = ()
+    """Tests that were found but never started, because the process ended before."""
+    replaced: tuple[str, ...] = ()
+    """Parts of the test runner that were not what they had been, when the session ended."""
 
     @property
     def failing(self) -> tuple[str, ...]:
@@ -72,7 +89,7 @@ class TestRun:
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """The state before any change: a run, which of its failures are flaky, and the hashes of tests and test settings."""
+    """The state before any change: a run, which of its failures are flaky, and hashes of tests and test settings."""
 
     command: TestCommand
     run: TestRun

@@ -1,0 +1,240 @@
+"""Readers of what test runners print: TAP, JUnit XML, `go test -json`, `cargo test`, and our reporter for node.
+
+Every reader takes any text and never raises: lines that are not of the format are passed over. Ids of two results that
+would be the same are told apart by `#2`, `#3`, … in the order of the output.
+"""
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, cast
+from xml.etree import ElementTree
+
+from qwencode.verify.results import Outcome, TestResult
+
+_POINT = re.compile(r"^( *)(not )?ok\b *(\d+)? *(?:- )? *(.*?)(?: +# +(skip|todo)\S*(?: +(.*))?)?$", re.IGNORECASE)
+_LOCATION = re.compile(r"^\s*location: '(.+?):(\d+):\d+'$", re.MULTILINE)
+_GO_OUTCOMES: dict[str, Outcome] = {"pass": "passed", "fail": "failed", "skip": "skipped"}
+
+
+@dataclass(slots=True)
+class _Point:
+    name: str
+    outcome: Outcome
+    depth: int
+    details: list[str] = field(default_factory=list[str])
+    children: list["_Point"] = field(default_factory=list["_Point"])
+
+
+def parse_tap(text: str, root: Path = Path()) -> list[TestResult]:
+    """Read the Test Anything Protocol, versions 12 to 14: nested subtests, SKIP and TODO, YAML details.
+
+    A test with subtests counts by itself only when it fails although none of them does. Ids are `outer > inner`.
+    """
+    waiting: list[_Point] = []  # finished points whose parent has not come yet
+    comments: list[str] = []
+    block: _Point | None = None
+    for line in text.splitlines():
+        if block is not None:
+            if line.strip() == "...":
+                block = None
+            else:
+                block.details.append(line[block.depth + 2 :])
+        elif line.strip() == "---" and waiting:
+            block = waiting[-1]
+        elif found := _POINT.match(line):
+            indent, bad, _, name, directive, _ = found.groups()
+            outcome: Outcome = "skipped" if directive else "failed" if bad else "passed"
+            point = _Point(re.sub(r"\\(.)", r"\1", name).strip() or "(unnamed)", outcome, len(indent))
+            while waiting and waiting[-1].depth > point.depth:
+                point.children.insert(0, waiting.pop())
+            if bad and not point.children:
+                point.details += comments
+            comments = []
+            waiting.append(point)
+        elif line.lstrip().startswith("# ") and not line.lstrip().startswith("# Subtest"):
+            comments.append(line.lstrip()[2:])
+        elif line.startswith("Bail out!"):
+            waiting.append(_Point("(bail out)", "error", 0, [line]))
+    return _unique(result for point in waiting for result in _leaves(point, "", root))
+
+
+def _leaves(point: _Point, above: str, root: Path) -> Iterable[TestResult]:
+    name = f"{above} > {point.name}" if above else point.name
+    children = [result for child in point.children for result in _leaves(child, name, root)]
+    yield from children
+    details = "\n".join(point.details).strip()
+    failed = point.outcome in ("failed", "error")
+    if not children or (failed and not any(child.bad for child in children)):
+        place = _LOCATION.search(details)
+        file, line = (_relative(place[1], root), place[2]) if place else ("", "")
+        elapsed = re.search(r"^\s*duration_ms: ([\d.]+)$", details, re.MULTILINE)
+        seconds = _number(elapsed[1]) / 1000 if elapsed else 0.0
+        crash = f"{file}:{line}" if failed and file else ""
+        yield TestResult(_relative(name, root), point.outcome, seconds, details if failed else "", file, crash)
+
+
+def parse_node(text: str, root: Path) -> tuple[list[TestResult], bool, str]:
+    """Read our reporter's lines: the results, whether the session ended by itself, and what the tests printed.
+
+    Ids are `file > outer > inner`, files relative to the root.
+    """
+    results: list[TestResult] = []
+    output: dict[str, list[str]] = {}
+    finished = False
+    for data in _json_lines(text):
+        file = _relative(str(data.get("file", "")), root)
+        match data:
+            case {"event": "output", "text": str(printed)}:
+                output.setdefault(file, []).append(printed)
+            case {"event": "test", "name": [*path], "ok": bool(ok)}:
+                names = [_relative(str(name), root) for name in path]
+                test = " > ".join([file, *(name for name in names if name != file)] if file else names)
+                bad = not ok and not data.get("skip")
+                if data.get("suite") and (
+                    ok or any(result.bad and result.id.startswith(f"{test} > ") for result in results)
+                ):
+                    continue
+                message = str(data.get("message", "")) if bad else ""
+                if bad and names == [file]:  # the file itself could not be run: what it printed says why
+                    message += "\n" + "".join(output.get(file, ()))
+                outcome: Outcome = "failed" if bad else "skipped" if data.get("skip") else "passed"
+                crash = _javascript_crash(message, root) if bad else ""
+                results.append(
+                    TestResult(test, outcome, _number(data.get("milliseconds")) / 1000, message, file, crash)
+                )
+            case {"event": "finish"}:
+                finished = True
+            case _:
+                pass
+    return _unique(results), finished, "".join(piece for pieces in output.values() for piece in pieces)
+
+
+def _javascript_crash(stack: str, root: Path) -> str:
+    for path, line in re.findall(r"(?:\(|at |file://)(/[^():\n]+):(\d+)", stack):
+        name = _relative(path, root)
+        if not name.startswith("/") and "node_modules/" not in name:
+            return f"{name}:{line}"
+    return ""
+
+
+def parse_junit(text: str, root: Path = Path()) -> list[TestResult]:
+    """Read JUnit XML wherever it stands in the text. Ids are `classname::name`."""
+    results: list[TestResult] = []
+    for document in re.findall(r"<testsuites?\b.*?</testsuites?>\s*(?=\Z|[^<]|<\?xml|<testsuites?\b)", text, re.DOTALL):
+        if "<!" in document.replace("<![CDATA[", ""):
+            continue  # a document type or an entity: no test runner writes one, only an attack does
+        try:
+            tree = ElementTree.fromstring(document)
+        except (ElementTree.ParseError, ValueError):
+            continue
+        for case in tree.iter("testcase"):
+            parts = {child.tag: child for child in case}
+            tag = next((tag for tag in ("error", "failure", "skipped") if tag in parts), "")
+            outcomes: dict[str, Outcome] = {"error": "error", "failure": "failed", "skipped": "skipped", "": "passed"}
+            told = parts.get(tag)
+            message = "" if told is None else "\n".join(filter(None, (told.get("message"), told.text)))
+            test = "::".join(filter(None, (case.get("classname"), case.get("name")))) or "(unnamed)"
+            file = _relative(case.get("file", ""), root)
+            results.append(TestResult(test, outcomes[tag], _number(case.get("time")), message.strip(), file))
+    return _unique(results)
+
+
+def parse_go(text: str) -> list[TestResult]:
+    """Read `go test -json`. Ids are `package.Test`; a package that cannot be built is an error with its own name."""
+    printed: dict[str, list[str]] = {}
+    results: dict[str, TestResult] = {}
+    for data in _json_lines(text):
+        package = str(data.get("Package") or str(data.get("ImportPath", "")).split(" ")[0])
+        test = str(data.get("Test", ""))
+        name = f"{package}.{test}" if test else package
+        action = str(data.get("Action", ""))
+        if action in ("output", "build-output"):
+            printed.setdefault(name, []).append(str(data.get("Output", "")))
+        elif action in _GO_OUTCOMES and package:
+            outcome = _GO_OUTCOMES[action]
+            if not test and (outcome != "failed" or any(known.startswith(f"{package}.") for known in results)):
+                continue  # the sum of a package says nothing that its tests do not
+            message = "".join(printed.get(name, ())) if outcome == "failed" else ""
+            worst: Outcome = outcome if test else "error"
+            results[name] = TestResult(name, worst, _number(data.get("Elapsed")), message)
+    for name, lines in printed.items():  # started, and neither passed nor failed: the process died in it
+        prefix, dot, test = name.rpartition(".")
+        if dot and test.startswith(("Test", "Fuzz", "Example")) and name not in results and prefix:
+            results[name] = TestResult(name, "error", 0.0, "".join(lines))
+    return list(results.values())
+
+
+def parse_cargo(text: str) -> list[TestResult]:
+    """Read the text of `cargo test`. Ids are `target::test`, where a target is a source file or `doc`."""
+    target, outcomes, messages, current = "", dict[str, Outcome](), dict[str, list[str]](), ""
+    words: dict[str, Outcome] = {"ok": "passed", "FAILED": "failed", "ignored": "skipped"}
+    for line in text.splitlines():
+        if found := re.match(r"\s+Running (?:unittests )?(\S+) \(", line):
+            target, current = found[1], ""
+        elif re.match(r"\s+Doc-tests ", line):
+            target, current = "doc", ""
+        elif found := re.match(r"test (.+?)(?: - should panic)? \.\.\. .*?(ok|FAILED|ignored)\b", line):
+            outcomes[f"{target}::{found[1]}"] = words[found[2]]
+        elif found := re.match(r"---- (.+?) stdout ----$", line):
+            current = f"{target}::{found[1].removesuffix(' - should panic')}"
+        elif line.startswith(("failures:", "test result:")):
+            current = ""
+        elif current:
+            messages.setdefault(current, []).append(line)
+    results: list[TestResult] = []
+    for name, outcome in outcomes.items():
+        message = "\n".join(messages.get(name, ())).strip() if outcome == "failed" else ""
+        crash = re.search(r"panicked at (\S+?:\d+):", message)
+        file = name.split("::", 1)[0]
+        results.append(
+            TestResult(name, outcome, 0.0, message, "" if file == "doc" else file, crash[1] if crash else "")
+        )
+    if not results and (found := re.search(r"^error(?:\[|:)[\s\S]*could not compile[\s\S]*", text, re.MULTILINE)):
+        results.append(TestResult("cargo build", "error", 0.0, found[0].strip()))
+    return results
+
+
+def parse_any(text: str, root: Path) -> list[TestResult]:
+    """Read whatever structure an unknown command printed: JUnit XML or TAP; empty where there is none."""
+    if results := parse_junit(text, root):
+        return results
+    plan = re.search(r"^(TAP version \d+|\d+\.\.\d+)\s*$", text, re.MULTILINE)
+    return parse_tap(text, root) if plan else []
+
+
+def _json_lines(text: str) -> Iterable[dict[str, Any]]:
+    for line in text.splitlines():
+        if not line.startswith("{"):
+            continue
+        try:
+            data: Any = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(data, dict):
+            yield cast("dict[str, Any]", data)
+
+
+def _number(value: object) -> float:
+    try:
+        number = float(cast("str", value))
+    except (TypeError, ValueError, OverflowError):
+        return 0.0
+    return number if 0 <= number < 1e9 else 0.0
+
+
+def _relative(name: str, root: Path) -> str:
+    path = name.removeprefix("file://")
+    start = root.as_posix().rstrip("/") + "/"
+    return path.removeprefix(start) if root.is_absolute() and path.startswith(start) else name
+
+
+def _unique(results: Iterable[TestResult]) -> list[TestResult]:
+    seen: dict[str, int] = {}
+    found: list[TestResult] = []
+    for result in results:
+        count = seen[result.id] = seen.get(result.id, 0) + 1
+        found.append(result if count == 1 else replace(result, id=f"{result.id} #{count}"))
+    return found

@@ -1,0 +1,282 @@
+"""Runs tests inside the sandbox and reads what they did.
+
+Python tests are watched by the probe, which is copied into the sandbox's scratch directory for every run; node gets a
+reporter of ours; the others are read by what they print. Runs are made repeatable where that costs nothing: fixed
+seeds for hashes and hypothesis, no parallel workers, no cache of earlier runs, no bytecode caches of the repository.
+"""
+
+import hmac
+import json
+import os
+import re
+import secrets
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from qwencode.sandbox.protocol import Completed, Limits, Sandbox
+from qwencode.verify import parsers
+from qwencode.verify.commands import npm_script
+from qwencode.verify.results import Status, TestCommand, TestResult, TestRun
+
+OUTPUT_CHARACTERS = 16_000
+OUTPUT_BYTES = 32_000_000
+PYTHON_MEMORY = 8 << 30  # address space; numerical libraries reserve far more than they use
+_PROBE = ("inside_probe.py", "inside_pytest.py", "inside_unittest.py")
+_TAKES_VALUE = {
+    *("-c", "-k", "-m", "-p", "-o", "-r", "-W", "-n", "--rootdir", "--confcutdir", "--ignore", "--deselect"),
+    *("--basetemp", "--junitxml", "--junit-xml", "--cov", "--cov-config", "--import-mode", "--durations"),
+}
+
+
+def run(
+    command: TestCommand,
+    sandbox: Sandbox,
+    *,
+    tests: Sequence[str] = (),
+    seconds: float,
+    coverage: bool = False,
+    env: Mapping[str, str] | None = None,
+) -> TestRun:
+    """Run the tests to the end or for `seconds` at most.
+
+    `tests` are ids of earlier results (for pytest also files, directories and `file::name`); runners that cannot
+    choose (npm, make, an unknown command) run everything. `coverage` asks for the executed lines of each test, which
+    pytest and unittest can give. `env` is added to the sandbox's environment. Never raises for what the tests do.
+    """
+    root = command.root if command.root != Path() else command.cwd
+    folder = Path(tempfile.mkdtemp(prefix="run-", dir=sandbox.scratch))
+    try:
+        plan = _plan(command, root, folder, tests, seconds, coverage)
+        python = command.runner in ("pytest", "unittest")
+        limits = Limits(seconds, OUTPUT_BYTES, memory_bytes=PYTHON_MEMORY if python else 0)
+        done = sandbox.run(plan.argv, cwd=command.cwd, limits=limits, env={**plan.env, **(env or {})})
+        records = _records(folder / "log", plan.key)
+        if records is not None or python:
+            found = _from_probe(records or [], done, _text(folder / "log.stacks"))
+            return found if python else _with_exit_code(found, command, done)
+        return _from_output(command, root, done)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def trim(text: str, characters: int = OUTPUT_CHARACTERS) -> str:
+    """Cut the middle out of a long text and say so: how a run begins and how it ends matter most."""
+    if len(text) <= characters:
+        return text
+    head, tail = characters // 4, characters - characters // 4
+    return f"{text[:head]}\n[... {len(text) - characters:,} characters left out ...]\n{text[-tail:]}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    argv: tuple[str, ...]
+    env: dict[str, str] = field(default_factory=dict[str, str])
+    key: str = ""
+
+
+def _plan(
+    command: TestCommand, root: Path, folder: Path, tests: Sequence[str], seconds: float, coverage: bool
+) -> _Plan:
+    """Turn the user's command into one that writes down results."""
+    node = f"--test-reporter={folder / 'inside_node.mjs'}"
+    match command.runner:
+        case "pytest" | "unittest":
+            return _probe(command, root, folder, tests, seconds, coverage)
+        case "node":
+            at = len(command.argv) - len(command.arguments)
+            shutil.copy(Path(__file__).with_name("inside_node.mjs"), folder)
+            patterns = [f"--test-name-pattern={pattern}" for pattern in _node_patterns(tests)]
+            files = command.arguments or tuple(dict.fromkeys(test.split(" > ")[0] for test in tests if " > " in test))
+            return _Plan((*command.argv[:at], node, *patterns, *files))
+        case "npm" if re.match(r"node (--[\w=-]+ )*--test\b", npm_script(command.cwd)):
+            shutil.copy(Path(__file__).with_name("inside_node.mjs"), folder)
+            return _Plan(command.argv, {"NODE_OPTIONS": f"{os.environ.get('NODE_OPTIONS', '')} {node}".strip()})
+        case "go":
+            at = len(command.argv) - len(command.arguments)
+            names = sorted({test.rpartition(".")[2].split("/")[0] for test in tests})
+            chosen = ("-run", f"^({'|'.join(map(re.escape, names))})$") if names else ()
+            return _Plan((*command.argv[:at], "-json", *chosen, *command.arguments))
+        case "cargo":
+            before, _, after = " ".join(command.arguments).partition("-- ")
+            names = [test.split("::", 1)[-1] for test in tests]
+            chosen = ("--", *after.split(), *(("--exact", *names) if names else ())) if after or names else ()
+            at = len(command.argv) - len(command.arguments)
+            extra = () if "--no-fail-fast" in before else ("--no-fail-fast",)
+            return _Plan((*command.argv[:at], *before.split(), *extra, *chosen), {"CARGO_NET_OFFLINE": "true"})
+        case _:
+            plan = _probe(command, root, folder, (), seconds, coverage)
+            options = f"-p qwencode_inside_probe -o cache_dir={folder / 'cache'}"
+            addopts = f"{os.environ.get('PYTEST_ADDOPTS', '')} {options}".strip()
+            path = ":".join(filter(None, (str(folder), os.environ.get("PYTHONPATH"))))
+            return replace(plan, argv=command.argv, env={**plan.env, "PYTEST_ADDOPTS": addopts, "PYTHONPATH": path})
+
+
+def _probe(
+    command: TestCommand, root: Path, folder: Path, tests: Sequence[str], seconds: float, coverage: bool
+) -> _Plan:
+    """Lay the probe and its settings into the folder. The key is known to this process and to the probe alone."""
+    key = secrets.token_hex(32)
+    for name in _PROBE:
+        shutil.copy(Path(__file__).with_name(name), folder / (f"qwencode_{name}" if name == _PROBE[0] else name))
+    arguments = list(command.arguments)
+    if command.runner == "pytest":
+        options = ["-o", f"cache_dir={folder / 'cache'}"]
+        arguments = [*options, *(_without_paths(arguments, command.cwd) if tests else arguments)]
+        arguments += [_argument(test, root, command.cwd) for test in tests]
+    settings: dict[str, Any] = {
+        "log": str(folder / "log"),
+        "key": key,
+        "root": str(root),
+        "coverage": coverage,
+        "deadline": max(0.2, seconds * 0.95 - 0.5),
+        "args": arguments,
+        "only": list(tests) if command.runner == "unittest" else [],
+        "cwd_on_path": command.as_module,
+    }
+    (folder / "settings.json").write_text(json.dumps(settings), encoding="utf-8")
+    argv = (*command.prefix, str(folder / f"qwencode_{_PROBE[0]}"), command.runner)
+    env = {
+        "QWENCODE_PROBE": str(folder / "settings.json"),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONHASHSEED": "0",
+        "HYPOTHESIS_STORAGE_DIRECTORY": str(folder / "hypothesis"),
+    }
+    return _Plan(argv, env, key)
+
+
+def _argument(test: str, root: Path, cwd: Path) -> str:
+    """Return an id, relative to the repository, as pytest takes it: relative to where it is started."""
+    file, colons, rest = test.partition("::")
+    return os.path.relpath(root / file, cwd) + colons + rest
+
+
+def _without_paths(arguments: Sequence[str], cwd: Path) -> list[str]:
+    """Leave out the files and directories of the user's own command: others were chosen."""
+    kept: list[str] = []
+    for before, word in zip(["", *arguments], arguments, strict=False):
+        if word.startswith("-") or before in _TAKES_VALUE or not (cwd / word.split("::")[0]).exists():
+            kept.append(word)
+    return kept
+
+
+def _node_patterns(tests: Sequence[str]) -> list[str]:
+    """Return one pattern for each name on the way to each test, which node matches against every level by itself."""
+    names = dict.fromkeys(name for test in tests for name in test.split(" > ")[1:])
+    special = re.compile(r"([.*+?^${}()|\[\]\\/])")
+    return ["^" + special.sub(r"\\\1", name) + "$" for name in names]
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def _records(path: Path, key: str) -> list[dict[str, Any]] | None:
+    """Read the probe's log; None when there is none. It ends before the first line that the probe did not write."""
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except OSError:
+        return None
+    records: list[dict[str, Any]] = []
+    for number, line in enumerate(lines[:-1]):
+        tag, _, text = line.partition(b" ")
+        right = hmac.new(key.encode(), b"%d %s" % (number, text), "sha256").hexdigest().encode()
+        if not hmac.compare_digest(tag, right):
+            return [record for record in records if record["event"] != "finish"]
+        records.append(json.loads(text))
+    return records
+
+
+def _from_probe(records: Sequence[Mapping[str, Any]], done: Completed, stacks: str) -> TestRun:
+    results: dict[str, TestResult] = {}
+    coverage: dict[str, Mapping[str, frozenset[int]]] = {}
+    begun: dict[str, str] = {}
+    collected: list[str] = []
+    finish: Mapping[str, Any] | None = None
+    for record in records:
+        match record["event"]:
+            case "collected":
+                collected = record["ids"]
+            case "begin":
+                begun[record["id"]] = record["file"]
+            case "end":
+                begun.pop(record["id"], None)
+                result = _result(record)
+                known = results.get(result.id)
+                results[result.id] = known if known is not None and known.bad else result
+                if "coverage" in record:
+                    coverage[result.id] = {file: frozenset(lines) for file, lines in record["coverage"].items()}
+            case "finish":
+                finish = record
+            case _:
+                pass
+    output = trim(done.text)
+    for test, file in begun.items():
+        results[test] = TestResult(test, "error", 0.0, _ended(done, stacks, output), file)
+    status: Status = _status(finish, done, bool(results))
+    unfinished = () if status == "ran" else tuple(test for test in collected if test not in results)
+    replaced = tuple(finish["replaced"]) if finish else ()
+    return TestRun(status, results, output, done.seconds, coverage, unfinished, replaced)
+
+
+def _result(record: Mapping[str, Any]) -> TestResult:
+    names = ("id", "outcome", "seconds", "message", "file", "crash")
+    return TestResult(**{name: record[name] for name in names})
+
+
+def _status(finish: Mapping[str, Any] | None, done: Completed, any_result: bool) -> Status:
+    """Tell how a run ended. Exit statuses of pytest: 0 and 1 ran, 2 to 4 interrupted, internal, usage, 5 no tests."""
+    if finish is not None:
+        if finish["status"] in (0, 1) and any_result:
+            return "ran"
+        return "no_tests" if finish["status"] in (0, 5) else "broken"
+    if done.timed_out:
+        return "timed_out"
+    return "not_found" if done.returncode == 127 and not any_result else "broken"
+
+
+def _ended(done: Completed, stacks: str, output: str) -> str:
+    if done.timed_out:
+        return f"Still running when the time was up, after {done.seconds:.0f} s.\n{trim(stacks, 6_000)}".strip()
+    if done.truncated:
+        return "Printed without end; the run was stopped.\n" + output[-2_000:]
+    return f"The test process ended (exit status {done.returncode}) while this test ran.\n{output[-4_000:]}"
+
+
+def _from_output(command: TestCommand, root: Path, done: Completed) -> TestRun:
+    """Read the results of a runner that is not Python's out of what it printed."""
+    text, finished = done.text, True
+    if '{"event":"finish"}' in text or '{"event":"test"' in text:
+        results, finished, text = parsers.parse_node(text, root)
+    elif command.runner == "go":
+        results = parsers.parse_go(text)
+    elif command.runner == "cargo":
+        results = parsers.parse_cargo(text)
+    else:
+        results = parsers.parse_any(text, root)
+    status: Status = "timed_out" if done.timed_out else "ran" if finished and not done.truncated else "broken"
+    results = [replace(result, message=trim(result.message, 8_000)) for result in results]
+    if command.runner in ("go", "cargo", "node") and not results and not done.timed_out:
+        status = "not_found" if done.returncode == 127 else "broken" if done.returncode else "no_tests"
+    found = TestRun(status, {result.id: result for result in results}, trim(text), done.seconds)
+    return found if command.runner in ("go", "cargo", "node") else _with_exit_code(found, command, done)
+
+
+def _with_exit_code(found: TestRun, command: TestCommand, done: Completed) -> TestRun:
+    """Let the exit status of a whole command count as a test of its own, unless its tests account for it."""
+    if done.returncode == 127 and not found.results:
+        return replace(found, status="not_found")
+    status: Status = "timed_out" if done.timed_out else "broken" if done.truncated else "ran"
+    status = found.status if found.status in ("broken", "timed_out") else status
+    bad = done.returncode != 0 or done.timed_out
+    if found.results and not (bad and not found.failing):
+        return replace(found, status=status)
+    message = trim(done.text, 8_000) if bad else ""
+    whole = TestResult(str(command), "failed" if bad else "passed", done.seconds, message)
+    return replace(found, status=status, results={**found.results, whole.id: whole})
