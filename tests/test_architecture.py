@@ -21,7 +21,7 @@ LAYERS = [  # each line may import the lines below it; on its own line only itse
     {"sandbox", "snapshots", "session", "practice"},
     {"workspace"},
     {"events"},
-    {"messages", "settings"},
+    {"messages", "settings", "excerpt"},
     {"errors"},
 ]
 RANK = {unit: rank for rank, units in enumerate(reversed(LAYERS)) for unit in units}

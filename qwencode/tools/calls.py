@@ -1,0 +1,77 @@
+"""Carrying out what the model asked for: its arguments checked, its mistakes turned into answers."""
+
+import json
+from collections.abc import Mapping
+from typing import Any, cast
+
+from qwencode.errors import ToolError
+from qwencode.messages import ToolCall, ToolSpec
+from qwencode.tools.protocol import Tool, ToolResult
+
+_WANTED = {"string": "a text", "integer": "a whole number", "boolean": "true or false", "array": "a list of texts"}
+
+
+def carry_out(tools: Mapping[str, Tool], call: ToolCall) -> ToolResult:
+    """Run a call. What the model did wrong becomes a result that says so; bugs of ours are raised."""
+    try:
+        if call.name not in tools:
+            raise ToolError(f"There is no tool {call.name!r}. The tools are: {', '.join(tools)}.")
+        if call.problem:
+            raise ToolError(f"The call was not carried out: {call.problem}")
+        tool = tools[call.name]
+        return tool.run(**checked(tool.spec, call.arguments))
+    except ToolError as error:
+        return ToolResult(str(error), f"{call.name}: {str(error).partition(chr(10))[0]}", ok=False)
+
+
+def checked(spec: ToolSpec, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments in the declared types; ones left out, or null, take their default.
+
+    A value of another type is taken when it can only mean one thing ("20" for 20). Raises ToolError with a sentence for
+    unknown, missing and mistyped parameters.
+    """
+    known, required = spec.parameters["properties"], spec.parameters["required"]
+    given = {name: value for name, value in arguments.items() if value is not None}
+    if unknown := [name for name in given if name not in known]:
+        names = ", ".join(f"{name} (required)" if name in required else name for name in known)
+        raise ToolError(f"{spec.name} has no parameter {unknown[0]!r}. Its parameters are: {names}.")
+    if missing := [name for name in required if name not in given]:
+        raise ToolError(f"{spec.name} needs the parameter {missing[0]!r}. Call it again with {', '.join(required)}.")
+    return {name: _typed(spec.name, name, value, known[name]["type"]) for name, value in given.items()}
+
+
+def _typed(tool_name: str, name: str, value: Any, kind: str) -> Any:
+    if isinstance(value, str) and kind != "string":
+        value = _from_text(value, kind)
+    if isinstance(value, float) and kind == "integer" and value.is_integer():
+        value = int(value)
+    if not _is(value, kind):
+        raise ToolError(f"{tool_name}: {name} must be {_WANTED[kind]}, not {json.dumps(value, default=str)[:80]}.")
+    for text in _texts(value):
+        if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
+            raise ToolError(f"{tool_name}: {name} holds a NUL or a lone surrogate, which no file can. Give plain text.")
+    return value
+
+
+def _is(value: Any, kind: str) -> bool:
+    match kind:
+        case "string":
+            return isinstance(value, str)
+        case "integer":
+            return isinstance(value, int) and not isinstance(value, bool)
+        case "boolean":
+            return isinstance(value, bool)
+        case _:
+            return isinstance(value, list) and all(isinstance(item, str) for item in cast(list[object], value))
+
+
+def _from_text(text: str, kind: str) -> Any:
+    """Read a value that came as text: JSON, or for a list one item a line."""
+    try:
+        return json.loads(text.strip().lower() if kind == "boolean" else text)
+    except (ValueError, RecursionError):
+        return [line for line in text.splitlines() if line.strip()] if kind == "array" else text
+
+
+def _texts(value: Any) -> list[str]:
+    return [value] if isinstance(value, str) else cast(list[str], value) if isinstance(value, list) else []

@@ -1,0 +1,97 @@
+"""`edit`: replace a piece of a file by another."""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+from qwencode.errors import ToolError
+from qwencode.excerpt import listed, numbered, split_lines
+from qwencode.tools.matching import Place, apart, places, replaced
+from qwencode.tools.misses import miss
+from qwencode.tools.paths import Protected, changeable, open_text
+from qwencode.tools.protocol import Tool, ToolResult
+from qwencode.tools.schema import tool
+from qwencode.workspace import Workspace
+
+_AROUND = 2
+_REGIONS = 3
+_REGION_LINES = 40
+
+
+def edit_tool(workspace: Workspace, protected: Protected) -> Tool:
+    """Make the tool that edits files of the workspace, except protected ones."""
+
+    def edit(
+        file_path: str,
+        old_string: Annotated[str, "copied from the file without line numbers; must be unique in it"],
+        new_string: str,
+        replace_all: bool = False,
+    ) -> ToolResult:
+        """Replace old_string by new_string in an existing file."""
+        full = changeable(workspace, file_path, protected)
+        if not old_string:
+            hint = "write_file creates new files." if not full.exists() else "Give the text that is to be replaced."
+            raise ToolError(f"old_string is empty. {hint}")
+        if old_string == new_string:
+            raise ToolError("old_string and new_string are the same; nothing would change.")
+        file = open_text(workspace, file_path)
+        found = _wanted(file_path, file.text, old_string, new_string, replace_all)
+        text, spans = edited(file.text, found, old_string, new_string)
+        if text == file.text:
+            raise ToolError(f"This would not change {file_path}; apart from white space the texts are the same.")
+        workspace.write(file_path, text, file.encoding)
+        return _result(file_path, text, spans, found)
+
+    return tool(edit)
+
+
+def edited(text: str, found: Sequence[Place], old: str, new: str) -> tuple[str, list[tuple[int, int]]]:
+    """Return the text with every place replaced, and the spans of the replacements in it."""
+    pieces: list[str] = []
+    spans: list[tuple[int, int]] = []
+    done = length = 0
+    for place in found:
+        piece = replaced(text, place, old, new)
+        length += place.start - done
+        spans.append((length, length + len(piece)))
+        pieces += [text[done : place.start], piece]
+        done, length = place.end, length + len(piece)
+    return "".join([*pieces, text[done:]]), spans
+
+
+def _wanted(file_path: str, text: str, old: str, new: str, replace_all: bool) -> list[Place]:
+    """Return the places to change. Raises ToolError when there is none, or more than one and not all are wanted."""
+    found = places(text, old, new)
+    if not found:
+        raise ToolError(f"old_string is not in {file_path}. {miss(text, old, new)}")
+    if len(found) > 1 and not replace_all:
+        lines = list(dict.fromkeys(str(_line(text, place.start)) for place in found))
+        where = f"line{'s' * (len(lines) > 1)} {listed(lines, 12)}"
+        raise ToolError(
+            f"old_string is {len(found)} times in {file_path}, at {where}. "
+            "Add neighbouring lines until it is unique, or set replace_all to true."
+        )
+    return apart(found)
+
+
+def _result(file_path: str, text: str, spans: Sequence[tuple[int, int]], found: Sequence[Place]) -> ToolResult:
+    """Show the changed lines as they are now."""
+    lines = split_lines(text)
+    shown: list[str] = []
+    for start, end in spans[:_REGIONS]:
+        first = max(1, _line(text, start) - _AROUND)
+        last = min(len(lines), _line(text, max(start, end - 1)) + _AROUND, first + _REGION_LINES - 1)
+        shown.append(numbered(lines[first - 1 : last], first))
+    more = f"\n[{len(spans) - _REGIONS} more places changed]" if len(spans) > _REGIONS else ""
+    note = (
+        " old_string had another indentation; new_string was shifted to the file's."
+        if found[0].add or found[0].drop
+        else ""
+    )
+    places_said = "" if len(spans) == 1 else f" in {len(spans)} places"
+    text_for_model = f"Edited {file_path}{places_said}.{note} It now reads:\n" + "\n...\n".join(shown) + more
+    return ToolResult(text_for_model, f"edited {file_path}{places_said or f', line {_line(text, spans[0][0])}'}")
+
+
+def _line(text: str, position: int) -> int:
+    """Return the number of the line, from 1, that holds the position."""
+    return text.count("\n", 0, position) + 1

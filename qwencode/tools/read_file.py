@@ -1,0 +1,40 @@
+"""`read_file`: a part of a text file, with line numbers."""
+
+from typing import Annotated
+
+from qwencode.errors import ToolError
+from qwencode.excerpt import numbered, split_lines
+from qwencode.tools.paths import open_text
+from qwencode.tools.protocol import Tool, ToolResult
+from qwencode.tools.schema import tool
+from qwencode.workspace import Workspace
+
+LINES = 250
+CHARS = 16_000
+
+
+def read_file_tool(workspace: Workspace) -> Tool:
+    """Make the tool that reads files of the workspace."""
+
+    def read_file(
+        file_path: Annotated[str, "relative to the repository root"],
+        offset: Annotated[int, "first line, from 1"] = 1,
+        limit: Annotated[int, f"number of lines, default {LINES}"] = LINES,
+    ) -> ToolResult:
+        """Read a text file. Lines come as NUMBER|TEXT."""
+        lines = split_lines(open_text(workspace, file_path).text)
+        first, total = max(offset, 1), len(lines)
+        if not total:
+            return ToolResult(f"{file_path} is empty.", f"{file_path}: empty")
+        if first > total:
+            raise ToolError(f"{file_path} has {total} lines; offset {first} is past its end.")
+        text = numbered(lines[first - 1 : first - 1 + max(limit, 1)], first)
+        text = text if len(text) <= CHARS else text[: CHARS + 1].rpartition("\n")[0]
+        last = first + text.count("\n")
+        if first == 1 and last == total:
+            return ToolResult(f"{file_path}, {total} lines:\n{text}", f"{file_path}: {total} lines")
+        more = f"; use offset={last + 1} to continue" if last < total else ""
+        summary = f"{file_path}: lines {first}-{last} of {total}"
+        return ToolResult(f"{file_path}:\n{text}\n[lines {first}-{last} of {total}{more}]", summary)
+
+    return tool(read_file)

@@ -1,0 +1,79 @@
+"""`run_tests`: the repository's tests, as a structured result against the state before any change."""
+
+import re
+from collections.abc import Callable
+from typing import Annotated
+
+from qwencode.errors import ToolError
+from qwencode.excerpt import listed, plain, trimmed
+from qwencode.tools.paths import similar
+from qwencode.tools.protocol import Tool, ToolResult
+from qwencode.tools.schema import tool
+from qwencode.verify.results import TestRun
+
+CHARS = 6_000
+MESSAGE_CHARS = 1_800
+_NAMED = 8
+_TEST_ID = re.compile(r"(?:\[[^\]\n]*\]|[^\s\[])+")  # a parametrised id may hold blanks, inside its brackets
+
+
+def run_tests_tool(run: Callable[[tuple[str, ...]], TestRun], before: TestRun | None = None) -> Tool:
+    """Make the tool. `run` takes test ids (empty: all); `before` is the run to compare with."""
+
+    def run_tests(
+        selection: Annotated[str, "test ids or files, separated by blanks; default: all"] = "",
+    ) -> ToolResult:
+        """Run the tests and say what passes, fails and changed."""
+        tests = tuple(_TEST_ID.findall(selection))
+        done = run(tests)
+        if done.status != "ran":
+            raise ToolError(_why_not(done, selection, before))
+        counts = f"{len(done.failing)} failed, {len(done.passing)} passed"
+        parts = [f"{counts} in {done.seconds:.1f} s.", *_changes(done, before), *_failures(done)]
+        return ToolResult("\n".join(parts), f"tests: {counts}", ok=not done.failing)
+
+    return tool(run_tests)
+
+
+def _why_not(done: TestRun, selection: str, before: TestRun | None) -> str:
+    output = trimmed(plain(done.output).strip(), MESSAGE_CHARS)
+    tail = f" The runner printed:\n{output}" if output else ""
+    match done.status:
+        case "timed_out":
+            return f"The tests did not end within {done.seconds:.0f} s and were killed; look for an endless loop.{tail}"
+        case "no_tests" if selection:
+            return f"No test matches {selection!r}. {similar(selection, list(before.results) if before else [])}{tail}"
+        case "no_tests":
+            return f"No tests were found.{tail}"
+        case "not_found":
+            return f"The test command does not exist here.{tail}"
+        case _:
+            return f"The test runner itself failed before any test.{tail}"
+
+
+def _changes(done: TestRun, before: TestRun | None) -> list[str]:
+    """Compare with the run before any change; tests that did not run now are not spoken of."""
+    if before is None:
+        return []
+    failed, passed = set(before.failing), set(before.passing)
+    groups = {
+        "Now passing": [test for test in done.passing if test in failed],
+        "Still failing": [test for test in done.failing if test in failed],
+        "BROKEN by your changes (passed before)": [test for test in done.failing if test in passed],
+        "Failing and new": [test for test in done.failing if test not in failed | passed],
+    }
+    return [f"{name} ({len(tests)}): {listed(tests, _NAMED)}" for name, tests in groups.items() if tests]
+
+
+def _failures(done: TestRun) -> list[str]:
+    """Return the messages of failing tests, as many as fit."""
+    parts: list[str] = []
+    used = 0
+    for number, test in enumerate(done.failing):
+        message = trimmed(plain(done.results[test].message).strip("\n"), MESSAGE_CHARS)
+        used += len(message)
+        if number and used > CHARS:
+            parts.append(f"[{len(done.failing) - number} more; see one by its id as selection]")
+            break
+        parts.append(f"--- {test}\n{message}")
+    return parts

@@ -1,0 +1,43 @@
+"""The seven tools, each given what it uses."""
+
+from collections.abc import Callable, Mapping
+
+from qwencode.sandbox.protocol import Sandbox
+from qwencode.tools.edit import edit_tool
+from qwencode.tools.grep_search import grep_tool
+from qwencode.tools.paths import Protected, nothing_protected
+from qwencode.tools.protocol import Tool
+from qwencode.tools.read_file import read_file_tool
+from qwencode.tools.run_tests import run_tests_tool
+from qwencode.tools.shell import shell_tool
+from qwencode.tools.todo import todo_tool
+from qwencode.tools.write_file import write_file_tool
+from qwencode.verify.results import TestRun
+from qwencode.workspace import Workspace
+
+RunTests = Callable[[tuple[str, ...]], TestRun]
+
+
+def toolbox(
+    workspace: Workspace,
+    sandbox: Sandbox,
+    tests: RunTests | None,
+    *,
+    before: TestRun | None = None,
+    protected: Protected = nothing_protected,
+) -> Mapping[str, Tool]:
+    """Return the tools by name, in the order in which they are declared.
+
+    `tests` runs the tests with the given ids (none: all); without it there is no `run_tests`. `before` is the run that
+    results are compared with. `protected` says of a path whether edit and write_file refuse it.
+    """
+    tools = [
+        read_file_tool(workspace),
+        grep_tool(workspace, sandbox),
+        edit_tool(workspace, protected),
+        write_file_tool(workspace, protected),
+        shell_tool(workspace, sandbox),
+        *([run_tests_tool(tests, before)] if tests else []),
+        todo_tool(),
+    ]
+    return {tool.spec.name: tool for tool in tools}
