@@ -1,0 +1,61 @@
+"""Committing what a run has changed, and nothing else."""
+
+import os
+import subprocess
+from collections.abc import Sequence
+
+from qwencode.errors import UsageError
+from qwencode.snapshots.tree import show
+from qwencode.workspace import GitError, Workspace, git, git_environment
+
+
+def commit_paths(workspace: Workspace, paths: Sequence[str], message: str) -> str:
+    """Commit these files as they are in the working tree and return the commit's id.
+
+    What else is staged stays staged. The user's hooks, identity and signing apply. Raises UsageError when a hook
+    refuses, in the middle of a merge or rebase, and when one of the files holds staged changes of the user's, which
+    would be swept along; then nothing is committed and the index is as before.
+    """
+    for name in ("MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD", "rebase-merge", "rebase-apply"):
+        if (workspace.git_dir / name).exists():
+            raise UsageError(
+                "The change is in your files but not committed: git is in the middle of a merge or rebase."
+            )
+    names = sorted(set(paths))
+    listing = b"\0".join(os.fsencode(name) for name in names)
+    if mixed := sorted(_staged(workspace).intersection(names)):
+        raise UsageError(
+            f"The change is in your files but not committed: {show(mixed[0])} has staged changes of yours. "
+            "Commit them first, or commit the change yourself."
+        )
+    tracked = {os.fsdecode(name) for name in git(workspace.root, "ls-files", "-z").split(b"\0")}
+    added = [name for name in names if name not in tracked]
+    _change(workspace, ["add", "--intent-to-add", "--force"], added)
+    command = ["git", "--literal-pathspecs", "commit", "--only", "--quiet", "--cleanup=whitespace", "-m", message]
+    command += ["--pathspec-from-file=-", "--pathspec-file-nul"]
+    done = subprocess.run(
+        command, cwd=workspace.root, env=git_environment(), input=listing, capture_output=True, check=False
+    )
+    if done.returncode:
+        _change(workspace, ["rm", "--cached", "--quiet", "--force"], added)
+        said = (done.stderr or done.stdout).decode(errors="replace").strip() or f"exit code {done.returncode}"
+        raise UsageError(f"The change is in your files but not committed; git or one of its hooks says: {said}")
+    return git(workspace.root, "rev-parse", "HEAD").decode().strip()
+
+
+def _staged(workspace: Workspace) -> set[str]:
+    """Return the paths whose staged state is not that of HEAD; all of them before the first commit."""
+    try:
+        git(workspace.root, "rev-parse", "--verify", "--quiet", "HEAD")
+        found = git(workspace.root, "diff-index", "--cached", "--name-only", "-z", "--no-renames", "HEAD")
+    except GitError:
+        found = git(workspace.root, "ls-files", "-z", "--cached")
+    return {os.fsdecode(name) for name in found.split(b"\0") if name}
+
+
+def _change(workspace: Workspace, command: list[str], names: list[str]) -> None:
+    """Run a command that changes the index, for some paths."""
+    if names:
+        listing = b"\0".join(os.fsencode(name) for name in names)
+        source = ["--pathspec-from-file=-", "--pathspec-file-nul"]
+        git(workspace.root, "--literal-pathspecs", *command, *source, stdin=listing)

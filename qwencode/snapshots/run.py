@@ -1,0 +1,237 @@
+"""A run's hold on the working tree, what happens after a crash, and taking a run back later."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from types import TracebackType
+
+from qwencode.errors import UsageError
+from qwencode.snapshots.journal import Busy, Journal, Record, readable_errors
+from qwencode.snapshots.restore import is_rule, outer, put, restore, set_folders
+from qwencode.snapshots.tree import Entry, Snapshot, look, real_folder, show, take
+from qwencode.workspace import GitError, Workspace, git
+
+_DIFF_OPTIONS = ("--no-ext-diff", "--no-textconv", "--no-color", "--no-renames", "--src-prefix=a/", "--dst-prefix=b/")
+# A bare repository takes .gitattributes from the index. With an empty one, no file can hide a change in another.
+_DIFF_SETTINGS = ("-c", "core.bare=true", "-c", "core.attributesFile=/dev/null", "-c", "diff.suppressBlankEmpty=false")
+
+
+class Run:
+    """One run in a repository: begun with a snapshot of the working tree, ended by `finish`.
+
+    While it is open no other run can begin in this working tree. As a context manager it puts the tree back unless it
+    was finished. Errors are sentences for the user (UsageError); after one the run is still open.
+    """
+
+    def __init__(self, journal: Journal, record: Record, before: Snapshot, lock: ExitStack):
+        self.before = before
+        self._journal = journal
+        self._record = record
+        self._lock = lock
+        self._seen = before
+        self._open = True
+
+    @classmethod
+    def begin(cls, workspace: Workspace, session_id: str) -> "Run":
+        """Keep the working tree and open the run.
+
+        Raises UsageError when another run is going on or was cut off (see `recover`), when a file cannot be read, and
+        when there is no room or no right to write in git's directory; then nothing has been changed.
+        """
+        journal = Journal(workspace)
+        with ExitStack() as lock:
+            lock.enter_context(journal.locked())
+            if cut_off := journal.opened():
+                raise UsageError(f"The run {cut_off.session} was interrupted here. Take it back first: qwencode undo")
+            with readable_errors():
+                record = journal.new_record(session_id)
+                journal.run_folder(record).mkdir(parents=True)
+                _keep_index(workspace, journal, record)
+                before = take(workspace.root, journal.folder, journal.index(record), known=journal.last())
+                before.save(journal.run_folder(record) / "before.json")
+                before.save(journal.folder / "last.json")
+                journal.hold(record, "before", before.id)
+                journal.open(record)
+            return cls(journal, record, before, lock.pop_all())
+
+    def changed(self) -> tuple[str, ...]:
+        """Return the paths of files that differ from before the run, sorted, relative to the root."""
+        return tuple(self.before.differing(self._look()))
+
+    def diff(self) -> str:
+        """Return the change since the run began as a unified diff in git's form, whatever the user's diff settings."""
+        now = self._look()
+        with readable_errors(), tempfile.TemporaryDirectory(dir=self._journal.folder) as nothing:
+            command = ["diff-tree", "-r", "-p", *_DIFF_OPTIONS, self.before.id, now.id]
+            found = git(self._journal.root, *_DIFF_SETTINGS, *command, index=Path(nothing, "index"))
+        return found.decode(errors="replace")
+
+    def restore(self) -> None:
+        """Put the working tree back to what it was, byte for byte; ignored files stay as they are."""
+        with readable_errors():
+            journal = self._journal
+            restore(journal.root, journal.folder, journal.index(self._record), self.before, lambda now: None)
+
+    def finish(self, kept: bool) -> None:
+        """Close the run. Kept, it can be taken back by `undo`; otherwise the tree is put back, if it is not yet."""
+        if not self._open:
+            return
+        with readable_errors():
+            if not kept:
+                self.restore()
+            now = self._look()
+            if kept and (self.before.differing(now) or self.before.folders != now.folders):
+                now.save(self._journal.run_folder(self._record) / "after.json")
+                now.save(self._journal.folder / "last.json")
+                self._journal.hold(self._record, "after", now.id)
+                self._journal.end(self._record, "kept")
+            else:
+                self._journal.drop(self._record)
+        self._open = False
+        self._lock.close()
+
+    def __enter__(self) -> "Run":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.finish(kept=False)
+
+    def _look(self) -> Snapshot:
+        journal = self._journal
+        with readable_errors():
+            index = journal.index(self._record)
+            self._seen = take(journal.root, journal.folder, index, also=self.before.files, known=self._seen)
+        return self._seen
+
+
+def recover(workspace: Workspace) -> str | None:
+    """Put back what a run left that did not come to its end, and return a sentence about it; None if there is none.
+
+    To be called before a command other than `undo` starts its work. What is in the tree now is kept under a ref first:
+    part of it may be the user's. If HEAD has moved since, the user has gone on, and the tree is left as it is.
+    """
+    journal = Journal(workspace)
+    if not journal.opened():
+        return None
+    try:
+        with journal.locked():
+            cut_off = journal.opened()
+            return _take_back(journal, cut_off) if cut_off else None
+    except Busy:
+        return None
+
+
+def undo(workspace: Workspace) -> str:
+    """Take back the last run, interrupted or kept, and return a sentence about it. Done again, it goes further back.
+
+    Raises UsageError, and changes nothing, when there is no run, or the user has changed the same files since.
+    """
+    journal = Journal(workspace)
+    with journal.locked():
+        if cut_off := journal.opened():
+            nothing = "The last run was interrupted before it changed a file; there is nothing to take back."
+            return _take_back(journal, cut_off) or nothing
+        kept = journal.ended()
+        if not kept:
+            raise UsageError(f"There is no run of qwencode to take back in {journal.root}.")
+        record = kept[0]
+        before, after = journal.snapshot(record, "before"), journal.snapshot(record, "after")
+        names = before.differing(after)
+        with readable_errors():
+            if conflicts := _conflicts(journal, before, after, names):
+                refs = f"{journal.refs}/{record.name}"
+                raise UsageError(
+                    f"Since the run {record.session} you have changed {_some(conflicts)}; nothing was taken back. "
+                    f"What the run did: git diff {refs}/before {refs}/after"
+                )
+            _put_back(journal, before, after, names)
+            journal.undo(record)
+        return f"Took back the run {record.session}: as before it are {_some(names)}."
+
+
+def _keep_index(workspace: Workspace, journal: Journal, record: Record) -> None:
+    """Copy the user's index, and hold what is staged in it."""
+    copy = journal.index(record)
+    try:
+        shutil.copyfile(workspace.git_dir / "index", copy)
+    except FileNotFoundError:
+        return  # nothing was ever staged
+    with tempfile.TemporaryDirectory(dir=journal.folder) as scratch, suppress(GitError):  # GitError: in a merge
+        other = Path(scratch, "index")
+        shutil.copyfile(copy, other)
+        staged = git(workspace.root, "-c", "core.splitIndex=false", "write-tree", "--missing-ok", index=other)
+        journal.hold(record, "index", staged.decode().strip())
+
+
+def _take_back(journal: Journal, record: Record) -> str | None:
+    """Put back what an interrupted run left, and close it. None when it had changed nothing."""
+    before, index = journal.snapshot(record, "before"), journal.index(record)
+    refs: list[str] = []
+    held: set[tuple[str, Entry]] = set()
+
+    def keep(now: Snapshot) -> None:
+        found = {(name, now.files[name]) for name in before.differing(now) if name in now.files}
+        if not refs or not found <= held:
+            refs.append(journal.hold_recovered(record, now.id))
+            held.update(found)
+
+    with readable_errors():
+        now = take(journal.root, journal.folder, index, also=before.files, known=journal.last())
+        names = before.differing(now)
+        if not names and before.folders == now.folders:
+            journal.drop(record)
+            return None
+        if journal.head() != record.head:
+            journal.end(record, "left")
+            return (
+                f"The run {record.session} was interrupted, and HEAD has moved since: your files are left as they are. "
+                f"To see what has changed since it began: git diff {journal.refs}/{record.name}/before"
+            )
+        restore(journal.root, journal.folder, index, before, keep)
+        journal.drop(record)
+    return (
+        f"The run {record.session} was interrupted; as before it are {_some(names)}. "
+        f"What was there is kept: git diff {' '.join(refs[:1])}"
+    )
+
+
+def _conflicts(journal: Journal, before: Snapshot, after: Snapshot, names: list[str]) -> list[str]:
+    """Return what the user has changed since, or put in the way of what is to be put back."""
+    present, seen = look(journal.root, names, journal.folder, journal.last())
+    away = {name for name in names if name not in before.files}
+    found = [name for name in names if present.get(name) not in (before.files.get(name), after.files.get(name))]
+    for name in sorted(before.files.keys() & set(names)):
+        path = journal.root / name
+        if path.is_dir() and not path.is_symlink():
+            below = (os.path.relpath(Path(at, file), journal.root) for at, _, files in os.walk(path) for file in files)
+            found += [other for other in below if other not in away]
+        for folder in outer(name):
+            in_the_way = not real_folder(journal.root, folder, seen) and os.path.lexists(journal.root / folder)
+            if in_the_way and away.isdisjoint((folder, *outer(folder))):
+                found.append(folder)
+    return sorted(set(found))
+
+
+def _put_back(journal: Journal, before: Snapshot, after: Snapshot, names: list[str]) -> None:
+    """Give the files their state before. What was created stays if the old `.gitignore` files call it ignored."""
+    rules = [name for name in names if is_rule(name)]
+    put(journal.root, {name: before.files.get(name) for name in rules})
+    plan = {name: before.files.get(name) for name in names}
+    if rules:
+        listed = git(journal.root, "ls-files", "-z", "--others", "--ignored", "--exclude-standard")
+        ignored = {os.fsdecode(name) for name in listed.split(b"\0")}
+        plan = {name: entry for name, entry in plan.items() if entry or name not in ignored}
+    put(journal.root, plan)
+    wanted = {name: mode for name, mode in before.folders.items() if after.folders.get(name) != mode}
+    set_folders(journal.root, after.folders.keys() - before.folders.keys(), wanted)
+
+
+def _some(names: Sequence[str]) -> str:
+    """Return the first few names, and how many more there are."""
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return ", ".join(show(name) for name in names[:5]) + more if names else "the directories"
