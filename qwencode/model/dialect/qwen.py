@@ -121,8 +121,8 @@ def open_reply(previous: Message | None, thinking: bool) -> list[Piece]:
 def close_reply(generated: str, thinking: bool) -> list[Piece]:
     """Return what completes the assistant message of which `generated` is already in the model's memory.
 
-    `generated` is all that followed `open_reply(…, thinking)`, including the stop token if that was evaluated. A think
-    block or a call that was cut off is closed too, so that what follows is not read as part of it.
+    `generated` is all that followed `open_reply(…, thinking)`, including the stop token if that was evaluated: better
+    not, since a think block or a call that was left open is closed here too, and that must come before it.
     """
     if generated.endswith(STOP[0]):
         return [Piece("\n", True)]

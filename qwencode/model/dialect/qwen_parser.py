@@ -269,7 +269,13 @@ class Parser:
             return False
         self._add_value(self._buffer[: end[0]].removesuffix("\n"))
         self._buffer = self._buffer[end[1] :]
-        self._drafts[-1].written[self._parameter] = "".join(self._value)
+        value, stray = "".join(self._value), ""
+        if end[0] == end[1]:  # no closer here: was it one further up, with text between this parameter and the next?
+            before, closer, after = value.rpartition(_ENDS[0])
+            if closer and _unclosed(before) <= 0:
+                value, stray = before.removesuffix("\n"), after
+        self._drafts[-1].written[self._parameter] = value
+        self._say(stray)
         self._drafts[-1].open, self._state = "function", self._in_body
         return True
 
@@ -305,8 +311,7 @@ class Parser:
         if not after.startswith(_AFTER_VALUE) and not (self._ended and not after):
             return "open" if self._may_become(after, (*_AFTER_VALUE, _ENDS[0])) else "no"
         # Several closers in a row: one too many, unless the value itself opened a parameter.
-        value = "".join(self._value) + self._buffer[:tag]
-        unclosed = len(re.findall(r"<parameter\b", value)) - value.count(_ENDS[0])
+        unclosed = _unclosed("".join(self._value) + self._buffer[:tag])
         places = [tag + found.start() for found in re.finditer(_ENDS[0], closers.group())]
         place = places[max(0, min(unclosed, len(places) - 1))]
         return place, place + len(_ENDS[0])
@@ -382,6 +387,10 @@ class Parser:
         if text:
             self._value.append(text)
             self._events.append(CallDelta(self._drafts[-1].name, self._parameter, text))
+
+
+def _unclosed(value: str) -> int:
+    return len(re.findall(r"<parameter\b", value)) - value.count(_ENDS[0])
 
 
 def _unquoted(name: str) -> str:
