@@ -19,6 +19,11 @@ def _no_constant(text: str) -> float:
 DECODER = json.JSONDecoder(strict=False, parse_constant=_no_constant)
 """Reads JSON as models write it: raw line breaks inside strings are forgiven, NaN is not a number."""
 
+TRUNCATED = (
+    "The reply reached its length limit inside this call, so it was not carried out. Write it again, shorter: change "
+    "less at a time."
+)
+
 
 def build_call(
     call_id: str, name: str, written: Mapping[str, Any], tools: Mapping[str, ToolSpec], problem: str = ""

@@ -14,7 +14,7 @@ from typing import Any, Literal, cast
 
 from qwencode.events import CallDelta, Event, TextDelta, ThinkingDelta
 from qwencode.messages import Message, ToolCall, ToolSpec
-from qwencode.model.dialect.arguments import DECODER, build_call, read_json_call
+from qwencode.model.dialect.arguments import DECODER, TRUNCATED, build_call, read_json_call
 
 OPEN, CLOSE = "<tool_call>", "</tool_call>"
 _ENDS = ("</parameter>", "</function>", "</function_invocation>", CLOSE)
@@ -119,19 +119,16 @@ class Parser:
         return Message("assistant", self._content.text, self._reasoning.text, calls)
 
     def _built(self, number: int, draft: _Draft, truncated: bool) -> ToolCall:
-        problems = draft.problems
+        problem = ""
         if draft.open and truncated:
-            problems = [
-                "The reply reached its length limit inside this call, so it was not carried out. Write it again, "
-                "shorter: change less at a time."
-            ]
+            problem = TRUNCATED
         elif draft.open == "parameter":
-            problems = [
+            problem = (
                 f"The value of {self._parameter} was not closed, so the call was not carried out. Write it again and "
                 "end every value with </parameter>, then </function> and </tool_call>."
-            ]
-        call_id = f"call-{self._first_call + number}"
-        return build_call(call_id, draft.name, draft.written, self._tools, " ".join(problems))
+            )
+        call_id, known = f"call-{self._first_call + number}", filter(None, (problem, *draft.problems))
+        return build_call(call_id, draft.name, draft.written, self._tools, " ".join(known))
 
     # Each state reads from the buffer and returns whether it got anywhere.
 
