@@ -1,0 +1,190 @@
+"""Where the fault may be: spectrum-based fault localisation.
+
+Ochiai: Abreu, Zoeteweij and van Gemund, *On the accuracy of spectrum-based fault localization*, TAIC PART 2007. Ties, which
+are many when few tests fail, are broken by what the failure itself tells: the lines of its traceback and the names in it
+(as in Schroeter et al., *Do stack traces help developers fix bugs?*, MSR 2010).
+"""
+
+import ast
+import math
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from qwencode.errors import ToolError
+from qwencode.events import Suspect
+from qwencode.repair.mutate.source import FUNCTIONS, Source
+from qwencode.verify.results import TestRun
+from qwencode.workspace import Workspace
+
+_FRAMES = (re.compile(r"^(?:E\s+)?([^\s:][^:\n]*\.py):(\d+):", re.M), re.compile(r'File "([^"\n]+\.py)", line (\d+)'))
+_TEST_FILE = re.compile(r"(^|/)(tests?|testing)/|(^|/)(test_[^/]*|[^/]*_test|conftest|setup)\.py$")
+_WORD = re.compile(r"[A-Za-z_]\w+")
+_OUTSIDE_TRACE = 0.8
+_UNNAMED = 0.85
+_AT_IMPORT = 0.75
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """`suspects` are functions, most suspicious first, with the Ochiai coefficient of their worst line.
+
+    `lines` maps file to line to a weight from 0 to 1: Ochiai times the tie-breakers, and a share of it for the lines
+    that run at import and that suspicious lines refer to. `texts` are the sources that it speaks of.
+    """
+
+    suspects: tuple[Suspect, ...]
+    lines: Mapping[str, Mapping[int, float]]
+    texts: Mapping[str, str]
+
+
+def rank(run: TestRun, goal: Sequence[str], workspace: Workspace, protected: Collection[str] = ()) -> Ranking:
+    """Rank the lines and functions of the repository's own Python files by suspicion.
+
+    `goal` are the failing tests to be mended; `protected` are paths that must not change (tests and their settings), and
+    so are never suspected. Without coverage the tracebacks alone decide; without those the ranking is empty.
+    """
+    plain = _ochiai(run, goal)
+    messages = [run.results[test].message for test in goal if test in run.results]
+    frames = _frames(messages, workspace)
+    for file, hits in frames.items():
+        for line, depth in hits.items():
+            if not any(file in run.coverage.get(test, {}) for test in goal):
+                plain.setdefault(file, {})[line] = max(plain.get(file, {}).get(line, 0.0), depth)
+    words = set(_WORD.findall(" ".join([*goal, *messages])))
+    words |= {part for test in goal for part in _parts(test.rpartition("::")[2])}
+    lines: dict[str, dict[int, float]] = {}
+    texts: dict[str, str] = {}
+    found: list[tuple[float, Suspect]] = []
+    for file, scores in plain.items():
+        text = "" if file in protected or _TEST_FILE.search(file) else _text(file, workspace)
+        if not text:
+            continue
+        texts[file] = text
+        try:
+            source = Source(file, text)
+        except SyntaxError:
+            lines[file] = dict(scores)
+            found.append((1.0, Suspect(file, max(scores, key=lambda line: scores[line]), "<module>", 1.0)))
+            continue
+        lines[file] = _weighed(source, scores, frames.get(file, {}), words)
+        found += _functions(source, scores, lines[file])
+    for file, extra in _import_time(lines, texts).items():
+        for line, score in extra.items():
+            lines[file][line] = max(lines[file].get(line, 0.0), score)
+    ordered = sorted(found, key=lambda pair: (-pair[0], pair[1].file, pair[1].line))
+    return Ranking(tuple(suspect for _, suspect in ordered), lines, texts)
+
+
+def _ochiai(run: TestRun, goal: Sequence[str]) -> dict[str, dict[int, float]]:
+    """Return failed(line) / sqrt(all failed * all runs of the line) for each line that a failing test ran."""
+    failed: dict[str, dict[int, int]] = {}
+    passed: dict[str, dict[int, int]] = {}
+    with_coverage = [test for test in goal if test in run.coverage]
+    for tests, counts in ((with_coverage, failed), (run.passing, passed)):
+        for test in tests:
+            for file, covered in run.coverage.get(test, {}).items():
+                row = counts.setdefault(file, {})
+                for line in covered:
+                    row[line] = row.get(line, 0) + 1
+    scores: dict[str, dict[int, float]] = {}
+    for file, row in failed.items():
+        others = passed.get(file, {})
+        scores[file] = {
+            line: hits / math.sqrt(len(with_coverage) * (hits + others.get(line, 0))) for line, hits in row.items()
+        }
+    return scores
+
+
+def _frames(messages: Sequence[str], workspace: Workspace) -> dict[str, dict[int, float]]:
+    """Return the repository's lines that occur in tracebacks: 1 for the innermost of a message, less further out."""
+    found: dict[str, dict[int, float]] = {}
+    for message in messages:
+        hits = sorted(
+            (m.start(), m.group(1), int(m.group(2))) for pattern in _FRAMES for m in pattern.finditer(message)
+        )
+        depth = 1.0
+        for _, name, line in reversed(hits):
+            try:
+                file = workspace.relative(workspace.resolve(name))
+            except ToolError:
+                continue
+            if not _TEST_FILE.search(file) and (workspace.root / file).is_file():
+                row = found.setdefault(file, {})
+                row[line] = max(row.get(line, 0.0), depth)
+                depth = max(0.3, depth * 0.8)
+    return found
+
+
+def _text(file: str, workspace: Workspace) -> str:
+    try:
+        return workspace.read(file).text if file.endswith(".py") else ""
+    except ToolError:
+        return ""
+
+
+def _parts(name: str) -> set[str]:
+    """Return the runs of words in a test's name: `test_parse_amount_fails` gives `parse_amount`, among others."""
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name.partition("[")[0]).lower().split("_")
+    return {"_".join(words[i:j]) for i in range(len(words)) for j in range(i + 1, len(words) + 1)}
+
+
+def _weighed(
+    source: Source, scores: Mapping[int, float], frames: Mapping[int, float], words: set[str]
+) -> dict[int, float]:
+    named: dict[int, float] = {}
+    for node in ast.walk(source.tree):
+        if isinstance(node, FUNCTIONS):
+            factor = 1.0 if node.name in words or node.name.strip("_").lower() in words else _UNNAMED
+            for line in range(node.lineno, (node.end_lineno or node.lineno) + 1):
+                named[line] = max(factor, named.get(line, 0.0))
+    return {
+        line: score * (_OUTSIDE_TRACE + (1 - _OUTSIDE_TRACE) * frames.get(line, 0.0)) * named.get(line, _UNNAMED)
+        for line, score in scores.items()
+    }
+
+
+def _functions(
+    source: Source, scores: Mapping[int, float], weights: Mapping[int, float]
+) -> list[tuple[float, Suspect]]:
+    """Return the functions that hold suspicious lines, each with its weight."""
+    owners: dict[int, str] = {}
+    for node in sorted(source.statements, key=lambda n: n.lineno):
+        if isinstance(node, FUNCTIONS):
+            owners |= dict.fromkeys(range(node.lineno, (node.end_lineno or node.lineno) + 1), source.qualname(node))
+    best: dict[str, tuple[float, int]] = {}
+    for line, weight in sorted(weights.items()):
+        name = owners.get(line, "<module>")
+        if weight > best.get(name, (0.0, 0))[0]:
+            best[name] = (weight, line)
+    return [(weight, Suspect(source.path, line, name, scores[line])) for name, (weight, line) in best.items()]
+
+
+def _import_time(lines: Mapping[str, Mapping[int, float]], texts: Mapping[str, str]) -> dict[str, dict[int, float]]:
+    """Suspect the assignments, defaults and heads that ran at import, by the suspicious lines that refer to them."""
+    used: dict[str, float] = {}
+    sources: dict[str, Source] = {}
+    for file, scores in lines.items():
+        rows = texts[file].splitlines()
+        for line, score in scores.items():
+            for word in _WORD.findall(rows[line - 1]) if line <= len(rows) else ():
+                used[word] = max(used.get(word, 0.0), score)
+        try:
+            sources[file] = Source(file, texts[file])
+        except SyntaxError:
+            continue
+    found: dict[str, dict[int, float]] = {}
+    for file, source in sources.items():
+        row = found.setdefault(file, {})
+        for node in source.statements:
+            span = source.header_lines(node)
+            score = 0.0
+            if isinstance(node, FUNCTIONS):
+                inside = [lines[file].get(line, 0.0) for line in range(node.lineno, (node.end_lineno or 0) + 1)]
+                score = max(inside, default=0.0)
+            elif source.function(node) is None and isinstance(node, ast.Assign | ast.AnnAssign):
+                names = [n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)]
+                score = max((used.get(name, 0.0) for name in names), default=0.0)
+            if score:
+                row |= {line: max(row.get(line, 0.0), score * _AT_IMPORT) for line in span}
+    return found

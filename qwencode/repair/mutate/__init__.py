@@ -1,0 +1,1 @@
+"""Small edits of Python source: mutation operators and repair templates."""

@@ -1,0 +1,141 @@
+"""Candidate repairs of a repository, best first: suspicion of the place times prior of the operator."""
+
+import ast
+import heapq
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from qwencode.repair.mutate import syntax
+from qwencode.repair.mutate.source import FUNCTIONS, Edit, Source, parse
+from qwencode.repair.mutate.table import OPERATORS
+
+PER_STATEMENT = 60
+"""Edits of one operator for one statement at most, the likeliest kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One edit of one file that leaves it compiling. `score` orders the search; offsets are in characters of the text."""
+
+    file: str
+    start: int
+    end: int
+    text: str
+    what: str
+    line: int
+    function: str
+    score: float
+
+    def applied(self, source: str) -> str:
+        """Return the whole text of the file with this edit."""
+        return source[: self.start] + self.text + source[self.end :]
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A statement that waits to be expanded."""
+
+    source: Source
+    statement: ast.stmt
+    score: float
+
+
+def candidates(texts: Mapping[str, str], lines: Mapping[str, Mapping[int, float]]) -> Iterator[Candidate]:
+    """Yield candidates for the files given by path and text, best score first, each resulting text once.
+
+    `lines` gives the suspicion, 0 to 1, of each line (from 1) of a file. Statements are expanded only when the best that
+    they could offer is next in turn, so the first candidates come at once.
+    """
+    queue: list[tuple[float, int, _Waiting]] = []
+    count = 0
+    for path, suspicion in lines.items():
+        for score, item in _places(path, texts[path], suspicion):
+            queue.append((-score, count, item))
+            count += 1
+    heapq.heapify(queue)
+    seen: set[tuple[str, int]] = set()
+    while queue:
+        _, _, item = heapq.heappop(queue)
+        if isinstance(item, _Place):
+            for found in _of_statement(item):
+                heapq.heappush(queue, (-found[0].score, count, found))
+                count += 1
+            continue
+        candidate, unit = item
+        key = (candidate.file, hash(candidate.applied(texts[candidate.file])))
+        if key not in seen and (unit is None or unit.compiles(candidate)):
+            seen.add(key)
+            yield candidate
+
+
+def _places(path: str, text: str, suspicion: Mapping[int, float]) -> Iterator[tuple[float, "_Waiting"]]:
+    try:
+        source = Source(path, text)
+    except SyntaxError:
+        for line, score in sorted(suspicion.items(), key=lambda item: -item[1])[:3]:
+            for edit in syntax.edits(text, line):
+                found = _candidate(path, text, edit, "syntax", "<module>", score * edit.weight)
+                yield found.score, (found, None)
+        return
+    for statement in source.statements:
+        score = max((suspicion.get(line, 0.0) for line in source.header_lines(statement)), default=0.0)
+        if score > 0:
+            yield score, _Place(source, statement, score)
+
+
+def _of_statement(place: _Place) -> Iterator[tuple[Candidate, "_Unit"]]:
+    """Yield what the operators propose for one statement (its nested statements left out), not yet compiled."""
+    source = place.source
+    unit, function = _Unit(source, place.statement), source.qualname(place.statement)
+    nodes = list(source.header(place.statement))
+    for operator in OPERATORS:
+        edits = [e for n in ([place.statement] if operator.statement else nodes) for e in operator.propose(source, n)]
+        for edit in heapq.nlargest(PER_STATEMENT, edits, key=lambda edit: edit.weight):
+            if source.text[edit.start : edit.end] != edit.text:
+                score = place.score * operator.prior * edit.weight
+                yield _candidate(source.path, source.text, edit, operator.name, function, score), unit
+
+
+def _candidate(path: str, text: str, edit: Edit, name: str, function: str, score: float) -> Candidate:
+    line = text.count("\n", 0, edit.start) + 1
+    old, new = (" ".join(part.split()) for part in (text[edit.start : edit.end], edit.text))
+    change = f"{old} → {new}" if old and new else f"insert {new}" if new else f"delete {old}"
+    what = edit.what or f"{name}: {change if len(change) <= 100 else change[:99] + '…'}"
+    return Candidate(path, edit.start, edit.end, edit.text, what, line, function, score)
+
+
+class _Unit:
+    """The smallest piece of a file that compiles alone and holds a statement: an outermost function, or the statement."""
+
+    def __init__(self, source: Source, statement: ast.stmt):
+        top: ast.stmt = statement
+        for up in source.above(statement):
+            if isinstance(up, FUNCTIONS):
+                top = up
+        whole = source.lines(top)
+        parent = source.parent(top)
+        if whole is None or not isinstance(parent, ast.Module | ast.ClassDef):
+            whole, parent = (0, len(source.text)), source.tree
+        self._text, (self._start, self._end) = source.text, whole
+        self._head = "class _:\n" if isinstance(parent, ast.ClassDef) else ""
+        self._original = ast.dump(self._parsed(source.text[whole[0] : whole[1]]) or source.tree)
+
+    def compiles(self, edit: Candidate) -> bool:
+        """Say whether the edited unit compiles and means something else."""
+        start, end = min(self._start, edit.start), max(self._end, edit.end)
+        tree = self._parsed(self._text[start : edit.start] + edit.text + self._text[edit.end : end])
+        return tree is not None and ast.dump(tree) != self._original
+
+    def _parsed(self, text: str) -> ast.Module | None:
+        try:
+            tree = parse(self._head + text)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                compile(tree, "<candidate>", "exec", dont_inherit=True)
+        except (SyntaxError, ValueError, RecursionError):
+            return None
+        return tree
+
+
+_Waiting = _Place | tuple[Candidate, _Unit | None]

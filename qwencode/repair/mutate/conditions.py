@@ -1,0 +1,239 @@
+"""Conditions and guards.
+
+Condition templates: PAR *Expression Adder, Remover, Replacer* and *Null Pointer Checker* (Kim et al., ICSE 2013); TBar FP2
+null-pointer check, FP6 conditional mutation (Liu et al., ISSTA 2019).
+"""
+
+import ast
+from collections.abc import Iterator
+
+from qwencode.repair.mutate.source import BUILTINS, FUNCTIONS, Edit, Source
+
+_TEST = (ast.If, ast.While, ast.IfExp, ast.Assert)
+
+
+def _is_test(source: Source, node: ast.AST) -> bool:
+    parent = source.parent(node)
+    return (isinstance(parent, _TEST) and parent.test is node) or (
+        isinstance(parent, ast.comprehension) and node in parent.ifs
+    )
+
+
+def negate(source: Source, node: ast.AST) -> Iterator[Edit]:
+    """A condition the other way round (COI of Just 2014; TBar FP6)."""
+    if not isinstance(node, ast.expr) or (isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not)):
+        return
+    simple = (
+        isinstance(node, ast.Compare)
+        and len(node.ops) == 1
+        and isinstance(node.ops[0], ast.Eq | ast.NotEq | ast.In | ast.NotIn | ast.Is | ast.IsNot)
+    )
+    if (_is_test(source, node) or isinstance(source.parent(node), ast.BoolOp)) and not simple:
+        yield source.replace(node, f"not {source.atom(node)}", loose=isinstance(source.parent(node), ast.Compare))
+    elif (
+        isinstance(source.parent(node), ast.Return | ast.Assign | ast.keyword)
+        and isinstance(node, ast.Call | ast.Name | ast.Compare | ast.Attribute)
+        and not simple
+    ):
+        yield source.replace(node, f"not {source.atom(node)}", 0.4)
+
+
+def identity(source: Source, node: ast.AST) -> Iterator[Edit]:
+    """Truth against identity: `x` and `x is not None`, `not x` and `x is None`, `x or y` as `x if x is not None else y`."""
+    if isinstance(node, ast.Compare) and len(node.ops) == 1 and isinstance(node.ops[0], ast.Is | ast.IsNot):
+        if isinstance(node.comparators[0], ast.Constant) and node.comparators[0].value is None:
+            bare = source.atom(node.left)
+            yield source.replace(
+                node, f"not {bare}" if isinstance(node.ops[0], ast.Is) else bare, loose=isinstance(node.ops[0], ast.Is)
+            )
+    elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
+        yield source.replace(node, f"{source.atom(node.operand)} is None", loose=True)
+        yield source.replace(node, f"len({source.src(node.operand)}) == 0", 0.2, loose=True)
+    elif isinstance(node, ast.BoolOp) and isinstance(node.op, ast.Or) and len(node.values) == 2:
+        first, second = source.atom(node.values[0]), source.atom(node.values[1])
+        if not isinstance(node.values[0], ast.Compare):
+            yield source.replace(node, f"{first} if {first} is not None else {second}", 0.9, loose=True)
+    elif isinstance(node, ast.Name | ast.Attribute | ast.Subscript | ast.Call | ast.NamedExpr) and (
+        _is_test(source, node) or isinstance(source.parent(node), ast.BoolOp)
+    ):
+        yield source.replace(node, f"{source.atom(node)} is not None", loose=True)
+
+
+def _pool(source: Source, node: ast.AST) -> dict[str, float]:
+    """Conditions of the same function and file by text, those of the function first."""
+    scope, found = source.function(node), dict[str, float]()
+    for other in ast.walk(source.tree):
+        if isinstance(other, ast.expr) and (_is_test(source, other) or isinstance(source.parent(other), ast.BoolOp)):
+            if len(source.src(other)) < 80 and not isinstance(other, ast.BoolOp):
+                found.setdefault(source.atom(other), 1.0 if source.function(other) is scope else 0.3)
+    return found
+
+
+def _simple_conditions(source: Source, node: ast.AST) -> dict[str, float]:
+    scope = source.function(node)
+    names = source.names_in(scope) if scope else {}
+    local = {
+        n.arg if isinstance(n, ast.arg) else n.id
+        for n in ast.walk(scope or source.tree)
+        if isinstance(n, ast.arg) or (isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store))
+    }
+    made: dict[str, float] = {}
+    for name in sorted(names.keys() & local - {"self", "cls", "_"}):
+        made |= {name: 0.8, f"not {name}": 0.8, f"{name} is None": 0.5, f"{name} is not None": 0.6, f"{name} > 0": 0.4}
+    return made
+
+
+def terms(source: Source, node: ast.AST) -> Iterator[Edit]:
+    """A missing term: another condition of the function or the file joined by `and` or `or` (PAR *Expression Adder*)."""
+    if not isinstance(node, ast.expr) or not (
+        _is_test(source, node)
+        or (isinstance(source.parent(node), ast.Return) and isinstance(node, ast.Compare | ast.BoolOp))
+    ):
+        return
+    own = source.atom(node) if isinstance(node, ast.BoolOp | ast.IfExp | ast.Lambda) else source.src(node)
+    start, end = source.span(node)
+    for text, weight in {
+        **{k: v * 0.6 for k, v in _simple_conditions(source, node).items()},
+        **_pool(source, node),
+    }.items():
+        if text in own:
+            continue
+        clause = f"({text})" if " or " in text or " if " in text else text
+        yield Edit(start, end, f"{own} and {clause}", weight)
+        yield Edit(start, end, f"{own} or {clause}", weight * 0.9)
+        yield Edit(start, end, f"{clause} and {own}", weight * 0.5)
+        yield Edit(start, end, text, weight * 0.4)
+
+
+def comprehension_filter(source: Source, node: ast.AST) -> Iterator[Edit]:
+    """A missing filter of a comprehension, and one too many."""
+    if isinstance(node, ast.comprehension) and isinstance(node.target, ast.Name):
+        if node.ifs:
+            yield Edit(source.span(node.iter)[1], source.span(node.ifs[-1])[1], "", 0.6)
+        else:
+            end = source.span(node.iter)[1]
+            name = node.target.id
+            for text, weight in (
+                (name, 1.0),
+                (f"{name} is not None", 0.6),
+                (f"{name}.strip()", 0.6),
+                (f"{name} > 0", 0.2),
+            ):
+                yield Edit(end, end, f" if {text}", weight)
+
+
+def constant_condition(source: Source, node: ast.AST) -> Iterator[Edit]:
+    """A branch always taken (COR, Just 2014): `if` unwrapped, or its `else` chosen in a conditional expression."""
+    if isinstance(node, ast.IfExp):
+        yield source.replace(node, source.atom(node.body), 0.6)
+        yield source.replace(node, source.atom(node.orelse), 0.5)
+        yield source.replace(
+            node,
+            f"{source.atom(node.orelse)} if {source.src(node.test)} else {source.atom(node.body)}",
+            0.8,
+            loose=True,
+        )
+    elif isinstance(node, ast.If):
+        start = source.span(node)[0]
+        if source.text.startswith("if", start):
+            yield Edit(start, start + 2, "while", 0.4)
+            block = source.block(node)
+            at = block.index(node)
+            if at and isinstance(block[at - 1], ast.If) and not getattr(block[at - 1], "orelse", None):
+                yield Edit(start, start + 2, "elif", 0.8)
+        elif source.text.startswith("elif", start):
+            yield Edit(start, start + 4, "if", 0.8)
+    elif isinstance(node, ast.While):
+        start = source.span(node)[0]
+        yield Edit(start, start + 5, "if", 0.4)
+
+
+def _returns(source: Source, node: ast.AST) -> list[str]:
+    scope = source.function(node)
+    values = [
+        source.src(n.value)
+        for n in ast.walk(scope or source.tree)
+        if isinstance(n, ast.Return) and n.value and len(source.src(n.value)) < 40
+    ]
+    raised = [
+        source.src(n)
+        for n in ast.walk(source.tree)
+        if isinstance(n, ast.Raise) and n.exc and "\n" not in source.src(n) and len(source.src(n)) < 120
+    ]
+    exits = [
+        f"return {value}"
+        for value in dict.fromkeys([*values, "None", "[]", "0", "False", "True", '""', "{}", "set()", "1"])
+    ]
+    return [
+        *exits,
+        *dict.fromkeys(raised),
+        'raise ValueError("invalid value")',
+        *(["continue", "break"] if source.loop(node) else []),
+    ]
+
+
+def guard(source: Source, node: ast.AST) -> Iterator[Edit]:
+    """A missing early exit before a statement: `if not x: return …` (PAR *Null Pointer Checker*, TBar FP2)."""
+    scope = source.function(node)
+    if (
+        not isinstance(node, ast.stmt)
+        or scope is None
+        or (whole := source.lines(node)) is None
+        or isinstance(node, FUNCTIONS)
+    ):
+        return
+    first = node in scope.body[:2]
+    used = [n.id for n in source.header(node) if isinstance(n, ast.Name)]
+    used += [a.arg for a in (*scope.args.args, *scope.args.kwonlyargs)] if first else []
+    names = [
+        name
+        for name in dict.fromkeys(used)
+        if name not in ("self", "cls") and name not in BUILTINS and name not in source.definitions
+    ]
+    if "self" in used:
+        names += [
+            source.src(n)
+            for n in source.header(node)
+            if isinstance(n, ast.Attribute)
+            and isinstance(n.ctx, ast.Load)
+            and source.src(n).count(".") == 1
+            and not isinstance(source.parent(n), ast.Call)
+        ]
+    pad, line = source.indent(node), source.newline
+    looped = source.loop(node) is not None
+    for name in names[:4]:
+        for condition, likely in (
+            (f"not {name}", 1.0),
+            (f"{name} is None", 0.8),
+            (f"{name} < 0", 0.5),
+            (f"{name} <= 0", 0.6),
+            (f"{name} == 0", 0.4),
+        ):
+            for rank, leave in enumerate(_returns(source, node)[:14]):
+                weight = likely * (1.0 if first or (looped and leave == "continue") else 0.5) / (1 + 0.12 * rank)
+                yield Edit(whole[0], whole[0], f"{pad}if {condition}:{line}{pad}    {leave}{line}", weight)
+
+
+def wrap_in_if(source: Source, node: ast.AST) -> Iterator[Edit]:
+    """A statement that should happen only sometimes (PAR *Expression Adder* for a whole statement; TBar FP2)."""
+    if (
+        not isinstance(node, ast.Expr | ast.Assign | ast.AugAssign | ast.Return | ast.Raise | ast.Delete)
+        or source.function(node) is None
+    ):
+        return
+    whole = source.lines(node)
+    if (
+        whole is None
+        or "\n" in source.src(node)
+        or (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))
+    ):
+        return
+    pad, line = source.indent(node), source.newline
+    start = whole[0]
+    conditions = {**{k: v * 0.6 for k, v in _simple_conditions(source, node).items()}, **_pool(source, node)}
+    if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Subscript):
+        container, key = source.src(node.targets[0].value), source.src(node.targets[0].slice)
+        conditions[f"{key} not in {container}"] = 1.2
+    for condition, weight in conditions.items():
+        end = source.span(node)[1]
+        yield Edit(start, end, f"{pad}if {condition}:{line}{pad}    {source.src(node)}", min(1.0, weight))

@@ -1,0 +1,78 @@
+"""Candidates tried the plain way: written to disk, tests run in a process of their own, file put back.
+
+The way that works for every runner, and the yardstick for the fork server: it must find the same winner.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+
+from qwencode.repair.mutate.candidates import Candidate
+from qwencode.repair.trial import Outcome
+from qwencode.sandbox.protocol import Sandbox
+from qwencode.verify.results import Baseline, TestResult
+from qwencode.verify.runners import run
+from qwencode.workspace import Workspace, write_atomic
+
+
+class PlainTrial:
+    """One candidate at a time. The file on disk differs from the user's only while `poll` runs."""
+
+    name = "plain"
+
+    def __init__(self, workspace: Workspace, sandbox: Sandbox, baseline: Baseline):
+        self._workspace, self._sandbox, self._baseline = workspace, sandbox, baseline
+        self._waiting: list[Candidate] = []
+
+    @property
+    def room(self) -> int:
+        return 1 - len(self._waiting)
+
+    @property
+    def busy(self) -> bool:
+        return bool(self._waiting)
+
+    def submit(self, candidate: Candidate) -> None:
+        self._waiting.append(candidate)
+
+    def poll(self, seconds: float) -> list[tuple[Candidate, Outcome]]:
+        """Try what was submitted; takes as long as the tests take, whatever `seconds` says."""
+        waiting, self._waiting = self._waiting, []
+        return [(candidate, self._try(candidate)) for candidate in waiting]
+
+    def _try(self, candidate: Candidate) -> Outcome:
+        file = self._workspace.read(candidate.file)
+        before, status = file.path.read_bytes(), file.path.stat()
+        try:
+            after = candidate.applied(file.text).encode(file.encoding)
+        except UnicodeEncodeError:
+            return "invalid"
+        try:
+            write_atomic(file.path, after)
+            return self._outcome()
+        finally:
+            write_atomic(file.path, before)
+            os.utime(file.path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+    def _outcome(self) -> Outcome:
+        baseline = self._baseline
+        limit = 5.0 + 3 * baseline.run.seconds
+        found = run(baseline.command, self._sandbox, tests=baseline.goal, seconds=limit)
+        if found.status == "timed_out":
+            return "timeout"
+        if not met(baseline.goal, found.results):
+            return "goal_failed"
+        found = run(baseline.command, self._sandbox, seconds=limit + 2 * baseline.run.seconds)
+        passing = [test for test in baseline.run.passing if test not in baseline.flaky]
+        return "plausible" if met([*baseline.goal, *passing], found.results) else "broke"
+
+    def close(self) -> None:
+        self._waiting.clear()
+
+
+def met(wanted: Sequence[str], results: Mapping[str, TestResult]) -> bool:
+    """Say whether every wanted test passed. A file that could not be collected is met when its tests pass."""
+    for test in wanted:
+        inside = [test] if test in results else [other for other in results if other.startswith(test + "::")]
+        if not inside or any(results[other].outcome != "passed" for other in inside):
+            return False
+    return True

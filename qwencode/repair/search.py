@@ -1,0 +1,205 @@
+"""Search-based repair: try small edits at suspicious places until some make the failing tests pass and break nothing.
+
+Generate and validate, after GenProg (Le Goues et al., TSE 2012) and TBar (Liu et al., ISSTA 2019), in the deterministic order
+of suspicion times prior (as AE, Weimer et al., ASE 2013). A plausible patch passes the tests; whether it is right is
+for a reader to say (Smith et al., *Is the cure worse than the disease?*, FSE 2015), so the number of others is told too.
+"""
+
+import difflib
+import time
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass, field
+
+from qwencode.errors import ToolError
+from qwencode.events import CandidateFound, Event, PhaseStarted, Progress, SearchFinished
+from qwencode.repair.forkserver import ServerFailed
+from qwencode.repair.localise import Ranking
+from qwencode.repair.mutate.candidates import Candidate, candidates
+from qwencode.repair.plain import PlainTrial
+from qwencode.repair.trial import ForkTrial, Trial
+from qwencode.sandbox.protocol import Sandbox
+from qwencode.verify.results import Baseline
+from qwencode.workspace import Workspace
+
+KEPT = 3
+"""Plausible patches that are shown."""
+_NEIGHBOURHOOD = 0.6
+_LONGER = 8.0
+_TELL_EVERY = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What a search may spend: seconds of wall time and candidates tried."""
+
+    seconds: float = 90.0
+    candidates: int = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """An edit of one file, as whole texts before and after. `score` is suspicion times prior, 0 to 1."""
+
+    file: str
+    before: str
+    after: str
+    what: str
+    score: float
+
+    def diff(self) -> str:
+        """Return the unified diff, paths with `a/` and `b/`."""
+        before, after = (text.splitlines(keepends=True) for text in (self.before, self.after))
+        rows = difflib.unified_diff(before, after, f"a/{self.file}", f"b/{self.file}")
+        return "".join(row if row.endswith("\n") else f"{row}\n\\ No newline at end of file\n" for row in rows)
+
+
+@dataclass(frozen=True, slots=True)
+class SearchResult:
+    """What a search came to: `patches` are the best plausible ones, best first, out of `plausible` found.
+
+    `way` says how candidates were tried: fork or plain. `reason` says why it ended.
+    """
+
+    tried: int
+    plausible: int
+    seconds: float
+    patches: tuple[Patch, ...] = ()
+    reason: str = ""
+    way: str = ""
+
+
+@dataclass(slots=True)
+class _State:
+    """What a running search knows."""
+
+    started: float
+    tried: int = 0
+    found: list[Candidate] = field(default_factory=list[Candidate])
+    found_at: float = 0.0
+    exhausted: bool = False
+    next_score: float = 1.0
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self.started
+
+    def done(self, budget: Budget, *, busy: bool) -> str:
+        """Return why the search should end, or ''.
+
+        Once something is plausible, its neighbourhood is finished (candidates of a similar score), but for no more than
+        some seconds and half as long again as it took so far.
+        """
+        if self.found:
+            longer = self.seconds - self.found_at
+            near = self.next_score >= _NEIGHBOURHOOD * max(candidate.score for candidate in self.found)
+            if longer > min(_LONGER, 2.0 + 0.5 * self.found_at) or (not near and not busy):
+                return "plausible edits were found and their neighbourhood was searched"
+        if self.seconds >= budget.seconds:
+            return f"the {budget.seconds:.0f} s for the search are used up"
+        if self.tried >= budget.candidates:
+            return f"{budget.candidates} candidates were tried"
+        return "every candidate was tried" if self.exhausted and not busy else ""
+
+
+def search(
+    workspace: Workspace,
+    sandbox: Sandbox,
+    baseline: Baseline,
+    ranking: Ranking,
+    budget: Budget = Budget(),
+    *,
+    plain: bool = False,
+) -> Generator[Event, None, SearchResult]:
+    """Look for plausible edits, most suspicious and smallest first. The tree is unchanged whenever this is not running.
+
+    `plain` tries every candidate from disk in a process of its own, which is the fallback where the fork server does
+    not work. Protected files (tests and their settings) are never edited. Closing the generator ends all processes.
+    """
+    state = _State(time.monotonic())
+    places = {file: lines for file, lines in ranking.lines.items() if file not in baseline.protected}
+    count = sum(len(lines) for lines in places.values())
+    yield PhaseStarted("search", f"{count} suspicious lines in {len(places)} files")
+    texts = {file: ranking.texts[file] for file in places}
+    stream = candidates(texts, places)
+    trial: Trial = PlainTrial(workspace, sandbox, baseline)
+    reason = "there is no suspicious place in Python code" if not places else ""
+    try:
+        if not plain and places:
+            forked = ForkTrial(sandbox, baseline, texts)
+            try:
+                forked.start()
+                trial = forked
+            except ServerFailed as why:
+                yield Progress("search", 0, note=f"candidates are tried one by one: {why}")
+        told = 0.0
+        while not reason:
+            try:
+                new = _step(trial, stream, state)
+            except ServerFailed as why:
+                trial.close()
+                trial = PlainTrial(workspace, sandbox, baseline)
+                yield Progress("search", state.tried, note=f"candidates are tried one by one from here: {why}")
+                continue
+            for candidate in new:
+                yield CandidateFound(_patch(candidate, texts).diff(), candidate.what, len(state.found))
+            if new or state.seconds - told > _TELL_EVERY:
+                told = state.seconds
+                yield _progress(state, budget)
+            reason = state.done(budget, busy=trial.busy)
+    finally:
+        trial.close()
+    best = sorted(state.found, key=_order)[:KEPT]
+    patches = tuple(_patch(candidate, texts) for candidate in best)
+    diffs = tuple(patch.diff() for patch in patches)
+    seconds = round(state.seconds, 3)
+    yield SearchFinished(state.tried, len(state.found), seconds, diffs, reason)
+    return SearchResult(state.tried, len(state.found), seconds, patches, reason, trial.name)
+
+
+def apply(workspace: Workspace, patch: Patch) -> None:
+    """Write a patch to disk in the file's own encoding.
+
+    Raises ToolError when the file is no longer what the patch was made for.
+    """
+    file = workspace.read(patch.file)
+    if file.text != patch.before:
+        raise ToolError(f"{patch.file} has changed since the search; the edit was not written.")
+    workspace.write(patch.file, patch.after, file.encoding)
+
+
+def _step(trial: Trial, stream: Iterator[Candidate], state: _State) -> list[Candidate]:
+    """Feed the trial, hear what it says, and return the newly plausible candidates."""
+    while trial.room > 0 and not state.exhausted:
+        candidate = next(stream, None)
+        if candidate is None:
+            state.exhausted = True
+        else:
+            state.next_score = candidate.score
+            trial.submit(candidate)
+    new: list[Candidate] = []
+    for candidate, outcome in trial.poll(_TELL_EVERY):
+        state.tried += 1
+        if outcome == "plausible":
+            state.found_at = state.found_at or state.seconds
+            state.found.append(candidate)
+            new.append(candidate)
+    return new
+
+
+def _progress(state: _State, budget: Budget) -> Progress:
+    """The estimate is for the whole budget: what is left at most, by time or by number at the present speed."""
+    rate = state.tried / max(state.seconds, 0.001)
+    by_time = max(0.0, budget.seconds - state.seconds)
+    left = min(by_time, (budget.candidates - state.tried) / rate) if state.tried else by_time
+    note = f"{rate:.0f} per second, {len(state.found)} plausible"
+    return Progress("search", state.tried, 0, "candidates", round(left, 1), note)
+
+
+def _order(candidate: Candidate) -> tuple[float, int]:
+    """Order plausible candidates: likelier first, then the smaller edit."""
+    return (-candidate.score, len(candidate.text) + candidate.end - candidate.start)
+
+
+def _patch(candidate: Candidate, texts: dict[str, str]) -> Patch:
+    before = texts[candidate.file]
+    return Patch(candidate.file, before, candidate.applied(before), candidate.what, candidate.score)

@@ -1,0 +1,198 @@
+"""The ways to try a candidate, behind one face: swapped in a fork, imported anew in a fork, or run from disk."""
+
+import heapq
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from qwencode.repair.forkserver import ForkServer, ServerFailed
+from qwencode.repair.mutate.candidates import Candidate
+from qwencode.sandbox.protocol import Sandbox
+from qwencode.verify.results import Baseline
+
+Outcome = Literal["plausible", "goal_failed", "broke", "timeout", "crashed", "invalid"]
+FIRST_TESTS = 30
+"""Passing tests at most that run early because they cover the edited line."""
+_RESTARTS = 3
+
+
+def _dotted(test: str) -> str:
+    """Return an id in a form that pytest's and unittest's names share."""
+    return test.replace(".py::", ".").replace("::", ".").replace("/", ".")
+
+
+class Trial(Protocol):
+    """Takes candidates, gives back what became of them, in any order."""
+
+    name: str
+
+    @property
+    def room(self) -> int:
+        """How many candidates it would take now."""
+        ...
+
+    @property
+    def busy(self) -> bool:
+        """Whether outcomes are still to come."""
+        ...
+
+    def submit(self, candidate: Candidate) -> None: ...
+
+    def poll(self, seconds: float) -> list[tuple[Candidate, Outcome]]:
+        """Return finished ones, waiting for `seconds` at most. Raises ServerFailed when there is no way on."""
+        ...
+
+    def close(self) -> None:
+        """End everything at once; the tree is as it was. Idempotent."""
+        ...
+
+
+@dataclass(slots=True)
+class _Lane:
+    """A server with what it is working on. A candidate that was in flight at two crashes is not tried again."""
+
+    server: ForkServer
+    flying: dict[int, tuple[Candidate, dict[str, Any]]] = field(
+        default_factory=dict[int, tuple[Candidate, dict[str, Any]]]
+    )
+
+
+class ForkTrial:
+    """Tries candidates in forked test processes: by swap where it can express the edit, else by a fresh import."""
+
+    name = "fork"
+
+    def __init__(self, sandbox: Sandbox, baseline: Baseline, texts: Mapping[str, str], jobs: int = 2):
+        self._sandbox, self._baseline, self._texts, self._jobs = sandbox, baseline, texts, jobs
+        self._swap: _Lane | None = None
+        self._fresh: _Lane | None = None
+        self._backlog: list[tuple[float, int, Candidate]] = []
+        self._count = self._restarts = 0
+        self._crashed: set[Candidate] = set()
+        self._first: dict[tuple[str, int], list[str]] = {}
+        self.swapped = self.imported = 0
+        self.why_not_swap = ""
+
+    def start(self) -> None:
+        """Start and check: the goal must fail and the rest pass as at the baseline. Raises ServerFailed if it never does."""
+        try:
+            self._swap = _Lane(self._started("swap"))
+        except ServerFailed as reason:
+            self.why_not_swap = str(reason)
+            self._fresh = _Lane(self._started("fresh"))
+
+    def _started(self, mode: Literal["swap", "fresh"]) -> ForkServer:
+        server = ForkServer(self._sandbox, self._baseline, mode, self._jobs if mode == "swap" or not self._swap else 1)
+        try:
+            seconds = 60.0 + 5 * self._baseline.run.seconds
+            ready = server.one(seconds)
+            if mode == "swap" and ready["missing"]:
+                raise ServerFailed(f"{ready['missing'][0]} is not collected")
+            if self._restarts or (mode == "fresh" and self._swap):
+                return server
+            server.send({"id": -1, "all": True})
+            result = server.one(seconds)
+            hangs = result["outcome"] == "timeout"
+            if not hangs and result["outcome"] != "plausible":
+                raise ServerFailed(f"the tests end otherwise there ({result['outcome']})")
+            if result.get("mended") and (mode == "swap" or not result["missing"]):
+                raise ServerFailed(f"{result['mended'][0]} passes there")
+            failed = {_dotted(test) for test in result.get("failed", ())}
+            flaky = set(self._baseline.flaky)
+            rest = [test for test in self._baseline.run.passing if test not in flaky and _dotted(test) not in failed]
+            server.send({"settings": {"rest": rest}})
+        except (ServerFailed, KeyboardInterrupt):
+            server.close()
+            raise
+        return server
+
+    @property
+    def room(self) -> int:
+        lane = self._swap or self._fresh
+        return 2 * self._jobs - len(lane.flying) if lane else 0
+
+    @property
+    def busy(self) -> bool:
+        return bool(self._backlog) or any(lane.flying for lane in self._lanes())
+
+    def _lanes(self) -> Iterator[_Lane]:
+        yield from (lane for lane in (self._swap, self._fresh) if lane is not None)
+
+    def submit(self, candidate: Candidate) -> None:
+        if self._swap is not None:
+            self._send(self._swap, candidate, {})
+        else:
+            self._push(candidate)
+
+    def _push(self, candidate: Candidate) -> None:
+        self._count += 1
+        heapq.heappush(self._backlog, (-candidate.score, self._count, candidate))
+
+    def _send(self, lane: _Lane, candidate: Candidate, extra: dict[str, Any]) -> None:
+        self._count += 1
+        job = {"id": self._count, "file": candidate.file, **extra}
+        lane.flying[self._count] = (candidate, extra)
+        text = candidate.applied(self._texts[candidate.file])
+        lane.server.send({**job, "source": text, "first": self._covering(candidate)})
+
+    def poll(self, seconds: float) -> list[tuple[Candidate, Outcome]]:
+        finished: list[tuple[Candidate, Outcome]] = []
+        try:
+            if self._backlog and self._fresh is None:
+                self._fresh = _Lane(self._started("fresh"))
+            while self._backlog and self._fresh and len(self._fresh.flying) < self._fresh.server.jobs + 1:
+                self._send(self._fresh, heapq.heappop(self._backlog)[2], {"only_goal": True})
+            lanes = list(self._lanes())
+            for lane in lanes:
+                waiting = seconds if len(lanes) == 1 else seconds / 8
+                for answer in lane.server.receive(waiting if lane.flying else 0.0):
+                    finished += self._answered(lane, answer)
+        except ServerFailed:
+            self._restart()
+        return finished
+
+    def _answered(self, lane: _Lane, answer: Mapping[str, Any]) -> list[tuple[Candidate, Outcome]]:
+        candidate, extra = lane.flying.pop(answer["id"])
+        if answer["outcome"] == "cannot":
+            self._push(candidate)
+            return []
+        if answer["outcome"] == "plausible" and extra.get("only_goal"):
+            self._send(lane, candidate, {})
+            return []
+        if lane is self._swap:
+            self.swapped += 1
+        else:
+            self.imported += 1
+        return [(candidate, answer["outcome"])]
+
+    def _restart(self) -> None:
+        """Bring a server that died back; what was in flight is tried once more, and dropped if it dies again."""
+        self._restarts += 1
+        if self._restarts > _RESTARTS:
+            raise ServerFailed("it keeps ending")
+        flying = [candidate for lane in self._lanes() for candidate, _ in lane.flying.values()]
+        again = [candidate for candidate in flying if candidate not in self._crashed]
+        self._crashed.update(flying)
+        swap = self._swap is not None
+        self.close()
+        self._swap = self._fresh = None
+        lane = _Lane(self._started("swap" if swap else "fresh"))
+        if swap:
+            self._swap = lane
+        else:
+            self._fresh = lane
+        for candidate in again:
+            self.submit(candidate)
+
+    def _covering(self, candidate: Candidate) -> list[str]:
+        """Return the passing tests that ran the edited line, quick ones first."""
+        key = (candidate.file, candidate.line)
+        if key not in self._first:
+            run = self._baseline.run
+            tests = [t for t in run.passing if candidate.line in run.coverage.get(t, {}).get(candidate.file, ())]
+            self._first[key] = sorted(tests, key=lambda test: run.results[test].seconds)[:FIRST_TESTS]
+        return self._first[key]
+
+    def close(self) -> None:
+        for lane in self._lanes():
+            lane.server.close()
