@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterable, Sequence
 
 LINE_CHARS = 400
+PARAGRAPH_CHARS = 4_000
+"""For prose, where a line is a paragraph."""
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 _UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
@@ -24,12 +26,12 @@ def numbered(lines: Iterable[str], first: int = 1) -> str:
     return "\n".join(f"{number}|{clip(line)}" for number, line in enumerate(lines, first))
 
 
-def trimmed(text: str, limit: int, rest: str = "") -> str:
+def trimmed(text: str, limit: int, rest: str = "", line_chars: int = LINE_CHARS) -> str:
     """Keep whole lines from the head (two fifths of `limit` characters) and the tail (three fifths).
 
-    `rest` tells how to get what is left out; it goes into the line that marks the gap.
+    `rest` tells how to get what is left out; it goes into the line that marks the gap. Lines are cut at `line_chars`.
     """
-    lines = [clip(line) for line in text.split("\n")]
+    lines = [clip(line, line_chars) for line in text.split("\n")]
     if sum(map(len, lines)) + len(lines) <= limit:
         return "\n".join(lines)
     head = _fitting(lines, limit * 2 // 5)

@@ -5,20 +5,19 @@ from typing import Annotated
 
 from qwencode.errors import ToolError
 from qwencode.excerpt import listed, numbered, split_lines
+from qwencode.tools.files import Files
 from qwencode.tools.matching import Place, apart, places, replaced
 from qwencode.tools.misses import miss
-from qwencode.tools.paths import Protected, changeable, open_text
 from qwencode.tools.protocol import Tool, ToolResult
 from qwencode.tools.schema import tool
-from qwencode.workspace import Workspace
 
 _AROUND = 2
 _REGIONS = 3
 _REGION_LINES = 40
 
 
-def edit_tool(workspace: Workspace, protected: Protected) -> Tool:
-    """Make the tool that edits files of the workspace, except protected ones."""
+def edit_tool(files: Files) -> Tool:
+    """Make the tool that edits files, except protected ones."""
 
     def edit(
         file_path: str,
@@ -27,18 +26,18 @@ def edit_tool(workspace: Workspace, protected: Protected) -> Tool:
         replace_all: bool = False,
     ) -> ToolResult:
         """Replace old_string by new_string in an existing file."""
-        full = changeable(workspace, file_path, protected)
+        full = files.changeable(file_path)
         if not old_string:
             hint = "write_file creates new files." if not full.exists() else "Give the text that is to be replaced."
             raise ToolError(f"old_string is empty. {hint}")
         if old_string == new_string:
             raise ToolError("old_string and new_string are the same; nothing would change.")
-        file = open_text(workspace, file_path)
+        file = files.read(file_path)
         found = _wanted(file_path, file.text, old_string, new_string, replace_all)
         text, spans = edited(file.text, found, old_string, new_string)
         if text == file.text:
             raise ToolError(f"This would not change {file_path}; apart from white space the texts are the same.")
-        workspace.write(file_path, text, file.encoding)
+        files.workspace.write(file_path, text, file.encoding)
         return _result(file_path, text, spans, found)
 
     return tool(edit)

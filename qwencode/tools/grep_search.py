@@ -11,7 +11,7 @@ from typing import Annotated
 from qwencode.errors import ToolError
 from qwencode.excerpt import clip
 from qwencode.sandbox.protocol import Limits, Sandbox
-from qwencode.tools.paths import similar
+from qwencode.tools.files import Files
 from qwencode.tools.protocol import Tool, ToolResult
 from qwencode.tools.schema import tool
 from qwencode.workspace import Workspace
@@ -57,7 +57,7 @@ class Hit:
     text: str
 
 
-def grep_tool(workspace: Workspace, sandbox: Sandbox) -> Tool:
+def grep_tool(files: Files, sandbox: Sandbox) -> Tool:
     """Make the tool that searches the workspace. ripgrep runs in the sandbox, so it reads what commands may read."""
 
     def grep_search(
@@ -66,28 +66,21 @@ def grep_tool(workspace: Workspace, sandbox: Sandbox) -> Tool:
         glob: Annotated[str, 'such as "*.py"'] = "",
     ) -> ToolResult:
         """Search file contents. Ignored files are left out."""
-        where = _below(workspace, path)
+        where = files.workspace.relative(files.existing(path or "."))
         if not pattern:
             raise ToolError("pattern is empty. Give a word or a regular expression to look for.")
-        hits = _ripgrep(workspace, sandbox, pattern, where, glob)
-        hits = _python(workspace, pattern, where, glob) if hits is None else hits
+        hits = _ripgrep(files.workspace, sandbox, pattern, where, glob)
+        hits = _python(files, pattern, where, glob) if hits is None else hits
         place = f" in {path}" if where != "." else ""
         if not hits:
             among = f" among files that match {glob}" if glob else ""
             text = f"No line matches {pattern!r}{place}{among}. Try a shorter or simpler pattern."
             return ToolResult(text, f"{pattern!r}: no match")
-        files = len({hit.file for hit in hits})
-        said = f"{len(hits)} matching line{'s' * (len(hits) > 1)} in {files} file{'s' * (files > 1)}"
+        count = len({hit.file for hit in hits})
+        said = f"{len(hits)} matching line{'s' * (len(hits) > 1)} in {count} file{'s' * (count > 1)}"
         return ToolResult(f"{said}{place}:\n{_grouped(hits)}", f"{pattern!r}: {said}")
 
     return tool(grep_search)
-
-
-def _below(workspace: Workspace, path: str) -> str:
-    full = workspace.resolve(path or ".")
-    if not full.exists():
-        raise ToolError(f"{path} does not exist. {similar(path, workspace.files())}")
-    return workspace.relative(full)
 
 
 def _ripgrep(workspace: Workspace, sandbox: Sandbox, pattern: str, where: str, glob: str) -> list[Hit] | None:
@@ -113,16 +106,16 @@ def _hits(rows: Iterable[str]) -> Iterator[Hit]:
             yield Hit(name.removeprefix("./"), int(number), text)
 
 
-def _python(workspace: Workspace, pattern: str, where: str, glob: str) -> list[Hit]:
+def _python(files: Files, pattern: str, where: str, glob: str) -> list[Hit]:
     """Search with Python's `re` in a process of its own, which can be ended: a pattern may take exponential time."""
     inside = "" if where == "." else f"{where}/"
-    names = [name for name in workspace.files() if name == where or name.startswith(inside)]
+    names = [name for name in files.names() if name == where or name.startswith(inside)]
     names = [name for name in names if not glob or _matches(name, glob)]
     asked = json.dumps({"pattern": pattern, "names": names, "most": _PER_FILE})
     command = [sys.executable, "-I", "-c", _SEARCH]
     try:
         done = subprocess.run(
-            command, input=asked.encode(), capture_output=True, cwd=workspace.root, timeout=SECONDS, check=False
+            command, input=asked.encode(), capture_output=True, cwd=files.workspace.root, timeout=SECONDS, check=False
         )
     except subprocess.TimeoutExpired as error:
         raise _too_slow() from error

@@ -4,16 +4,15 @@ from typing import Annotated
 
 from qwencode.errors import ToolError
 from qwencode.excerpt import numbered, split_lines
-from qwencode.tools.paths import open_text
+from qwencode.tools.files import Files
 from qwencode.tools.protocol import Tool, ToolResult
 from qwencode.tools.schema import tool
-from qwencode.workspace import Workspace
 
 LINES = 250
 CHARS = 16_000
 
 
-def read_file_tool(workspace: Workspace) -> Tool:
+def read_file_tool(files: Files) -> Tool:
     """Make the tool that reads files of the workspace."""
 
     def read_file(
@@ -22,7 +21,7 @@ def read_file_tool(workspace: Workspace) -> Tool:
         limit: Annotated[int, f"number of lines, default {LINES}"] = LINES,
     ) -> ToolResult:
         """Read a text file. Lines come as NUMBER|TEXT."""
-        lines = split_lines(open_text(workspace, file_path).text)
+        lines = split_lines(files.read(file_path).text)
         first, total = max(offset, 1), len(lines)
         if not total:
             return ToolResult(f"{file_path} is empty.", f"{file_path}: empty")

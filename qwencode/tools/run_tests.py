@@ -6,7 +6,7 @@ from typing import Annotated
 
 from qwencode.errors import ToolError
 from qwencode.excerpt import listed, plain, trimmed
-from qwencode.tools.paths import similar
+from qwencode.tools.files import similar
 from qwencode.tools.protocol import Tool, ToolResult
 from qwencode.tools.schema import tool
 from qwencode.verify.results import TestRun
@@ -24,31 +24,42 @@ def run_tests_tool(run: Callable[[tuple[str, ...]], TestRun], before: TestRun | 
         selection: Annotated[str, "test ids or files, separated by blanks; default: all"] = "",
     ) -> ToolResult:
         """Run the tests and say what passes, fails and changed."""
-        tests = tuple(_TEST_ID.findall(selection))
-        done = run(tests)
-        if done.status != "ran":
-            raise ToolError(_why_not(done, selection, before))
+        done = run(tuple(_TEST_ID.findall(selection)))
+        if not done.results:
+            raise ToolError(f"{_state(done)} {_advice(done, selection, before)}".strip() + _printed(done))
         counts = f"{len(done.failing)} failed, {len(done.passing)} passed"
         parts = [f"{counts} in {done.seconds:.1f} s.", *_changes(done, before), *_failures(done)]
-        return ToolResult("\n".join(parts), f"tests: {counts}", ok=not done.failing)
+        if done.status != "ran":
+            parts.insert(0, f"{_state(done)} {len(done.unfinished)} tests were not started.")
+        ok = done.status == "ran" and not done.failing
+        return ToolResult("\n".join(parts), f"tests: {counts}", ok)
 
     return tool(run_tests)
 
 
-def _why_not(done: TestRun, selection: str, before: TestRun | None) -> str:
-    output = trimmed(plain(done.output).strip(), MESSAGE_CHARS)
-    tail = f" The runner printed:\n{output}" if output else ""
+def _state(done: TestRun) -> str:
     match done.status:
         case "timed_out":
-            return f"The tests did not end within {done.seconds:.0f} s and were killed; look for an endless loop.{tail}"
-        case "no_tests" if selection:
-            return f"No test matches {selection!r}. {similar(selection, list(before.results) if before else [])}{tail}"
+            return f"The tests did not end within {done.seconds:.0f} s and were killed; look for an endless loop."
         case "no_tests":
-            return f"No tests were found.{tail}"
+            return "No test was found."
         case "not_found":
-            return f"The test command does not exist here.{tail}"
-        case _:
-            return f"The test runner itself failed before any test.{tail}"
+            return "The test command does not exist here."
+        case "broken":
+            return "The test runner broke off."
+        case "ran":
+            return "The tests ran, but the runner does not say which."
+
+
+def _advice(done: TestRun, selection: str, before: TestRun | None) -> str:
+    if done.status != "no_tests" or not selection:
+        return ""
+    return f"The selection was {selection!r}. {similar(selection, list(before.results) if before else [])}"
+
+
+def _printed(done: TestRun) -> str:
+    output = trimmed(plain(done.output).strip("\n"), MESSAGE_CHARS)
+    return f"\nThe runner printed:\n{output}" if output else ""
 
 
 def _changes(done: TestRun, before: TestRun | None) -> list[str]:

@@ -37,7 +37,7 @@ def shell_tool(workspace: Workspace, sandbox: Sandbox) -> Tool:
         limits = Limits(seconds=min(max(seconds, 1.0), MOST_SECONDS))
         done = sandbox.run([shell, "-c", command], cwd=workspace.root, limits=limits)
         output = plain(done.text).strip("\n")
-        parts = [_outcome(done, limits), *_notes(done, output, confined=bool(sandbox.covers))]
+        parts = [_outcome(done, limits), *_notes(done, output, confined=sandbox.rung != "none")]
         parts.append(_shown(output, sandbox) if output else "It printed nothing.")
         ok = not (done.returncode or done.timed_out or done.truncated)
         state = "timed out" if done.timed_out else f"exit {done.returncode}"

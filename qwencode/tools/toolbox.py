@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping
 
 from qwencode.sandbox.protocol import Sandbox
 from qwencode.tools.edit import edit_tool
+from qwencode.tools.files import Files, Protected, nothing_protected
 from qwencode.tools.grep_search import grep_tool
-from qwencode.tools.paths import Protected, nothing_protected
 from qwencode.tools.protocol import Tool
 from qwencode.tools.read_file import read_file_tool
 from qwencode.tools.run_tests import run_tests_tool
@@ -31,11 +31,12 @@ def toolbox(
     `tests` runs the tests with the given ids (none: all); without it there is no `run_tests`. `before` is the run that
     results are compared with. `protected` says of a path whether edit and write_file refuse it.
     """
+    files = Files(workspace, protected)
     tools = [
-        read_file_tool(workspace),
-        grep_tool(workspace, sandbox),
-        edit_tool(workspace, protected),
-        write_file_tool(workspace, protected),
+        read_file_tool(files),
+        grep_tool(files, sandbox),
+        edit_tool(files),
+        write_file_tool(files),
         shell_tool(workspace, sandbox),
         *([run_tests_tool(tests, before)] if tests else []),
         todo_tool(),

@@ -1,0 +1,99 @@
+"""What we tell the model. Stable things first, so that their evaluation can be kept; volatile things last."""
+
+from collections.abc import Sequence
+
+from qwencode.context.localised import localised
+from qwencode.events import Suspect
+from qwencode.excerpt import PARAGRAPH_CHARS, listed, plain, trimmed
+from qwencode.messages import Message
+from qwencode.verify.results import Baseline
+from qwencode.workspace import Workspace
+
+TEST_CHARS = 4_000
+ONE_TEST_CHARS = 1_500
+CODE_CHARS = 7_000
+TASK_CHARS = 12_000
+_FIX = """\
+You are a programmer who mends code in a git repository. The user gives you failing tests or a task. \
+Your work is done when all tests pass.
+
+How to work:
+1. Find the cause in the source. Read before you edit; the user's message may show the code already.
+2. Make the smallest edit that mends the cause. Keep the style of the file.
+3. Call run_tests. If a test still fails, read its message, think again, and go on.
+4. When all tests pass, stop: say in one or two sentences what was wrong and what you changed.
+
+Rules:
+- Tests and their settings are the specification. Do not change them, skip them, or write code that detects them.
+- Do not mend what is not broken. Do not make new files unless they are needed.
+- Copy old_string from the file exactly, without the line numbers.
+- Paths are relative to the repository root. Read with read_file and search with grep_search, not with the shell.
+- There is no network. git commit and the like are not possible; the user's tool does that."""
+
+
+def system_prompt() -> Message:
+    """Return the system message of `fix`. It is the same for every repository and run."""
+    return Message("system", _FIX)
+
+
+def first_message(
+    workspace: Workspace,
+    *,
+    task: str = "",
+    baseline: Baseline | None = None,
+    suspects: Sequence[Suspect] = (),
+    instructions: str = "",
+    code_chars: int = CODE_CHARS,
+) -> Message:
+    """Return the task with what the model would otherwise go looking for.
+
+    In this order: the repository's own instructions, how tests are run, the task in the user's words, the failing tests
+    with their trimmed output, the suspicious code in at most `code_chars` characters. What has no content is left out.
+    """
+    code = localised(workspace, suspects, code_chars)
+    goal = baseline.goal if baseline else ()
+    parts = [
+        _part("instructions from the repository", instructions),
+        f"The tests are run with: {baseline.command}" if baseline else "",
+        _part("task", trimmed(task.strip(), TASK_CHARS, line_chars=PARAGRAPH_CHARS)),
+        _part("failing tests", _failing(baseline)) if baseline and goal else "",
+        _part("suspicious code, by which lines failing tests run and passing ones do not", code),
+        _closing(task, goal, code),
+    ]
+    return Message("user", "\n\n".join(part for part in parts if part))
+
+
+def still_failing(tests: Sequence[str]) -> str:
+    """Return what to say to a model that stopped while these tests fail; '' for none."""
+    if not tests:
+        return ""
+    say = f"{len(tests)} of the tests still fail" if len(tests) > 1 else "One test still fails"
+    return f"You stopped, but {say}: {listed(tests, 8)}. Find out why with run_tests, and go on until all tests pass."
+
+
+def _part(title: str, text: str) -> str:
+    """Frame a text that is not ours, so that where it ends is clear."""
+    return f"<<< {title}\n{text}\n>>>" if text else ""
+
+
+def _failing(baseline: Baseline) -> str:
+    """Return the goal's tests with their messages, as many as fit, then the names of the others."""
+    parts: list[str] = []
+    used = 0
+    for number, test in enumerate(baseline.goal):
+        message = trimmed(plain(baseline.run.results[test].message).strip("\n"), ONE_TEST_CHARS)
+        used += len(message)
+        if number and used > TEST_CHARS:
+            parts.append(f"And {len(baseline.goal) - number} more: {listed(baseline.goal[number:], 20)}")
+            break
+        parts.append(f"{test}\n{message}".strip())
+    return "\n\n".join(parts)
+
+
+def _closing(task: str, goal: Sequence[str], code: str) -> str:
+    if not goal:
+        return "Do the task. The tests that pass now must still pass." if task else ""
+    what = f"Make the {len(goal)} failing tests pass" if len(goal) > 1 else "Make the failing test pass"
+    also = " and do the task" if task.strip() else ""
+    where = " Start from the suspicious code; the cause may also be elsewhere." if code else ""
+    return f"{what}{also}, without breaking any other.{where}"
