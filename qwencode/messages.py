@@ -75,8 +75,9 @@ Finish = Literal["stop", "tool_calls", "length", "repetition"]
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a model returns: the finished message, why it ended, and what it cost."""
+    """What a model returns: the finished message, why it ended, what it cost, and the seed with which it was drawn."""
 
     message: Message
     finish: Finish
     usage: Usage = Usage()
+    seed: int | None = None

@@ -1,0 +1,95 @@
+"""From what the user calls a model to the model: a server's URL, a GGUF file, or the name of one in the models place."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from qwencode.errors import ModelUnavailable
+from qwencode.model.llama.gguf_header import check
+from qwencode.model.llama.machine import free_memory
+from qwencode.model.protocol import Model
+from qwencode.settings import Places, Settings
+
+_PREFERRED = ("qwen3.6-35b-a3b", "qwen3.6", "qwen3.5-35b-a3b", "qwen3.5", "")
+_SCHEMES = ("http://", "https://")
+
+
+def open_model(name: str, settings: Settings, places: Places) -> Model:
+    """Open a model. Raises ModelUnavailable, in one sentence, when there is none of this name or it cannot be used."""
+    if name.lower().startswith(_SCHEMES):
+        from qwencode.model.server import ServerModel  # the HTTP client is loaded only for a server
+
+        return ServerModel(name)
+    path = find_file(name, places)
+    check(path)
+    try:
+        from qwencode.model.llama.model import LlamaModel  # llama.cpp is loaded only to run it
+    except (ImportError, OSError, RuntimeError) as error:
+        raise ModelUnavailable(
+            f"llama.cpp cannot be loaded ({error}): reinstall it with `pip install --force-reinstall llama-cpp-python`."
+        ) from error
+    return LlamaModel(path, context=settings.context, threads=settings.threads)
+
+
+def check_model(name: str, places: Places) -> None:
+    """Raise ModelUnavailable when `open_model` could not open it, as far as can be known without loading anything."""
+    if not name.lower().startswith(_SCHEMES):
+        check(find_file(name, places))
+
+
+def find_default(settings: Settings, places: Places) -> str:
+    """Return the configured model; else the best file in the models place that can be run; else ''.
+
+    The best: one that fits into memory, then the newest family, then the largest file.
+    """
+    if settings.model:
+        return settings.model
+    memory = free_memory()
+
+    def rank(path: Path) -> tuple[bool, int, int]:
+        size, stem = path.stat().st_size, path.stem.lower()
+        family = next(number for number, part in enumerate(_PREFERRED) if part in stem)
+        return bool(memory) and size > memory, family, -size
+
+    for path in sorted(_files(places), key=rank):
+        try:
+            check(path)
+        except ModelUnavailable:
+            continue
+        same = [other for other in _files(places) if other.stem.lower() == path.stem.lower()]
+        return path.stem if len(same) == 1 else str(path)
+    return ""
+
+
+def find_file(name: str, places: Places) -> Path:
+    """Return the file of a name: a path, or the name of a file in the models place or the only one that it begins.
+
+    Raises ModelUnavailable that lists what is there.
+    """
+    given = Path(name).expanduser()
+    if os.sep in name or (name.lower().endswith(".gguf") and given.exists()):
+        return given
+    wanted = name.lower().removesuffix(".gguf")
+    files = sorted(_files(places))
+    exact = [path for path in files if path.stem.lower() == wanted]
+    begun = exact or [path for path in files if path.stem.lower().startswith(wanted)]
+    if len(begun) == 1:
+        return begun[0]
+    if begun:
+        raise ModelUnavailable(f"{name!r} could be {_listed(begun)}; give more of the name, or the file.")
+    there = f"there are {_listed(files)}" if files else "it is empty"
+    raise ModelUnavailable(
+        f"There is no model {name!r} in {places.models}: {there}. Put a GGUF of Qwen3.6-35B-A3B there, or give the "
+        "path of a .gguf file, or the http:// URL of a server."
+    )
+
+
+def _files(places: Places) -> Iterator[Path]:
+    """Yield the model files, without the vision parts that lie beside them."""
+    for path in places.models.rglob("*.gguf"):
+        if path.is_file() and not path.name.lower().startswith("mmproj"):
+            yield path
+
+
+def _listed(files: list[Path]) -> str:
+    return ", ".join(path.stem for path in files[:8]) + (", …" if len(files) > 8 else "")

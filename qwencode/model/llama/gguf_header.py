@@ -1,0 +1,249 @@
+"""Reads the head of a GGUF file and says whether llama.cpp may be given the file.
+
+llama.cpp ends the process on some bad files, so what can be wrong is found here first, without reading a weight:
+structure, sizes, architecture, hyperparameters that are divided by, the vocabulary's chat tokens. The format is that of
+ggml's docs/gguf.md, versions 2 and 3.
+"""
+
+import math
+import mmap
+import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+from qwencode.errors import ModelUnavailable
+
+ARCHITECTURES = ("qwen35moe", "qwen35")
+CHAT_TOKENS = ("<|im_start|>", "<|im_end|>", "<|endoftext|>", "<think>", "</think>", "<tool_call>", "</tool_call>")
+_SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
+_STRING, _ARRAY, _INT32, _FLOAT32 = 8, 9, 5, 6
+_BLOCKS = {  # tensor type: values in a block, bytes of a block (ggml-common.h)
+    **{0: (1, 4), 1: (1, 2), 2: (32, 18), 3: (32, 20), 6: (32, 22), 7: (32, 24), 8: (32, 34), 9: (32, 36)},
+    **{10: (256, 84), 11: (256, 110), 12: (256, 144), 13: (256, 176), 14: (256, 210), 15: (256, 292)},
+    **{16: (256, 66), 17: (256, 74), 18: (256, 98), 19: (256, 50), 20: (32, 18), 21: (256, 110), 22: (256, 82)},
+    **{23: (256, 136), 24: (1, 1), 25: (1, 2), 26: (1, 4), 27: (1, 8), 28: (1, 8), 29: (256, 56), 30: (1, 2)},
+    **{34: (256, 54), 35: (256, 66), 39: (32, 17), 40: (64, 36), 41: (128, 18)},
+}
+_COUNTS = (
+    *("block_count", "context_length", "embedding_length", "attention.head_count", "attention.head_count_kv"),
+    *("attention.key_length", "attention.value_length", "rope.dimension_count"),
+    *("ssm.conv_kernel", "ssm.state_size", "ssm.group_count", "ssm.time_step_rank", "ssm.inner_size"),
+)
+_EXPERT_COUNTS = ("expert_count", "expert_used_count", "expert_feed_forward_length")
+_LARGEST = 1 << 24  # of any hyperparameter above
+
+
+@dataclass(frozen=True, slots=True)
+class Array:
+    """An array of the metadata: the code of its element type, and the elements."""
+
+    kind: int
+    items: Sequence[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """The metadata of a file that was found sound."""
+
+    path: Path
+    metadata: Mapping[str, Any]
+    file_size: int
+
+    @property
+    def architecture(self) -> str:
+        return self.metadata["general.architecture"]
+
+    def count(self, key: str) -> int:
+        """Return a hyperparameter of the architecture, 0 when the file does not have it."""
+        value = self.metadata.get(f"{self.architecture}.{key}", 0)
+        return value if isinstance(value, int) else 0
+
+    @property
+    def cache_bytes(self) -> int:
+        """Bytes that the attention cache takes for each token, at 16 bits."""
+        interval = self.count("full_attention_interval") or 4
+        blocks = (self.count("block_count") - self.count("nextn_predict_layers")) // interval
+        width = self.count("attention.key_length") + self.count("attention.value_length")
+        return 2 * blocks * self.count("attention.head_count_kv") * width
+
+    @property
+    def state_bytes(self) -> int:
+        """Bytes of the recurrent state, of which each checkpoint holds a copy."""
+        interval = self.count("full_attention_interval") or 4
+        blocks = self.count("block_count") - self.count("nextn_predict_layers")
+        inner, size = self.count("ssm.inner_size"), self.count("ssm.state_size")
+        convolved = (self.count("ssm.conv_kernel") - 1) * (inner + 2 * self.count("ssm.group_count") * size)
+        return 4 * (blocks - blocks // interval) * (inner * size + convolved)
+
+
+class _Broken(Exception):
+    """What is wrong with the structure, as the rest of a sentence."""
+
+
+def check(path: Path) -> Header:
+    """Read the head of a model file. Raises ModelUnavailable, in one sentence, for a file that cannot be used."""
+    try:
+        if path.is_dir():
+            raise ModelUnavailable(f"{path} is a directory; give the .gguf file inside it.")
+        with path.open("rb") as file:
+            size = path.stat().st_size
+            if not size:
+                raise ModelUnavailable(f"{path} is empty; download it again.")
+            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+                header = Header(path, _Reader(data).read(), size)
+    except FileNotFoundError as error:
+        raise ModelUnavailable(f"There is no model file {path}.") from error
+    except (OSError, ValueError) as error:
+        raise ModelUnavailable(f"{path} cannot be read: {error}.") from error
+    except _Broken as broken:
+        raise ModelUnavailable(f"{path} {broken}") from broken
+    _check_use(header)
+    return header
+
+
+class _Reader:
+    """A cursor over the file; every step is checked against its end."""
+
+    def __init__(self, data: mmap.mmap):
+        self._data, self._at, self._size = data, 0, len(data)
+
+    def read(self) -> dict[str, Any]:
+        """Return the metadata. Raises _Broken when the structure is not sound or tensors lie beyond the end."""
+        if self._data[:4] != b"GGUF":
+            raise _Broken("is not a GGUF file.")
+        self._at = 4
+        version = self._scalar("I")
+        if version not in (2, 3):
+            raise _Broken(f"has GGUF version {version}; versions 2 and 3 can be read.")
+        tensors, pairs = self._scalar("Q"), self._scalar("Q")
+        if max(tensors, pairs) > 1 << 20:
+            raise _Broken("is damaged: its head promises more than a file can hold. Download it again.")
+        metadata: dict[str, Any] = {}
+        for _ in range(pairs):
+            key = self._string()
+            metadata[key] = self._value(self._scalar("I"))
+        self._check_tensors(tensors, metadata.get("general.alignment", 32))
+        return metadata
+
+    def _check_tensors(self, count: int, alignment: Any) -> None:
+        if not isinstance(alignment, int) or alignment < 1 or alignment & (alignment - 1):
+            raise _Broken(f"is damaged: it is aligned to {alignment!r} bytes. Download it again.")
+        end = 0
+        for _ in range(count):
+            name = self._string()
+            sizes = [self._scalar("Q") for _ in range(min(self._scalar("I"), 5))]
+            kind, offset = self._scalar("I"), self._scalar("Q")
+            if not 1 <= len(sizes) <= 4 or not all(0 < size < 1 << 40 for size in sizes) or len(name) > 63:
+                raise _Broken(f"is damaged: tensor {name[:63]!r} has no sensible size. Download it again.")
+            if kind not in _BLOCKS:
+                raise _Broken(f"holds tensor {name!r} in type {kind}, which this version does not know.")
+            values, width = _BLOCKS[kind]
+            if sizes[0] % values:
+                raise _Broken(f"is damaged: tensor {name!r} has rows of {sizes[0]}. Download it again.")
+            end = max(end, offset + math.prod(sizes) // values * width)
+        start = (self._at + alignment - 1) // alignment * alignment
+        if start + end > self._size:
+            raise _Broken(
+                f"is cut off: it has {self._size:,} bytes of at least {start + end:,}. Continue or repeat the download."
+            )
+
+    def _scalar(self, code: str) -> Any:
+        return self._scalars(code, 1)[0]
+
+    def _scalars(self, code: str, count: int) -> tuple[Any, ...]:
+        size = struct.calcsize("<" + code)
+        if count * size > self._size - self._at:
+            self._cut_off()
+        values = struct.unpack_from(f"<{count}{code}", self._data, self._at)
+        self._at += count * size
+        return values
+
+    def _string(self) -> str:
+        size = self._scalar("Q")
+        if size > self._size - self._at:
+            self._cut_off()
+        self._at += size
+        return self._data[self._at - size : self._at].decode("utf-8", "replace")
+
+    def _value(self, kind: int) -> Any:
+        if kind == _STRING:
+            return self._string()
+        if kind != _ARRAY:
+            return self._scalar(self._code(kind))
+        element, count = self._scalar("I"), self._scalar("Q")
+        if element == _STRING:
+            if count * 8 > self._size - self._at:
+                self._cut_off()
+            return Array(element, [self._string() for _ in range(count)])
+        return Array(element, self._scalars(self._code(element), count))
+
+    def _code(self, kind: int) -> str:
+        if kind not in _SCALARS:
+            raise _Broken("is damaged: its metadata has a value of unknown type. Download it again.")
+        return _SCALARS[kind]
+
+    def _cut_off(self) -> NoReturn:
+        raise _Broken(f"is cut off inside its head, at {self._size:,} bytes. Download it again.")
+
+
+def _check_use(header: Header) -> None:
+    """Raise ModelUnavailable when a sound file holds something else than a model that this engine runs."""
+    path, metadata = header.path, header.metadata
+    architecture = metadata.get("general.architecture")
+    if architecture not in ARCHITECTURES:
+        known = " and ".join(ARCHITECTURES)
+        raise ModelUnavailable(f"{path} holds a model of architecture {architecture!r}; {known} can be run.")
+    parts = metadata.get("split.count", 0)
+    if parts and parts != 1:
+        raise ModelUnavailable(f"{path} is one of {parts} parts; join them with `llama-gguf-split --merge`.")
+    wanted = _COUNTS + (_EXPERT_COUNTS if architecture == "qwen35moe" else ())
+    for key in wanted:
+        if not 0 < header.count(key) < _LARGEST:
+            found = metadata.get(f"{architecture}.{key}", "missing")
+            raise ModelUnavailable(f"{path} cannot be used: {architecture}.{key} is {found}.")
+    if problem := _disagreement(header) or _vocabulary_problem(metadata):
+        raise ModelUnavailable(f"{path} cannot be used: {problem}.")
+
+
+def _disagreement(header: Header) -> str:
+    """Return which hyperparameters do not fit together, of those that llama.cpp takes on trust; or nothing."""
+    count = header.count
+    if header.metadata.get(f"{header.architecture}.full_attention_interval", 4) in (0, False):
+        return "full_attention_interval is 0"
+    if count("expert_used_count") > count("expert_count"):
+        return f"it uses {count('expert_used_count')} of {count('expert_count')} experts"
+    if count("attention.head_count") % count("attention.head_count_kv"):
+        return "its attention heads cannot be shared out"
+    if count("ssm.time_step_rank") % count("ssm.group_count"):
+        return "its DeltaNet heads cannot be shared out"
+    if count("ssm.inner_size") != count("ssm.time_step_rank") * count("ssm.state_size"):
+        return "the sizes of its DeltaNet heads disagree"
+    sections = header.metadata.get(f"{header.architecture}.rope.dimension_sections")
+    if not isinstance(sections, Array) or len(sections.items) != 4 or sum(sections.items) <= 0:
+        return "rope.dimension_sections is missing"
+    return ""
+
+
+def _vocabulary_problem(metadata: Mapping[str, Any]) -> str:
+    """Return what the vocabulary lacks, or nothing."""
+    arrays = {"tokens": _STRING, "merges": _STRING, "token_type": _INT32, "scores": _FLOAT32}
+    found = {name: metadata.get(f"tokenizer.ggml.{name}") for name in arrays}
+    tokens = found["tokens"]
+    if not (
+        isinstance(tokens, Array) and isinstance(found["merges"], Array) and isinstance(found["token_type"], Array)
+    ):
+        return "it has no tokenizer"
+    for name, kind in arrays.items():
+        array = found[name]
+        if array is not None and (not isinstance(array, Array) or array.kind != kind):
+            return f"tokenizer.ggml.{name} has the wrong type"
+        if isinstance(array, Array) and name in ("token_type", "scores") and len(array.items) != len(tokens.items):
+            return f"it has {len(tokens.items)} tokens but {len(array.items)} entries in tokenizer.ggml.{name}"
+    distinct = set(tokens.items)
+    if missing := [token for token in CHAT_TOKENS if token not in distinct]:
+        return f"its vocabulary lacks the chat token {missing[0]}"
+    if len(distinct) != len(tokens.items):
+        return "its vocabulary has a token twice"
+    return ""

@@ -1,0 +1,137 @@
+"""The grammar of one tool call in Qwen's format, from the declarations, as GBNF for llama.cpp.
+
+It begins after `<tool_call>` and ends with `</tool_call>`. Names are declared ones, every required parameter is there
+and none comes twice; booleans, numbers and enumerations are written as such, arrays and objects as JSON. Strings are
+free text that cannot contain the call's own tags.
+"""
+
+import itertools
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from qwencode.messages import ToolSpec
+
+LONGEST_STRING = 2000
+"""llama.cpp takes no larger repetition."""
+_ANY_ORDER = 6  # parameters: 2 ** 6 rules for each tool
+_TAGS = ("</parameter>", "</function>", "</tool_call>", "<tool_call>", "<parameter=", "<function=")
+_VALUES = {
+    "boolean": '"true" | "false"',
+    "integer": '"0" | "-"? [1-9] [0-9]{0,8}',
+    "number": '("0" | "-"? [1-9] [0-9]{0,8}) ("." [0-9]{1,6})?',
+    "null": '"null"',
+}
+
+
+def call_grammar(tools: Sequence[ToolSpec], string_limit: int = 0) -> str:
+    """Return the grammar. `string_limit`: characters of a string at most; 0 is no limit.
+
+    A limit is for models with random weights, which never close a string by themselves; a sensible model would be cut
+    off in the middle of what it writes. Raises ValueError for a limit that llama.cpp cannot count, and without tools.
+    """
+    if not tools:
+        raise ValueError("there is no tool to call")
+    if string_limit > LONGEST_STRING:
+        raise ValueError(f"a string limit of {string_limit} is over {LONGEST_STRING}")
+    return "\n".join(_Rules(string_limit).of(tools)) + "\n"
+
+
+class _Rules:
+    def __init__(self, limit: int):
+        self._many = f"{{0,{limit}}}" if limit else "*"
+        self._few = "{0,4}" if limit else "*"
+        self._numbers = itertools.count()
+
+    def of(self, tools: Sequence[ToolSpec]) -> Iterator[str]:
+        starts = [f"tool{number}" for number in range(len(tools))]
+        yield f'root ::= "\\n<function=" ({" | ".join(starts)}) "</function>\\n</tool_call>"'
+        for start, tool in zip(starts, tools, strict=True):
+            yield from self._tool(start, tool)
+        yield from self._text()
+        yield from self._json()
+
+    def _tool(self, start: str, tool: ToolSpec) -> Iterator[str]:
+        """Yield one rule for each set of parameters already given; with many parameters, in the declared order only."""
+        schemas: Mapping[str, Any] = tool.parameters.get("properties", {})
+        required = set(tool.parameters.get("required", ())) & schemas.keys()
+        names = sorted(schemas, key=lambda name: name not in required)
+        for number, name in enumerate(names):
+            yield f"{start}-p{number} ::= {_quoted(f'<parameter={name}>' + chr(10))} ({self._value(schemas[name])})"
+        yield f"{start} ::= {_quoted(tool.name + '>' + chr(10))} {start}-0"
+        free = len(names) <= _ANY_ORDER
+        given_sets = range(1 << len(names)) if free else [(1 << count) - 1 for count in range(len(names) + 1)]
+        for given in given_sets:
+            missing = [number for number in range(len(names)) if not given >> number & 1]
+            after = {number: given | 1 << number for number in missing}
+            if not free:  # leaving one out passes over those before it
+                after = {number: (2 << number) - 1 for number in missing}
+                needed = [number for number in missing if names[number] in required]
+                after = {number: after[number] for number in missing if not needed or number <= needed[0]}
+            ways = [f"{start}-p{number} {start}-{state}" for number, state in after.items()]
+            if not any(names[number] in required for number in missing):
+                ways.append('""')
+            yield f"{start}-{given} ::= {' | '.join(ways)}"
+
+    def _value(self, schema: Mapping[str, Any]) -> str:
+        if choices := schema.get("enum"):
+            texts = [choice if isinstance(choice, str) else json.dumps(choice) for choice in choices]
+            return f"({' | '.join(map(_quoted, texts))}) end"
+        kind = schema.get("type")
+        if isinstance(kind, str) and kind in (*_VALUES, "array", "object"):
+            return f"({self._json_value(schema)}) end"
+        return "text"  # strings, and whatever this grammar does not know
+
+    def _json_value(self, schema: Mapping[str, Any]) -> str:
+        """Return an expression for a value in JSON."""
+        kind = schema.get("type")
+        if choices := schema.get("enum"):
+            return " | ".join(_quoted(json.dumps(choice, ensure_ascii=False)) for choice in choices)
+        if kind == "array":
+            item = f"({self._json_value(schema.get('items', {}))})"
+            return f'"[" ({item} (", " {item}){self._few})? "]"'
+        if kind == "object" and schema.get("properties"):
+            required = set(schema.get("required", schema["properties"]))
+            pairs = {
+                name: f"{_quoted(json.dumps(name) + ': ')} ({self._json_value(inner)})"
+                for name, inner in schema["properties"].items()
+            }
+            needed = ' ", " '.join(pair for name, pair in pairs.items() if name in required)
+            extra = "".join(f' (", " {pair})?' for name, pair in pairs.items() if name not in required and needed)
+            return f'"{{" {needed}{extra} "}}"'
+        if kind == "object":
+            return "json-object"
+        return _VALUES.get(str(kind), "") or ("json-string" if kind == "string" else "json")
+
+    def _text(self) -> Iterator[str]:
+        """Yield the rules of free text: an automaton over the beginnings of the tags, in which no tag is ever complete.
+
+        `in…` goes on until the beginning turns out to be none; `cut…` ends the text inside a beginning.
+        """
+        prefixes = sorted({tag[:size] for tag in _TAGS for size in range(1, len(tag))})
+        names = {prefix: str(number) for number, prefix in enumerate(prefixes)}
+        yield 'end ::= "\\n</parameter>\\n"'
+        yield f"text ::= item{self._many} cut? end"
+        yield f'item ::= [^<] | "<" in{names["<"]}'
+        yield f'cut ::= "<" cut{names["<"]}'
+        for prefix, name in names.items():
+            after = sorted({tag[len(prefix)] for tag in _TAGS if tag.startswith(prefix)})
+            longer = [(_quoted(char), names[prefix + char]) for char in after if prefix + char in names]
+            restart = [('"<"', names["<"])]
+            inside = [f"{char} in{to}" for char, to in longer + restart]
+            yield f"in{name} ::= [^<{''.join(after)}] | {' | '.join(inside)}"
+            yield f'cut{name} ::= {" | ".join(f"{char} cut{to}" for char, to in longer + restart)} | ""'
+
+    def _json(self) -> Iterator[str]:
+        yield 'json ::= json-string | json-object | json-array | json-number | "true" | "false" | "null"'
+        yield f"json-number ::= {_VALUES['number']}"
+        yield f'json-string ::= "\\"" json-char{self._many} "\\""'
+        yield r'json-char ::= [^"\\<\x00-\x1f\x7f] | "<" [^/"\\<\x00-\x1f\x7fa-z] | "\\" ["\\/bfnrt]'
+        yield f'json-array ::= "[" (json (", " json){self._few})? "]"'
+        pair = '(json-string ": " json)'
+        yield f'json-object ::= "{{" ({pair} (", " {pair}){self._few})? "}}"'
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\r", "\\r")
+    return f'"{escaped}"'

@@ -1,0 +1,223 @@
+"""llama.cpp through ctypes, and nothing else: a loaded file with one context, sampler chains, grammars.
+
+The only module that touches the bindings. It knows tokens and bytes; what they mean is decided elsewhere. A model file
+must have passed `gguf_header.check` first: llama.cpp ends the process on some bad ones.
+"""
+
+import ctypes
+import os
+import weakref
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import llama_cpp.llama_cpp as bindings
+import numpy as np
+from numpy.typing import NDArray
+
+from qwencode.errors import ModelUnavailable
+from qwencode.model.sampling import Sampling
+
+lib: Any = bindings  # its annotations are for people
+CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)], align=True)
+"""The layout of llama.cpp's `llama_token_data`."""
+UNUSED, CONTROL, USER_DEFINED = 2, 8, 16
+"""Attribute bits of a token, after `llama_token_attr`."""
+_ERROR = 4
+_SEQUENCE = 0
+_PARTIAL = lib.LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY
+
+State = NDArray[np.uint8]
+_errors: list[str] = []
+
+
+@lib.llama_log_callback
+def _log(level: int, text: bytes | None, _: Any) -> None:
+    if level == _ERROR and text and (line := text.decode("utf-8", "replace").strip()):
+        _errors.append(line)
+        del _errors[8:]
+
+
+def _reason() -> str:
+    """Return llama.cpp's first error since the list was cleared, as a sentence; the later ones only follow from it."""
+    return f" llama.cpp says: {_errors[0]}" if _errors else ""
+
+
+class Engine:
+    """A model file in memory with one context of one sequence.
+
+    Raises ModelUnavailable when llama.cpp cannot load the file or has no memory for the context.
+    """
+
+    def __init__(self, path: Path, context: int, threads: int, batch: int):
+        lib.llama_log_set(_log, ctypes.c_void_p(0))
+        lib.llama_backend_init()
+        _errors.clear()
+        self._model = lib.llama_model_load_from_file(os.fsencode(path), lib.llama_model_default_params())
+        if not self._model:
+            raise ModelUnavailable(f"{path} cannot be loaded.{_reason()}")
+        parameters = lib.llama_context_default_params()
+        parameters.n_ctx = context
+        parameters.n_batch = parameters.n_ubatch = batch
+        parameters.n_threads = parameters.n_threads_batch = threads
+        self._context = lib.llama_init_from_model(self._model, parameters)
+        if not self._context:
+            lib.llama_model_free(self._model)
+            raise ModelUnavailable(f"There is no memory for a context of {context:,} tokens.{_reason()}")
+        self._batch = lib.llama_batch_init(batch, 0, 1)
+        self._free = weakref.finalize(self, _free, self._model, self._context, self._batch)
+        for at in range(batch):
+            self._batch.n_seq_id[at] = 1
+            self._batch.seq_id[at][0] = _SEQUENCE
+        self._memory = lib.llama_get_memory(self._context)
+        self.vocab: Any = lib.llama_model_get_vocab(self._model)
+        self.vocab_size: int = lib.llama_vocab_n_tokens(self.vocab)
+        self.context_length: int = lib.llama_n_ctx(self._context)
+        self.batch_size = batch
+
+    def close(self) -> None:
+        """Free everything. Idempotent; nothing else may be called afterwards."""
+        self._free()
+
+    # Tokens.
+
+    def tokenize(self, text: str, special: bool) -> list[int]:
+        """Return the tokens of a text. `special`: control tokens spelled in it are meant as such."""
+        data = text.encode("utf-8", "surrogatepass")
+        room = len(data) + 8
+        buffer = (lib.llama_token * room)()
+        count = lib.llama_tokenize(self.vocab, data, len(data), buffer, room, False, special)
+        if count < 0:  # cannot be: a token stands for at least one byte
+            raise RuntimeError(f"llama.cpp wants {-count} tokens for {len(data)} bytes")
+        return buffer[:count]
+
+    def piece(self, token: int, special: bool = False) -> bytes:
+        """Return the bytes of a token. Control tokens have none unless `special`."""
+        buffer = ctypes.create_string_buffer(64)
+        size = lib.llama_token_to_piece(self.vocab, token, buffer, len(buffer), 0, special)
+        if size < 0:
+            buffer = ctypes.create_string_buffer(-size)
+            size = lib.llama_token_to_piece(self.vocab, token, buffer, len(buffer), 0, special)
+        return buffer.raw[:size]
+
+    def attributes(self, token: int) -> int:
+        """Return the attribute bits of a token."""
+        return lib.llama_vocab_get_attr(self.vocab, token)
+
+    # Evaluation.
+
+    def decode(self, tokens: Sequence[int], position: int, logits: bool) -> None:
+        """Evaluate at most `batch_size` tokens that follow the first `position`; `logits`: of the last one."""
+        count = len(tokens)
+        self._batch.n_tokens = count
+        np.ctypeslib.as_array(self._batch.token, (count,))[:] = tokens
+        np.ctypeslib.as_array(self._batch.pos, (count,))[:] = range(position, position + count)
+        flags = np.ctypeslib.as_array(self._batch.logits, (count,))
+        flags[:], flags[-1] = 0, logits
+        _errors.clear()
+        if status := lib.llama_decode(self._context, self._batch):
+            raise ModelUnavailable(f"The model could not go on: llama_decode returned {status}.{_reason()}")
+
+    def logits(self) -> NDArray[np.float32]:
+        """Return the logits of the last token that was decoded with them: a view, valid until the next `decode`."""
+        return np.ctypeslib.as_array(lib.llama_get_logits_ith(self._context, -1), (self.vocab_size,))
+
+    # Memory.
+
+    def save(self) -> State:
+        """Return a copy of the recurrent state: what cannot be rolled back. The attention cache is not in it."""
+        size = lib.llama_state_seq_get_size_ext(self._context, _SEQUENCE, _PARTIAL)
+        state = np.empty(size, np.uint8)
+        written = lib.llama_state_seq_get_data_ext(self._context, _bytes_at(state), size, _SEQUENCE, _PARTIAL)
+        if written != size:
+            raise RuntimeError(f"llama.cpp saved {written} of {size} bytes")
+        return state
+
+    def restore(self, state: State, length: int) -> bool:
+        """Go back to `state`, saved after `length` tokens that are still in the attention cache. False: it failed."""
+        read = lib.llama_state_seq_set_data_ext(self._context, _bytes_at(state), len(state), _SEQUENCE, _PARTIAL)
+        return read == len(state) and lib.llama_memory_seq_rm(self._memory, _SEQUENCE, length, -1)
+
+    def clear(self) -> None:
+        """Forget all tokens."""
+        lib.llama_memory_clear(self._memory, True)
+
+
+def _bytes_at(state: State) -> Any:
+    return state.ctypes.data_as(ctypes.POINTER(ctypes.c_uint8))
+
+
+def _free(model: Any, context: Any, batch: Any) -> None:
+    lib.llama_batch_free(batch)
+    lib.llama_free(context)
+    lib.llama_model_free(model)
+
+
+class Chain:
+    """Draws a token: bans, penalties, top-k, temperature, top-p, min-p, then chance. For one reply.
+
+    The order is that of the servers with which the model's authors measured: the temperature comes before the nucleus.
+    The penalty looks back over `window` drawn tokens.
+    """
+
+    def __init__(self, engine: Engine, sampling: Sampling, banned: Sequence[int], seed: int, window: int):
+        self._chain = lib.llama_sampler_chain_init(lib.llama_sampler_chain_default_params())
+        self._free = weakref.finalize(self, lib.llama_sampler_free, self._chain)
+        if banned:
+            bias = (lib.llama_logit_bias * len(banned))(*((token, float("-inf")) for token in banned))
+            self._add(lib.llama_sampler_init_logit_bias(engine.vocab_size, len(banned), bias))
+        if sampling.presence_penalty:
+            self._add(lib.llama_sampler_init_penalties(engine.vocab_size, window, 1.0, 0.0, sampling.presence_penalty))
+        self._add(lib.llama_sampler_init_top_k(sampling.top_k))
+        self._add(lib.llama_sampler_init_temp(sampling.temperature))
+        self._add(lib.llama_sampler_init_top_p(sampling.top_p, 1))
+        self._add(lib.llama_sampler_init_min_p(sampling.min_p, 1))
+        self._add(lib.llama_sampler_init_dist(seed))
+
+    def _add(self, sampler: Any) -> None:
+        lib.llama_sampler_chain_add(self._chain, sampler)
+
+    def draw(self, candidates: NDArray[Any]) -> int:
+        """Return a token out of the candidates, which are spoilt by it."""
+        array = _token_array(candidates)
+        lib.llama_sampler_apply(self._chain, ctypes.byref(array))
+        return int(array.data[array.selected].id)
+
+    def accept(self, token: int) -> None:
+        """Take note of the token that was chosen in the end."""
+        lib.llama_sampler_accept(self._chain, token)
+
+
+class Grammar:
+    """Says which tokens may follow. Raises ValueError for a grammar that llama.cpp cannot read."""
+
+    def __init__(self, engine: Engine, text: str):
+        _errors.clear()
+        self._grammar = lib.llama_sampler_init_grammar(engine.vocab, text.encode(), b"root")
+        if not self._grammar:
+            raise ValueError(f"llama.cpp cannot read the grammar.{_reason()}")
+        self._free = weakref.finalize(self, lib.llama_sampler_free, self._grammar)
+
+    def mask(self, candidates: NDArray[Any]) -> None:
+        """Set the logit of every candidate that may not follow to minus infinity."""
+        array = _token_array(candidates)
+        lib.llama_sampler_apply(self._grammar, ctypes.byref(array))
+
+    def allows(self, token: int) -> bool:
+        """Say whether a token may follow."""
+        one = np.array([(token, 0.0, 0.0)], CANDIDATE)
+        self.mask(one)
+        return bool(one["logit"][0] > -np.inf)
+
+    def accept(self, token: int) -> None:
+        """Go on by a token. It must be allowed: llama.cpp ends the process otherwise."""
+        lib.llama_sampler_accept(self._grammar, token)
+
+    def reset(self) -> None:
+        """Begin again."""
+        lib.llama_sampler_reset(self._grammar)
+
+
+def _token_array(candidates: NDArray[Any]) -> Any:
+    data = candidates.ctypes.data_as(lib.llama_token_data_p)
+    return lib.llama_token_data_array(data, len(candidates), -1, False)

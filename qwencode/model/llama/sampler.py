@@ -1,0 +1,57 @@
+"""Chooses the next token of one reply: by chance with the model's own values, within a grammar if one is in force."""
+
+import secrets
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qwencode.model.llama.library import CANDIDATE, Chain, Engine, Grammar
+from qwencode.model.sampling import Sampling
+
+
+class Sampler:
+    """For one reply. `banned` tokens are never drawn; `window` is how far back the presence penalty looks.
+
+    The grammar is *sample, then check*: a pass over the whole vocabulary is made only when the drawn token may not
+    follow.
+    """
+
+    def __init__(self, engine: Engine, sampling: Sampling, banned: Sequence[int], seed: int | None, window: int):
+        self.seed = secrets.randbits(32) if seed is None else seed & 0xFFFFFFFF
+        """What was drawn can be drawn again with it."""
+        self._chain = Chain(engine, sampling, banned, self.seed, window)
+        self._grammar: Grammar | None = None
+        self._ids = np.arange(engine.vocab_size, dtype=np.int32)
+        self._candidates: NDArray[Any] = np.empty(engine.vocab_size, CANDIDATE)
+
+    def constrain(self, grammar: Grammar | None) -> None:
+        """Put a grammar in force, from its beginning; None lifts it."""
+        self._grammar = grammar
+        if grammar:
+            grammar.reset()
+
+    def draw(self, logits: NDArray[np.float32]) -> int:
+        """Return the next token and take note of it."""
+        token = self._chain.draw(self._fresh(logits))
+        if self._grammar and not self._grammar.allows(token):
+            candidates = self._fresh(logits)
+            self._grammar.mask(candidates)
+            if np.isfinite(candidates["logit"]).any():
+                token = self._chain.draw(candidates)
+            else:  # no token fits: rather a call that the parser complains of than no reply
+                self._grammar = None
+        self.note(token)
+        return token
+
+    def note(self, token: int) -> None:
+        """Take note of a token that was not drawn but set."""
+        self._chain.accept(token)
+        if self._grammar:
+            self._grammar.accept(token)
+
+    def _fresh(self, logits: NDArray[np.float32]) -> NDArray[Any]:
+        self._candidates["id"] = self._ids
+        self._candidates["logit"] = logits
+        return self._candidates

@@ -1,0 +1,152 @@
+"""What the engine has in memory: the live tokens and the points to which it can go back.
+
+The recurrent state of this model family cannot be rolled back, not even by one token. So a copy of it is kept at chosen
+places, and going back means: restore the nearest copy at or before the place, drop the attention cache behind it, and
+evaluate the rest again. Which tokens are live is known here and nowhere else.
+"""
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+State = NDArray[np.uint8]
+Logits = NDArray[np.float32]
+
+
+class Evaluator(Protocol):
+    """What is needed of `library.Engine`."""
+
+    @property
+    def batch_size(self) -> int: ...
+    def decode(self, tokens: Sequence[int], position: int, logits: bool) -> None: ...
+    def logits(self) -> Logits: ...
+    def save(self) -> State: ...
+    def restore(self, state: State, length: int) -> bool: ...
+    def clear(self) -> None: ...
+
+
+@dataclass(slots=True)
+class Checkpoint:
+    """The recurrent state after the first `length` live tokens, with the logits there if a reply may begin there."""
+
+    length: int
+    state: State
+    logits: Logits | None
+    pinned: bool
+    used: int
+
+    @property
+    def size(self) -> int:
+        return self.state.nbytes + (self.logits.nbytes if self.logits is not None else 0)
+
+
+class LiveState:
+    """The tokens that the engine has evaluated, append-only but for `align`.
+
+    An exception between two statements (Ctrl-C arrives anywhere) leaves it usable: until tokens are known to be in, the
+    state counts as torn, and the next `align` goes back to a checkpoint.
+    """
+
+    def __init__(self, engine: Evaluator, budget: int):
+        self._engine = engine
+        self._budget = budget
+        self._tokens: list[int] = []
+        self._checkpoints: list[Checkpoint] = []  # by length
+        self._torn = False
+        self._logits_known = False
+        self._restored: Logits | None = None
+        self._clock = itertools.count()
+
+    @property
+    def tokens(self) -> Sequence[int]:
+        """The live tokens."""
+        return self._tokens
+
+    @property
+    def checkpoints(self) -> list[int]:
+        """The lengths to which one can go back, ascending."""
+        return [checkpoint.length for checkpoint in self._checkpoints]
+
+    @property
+    def checkpoint_bytes(self) -> int:
+        """The memory that the checkpoints take."""
+        return sum(checkpoint.size for checkpoint in self._checkpoints)
+
+    @property
+    def logits(self) -> Logits:
+        """The logits after the last live token. Raises RuntimeError when they were not asked for."""
+        if self._restored is not None:
+            return self._restored
+        if not self._logits_known or self._torn:
+            raise RuntimeError("the last tokens were evaluated without logits")
+        return self._engine.logits()
+
+    def align(self, wanted: Sequence[int]) -> int:
+        """Make the live tokens a prefix of `wanted`, as long a one as can be, and return its length.
+
+        When it is all of `wanted`, the logits after it are known.
+        """
+        shared = _common(self._tokens, wanted)
+        known = self._restored is not None or self._logits_known
+        if not self._torn and shared == len(self._tokens) and (shared < len(wanted) or known):
+            return shared
+        usable = [
+            checkpoint
+            for checkpoint in self._checkpoints
+            if checkpoint.length <= shared and (checkpoint.length < len(wanted) or checkpoint.logits is not None)
+        ]
+        self._go_back(usable[-1] if usable else None)
+        return len(self._tokens)
+
+    def extend(self, tokens: Sequence[int], logits: bool) -> None:
+        """Evaluate at most one batch of further tokens; `logits`: those after the last one will be wanted."""
+        self._torn = True
+        self._restored = None
+        self._engine.decode(tokens, len(self._tokens), logits)
+        self._tokens += tokens
+        self._logits_known = logits
+        self._torn = False
+
+    def checkpoint(self, pinned: bool = False, logits: bool = False) -> None:
+        """Keep this place. `pinned`: whatever the budget. `logits`: a reply may begin here, with nothing to evaluate.
+
+        Of the latter only the newest is kept: it lies a few tokens behind one that stays.
+        """
+        length = len(self._tokens)
+        if any(other.length == length and (other.logits is not None or not logits) for other in self._checkpoints):
+            return
+        kept = self.logits.copy() if logits else None
+        made = Checkpoint(length, self._engine.save(), kept, pinned, next(self._clock))
+        kept_ones = [other for other in self._checkpoints if other.length != length]
+        self._checkpoints = [*(other for other in kept_ones if not logits or other.logits is None), made]
+        while self.checkpoint_bytes > self._budget:
+            loose = [other for other in self._checkpoints if not other.pinned and other is not made]
+            if not loose:
+                break
+            self._checkpoints.remove(min(loose, key=lambda other: other.used))
+
+    def _go_back(self, target: Checkpoint | None) -> None:
+        self._torn = True
+        length = target.length if target else 0
+        self._checkpoints = [other for other in self._checkpoints if other.length <= length]
+        self._tokens = self._tokens[:length]
+        if target is None or not self._engine.restore(target.state, length):
+            self._checkpoints, self._tokens, target = [], [], None
+            self._engine.clear()
+        self._restored = target.logits if target else None
+        self._logits_known = False
+        if target:
+            target.used = next(self._clock)
+        self._torn = False
+
+
+def _common(first: Sequence[int], second: Sequence[int]) -> int:
+    """Return the length of the longest common prefix."""
+    size = min(len(first), len(second))
+    if first[:size] == second[:size]:
+        return size
+    return next(at for at in range(size) if first[at] != second[at])

@@ -1,0 +1,101 @@
+"""From messages to tokens, each message once.
+
+A message's tokens are made when it is first seen at its place and kept; those of a reply are the very ids that the
+model produced. So a history that grows at its end is a token list that grows at its end, whatever the tokeniser would
+make of the text as a whole.
+"""
+
+import hashlib
+import re
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from qwencode.messages import Message, ToolSpec
+from qwencode.model.dialect import qwen
+
+_KEPT = 8192  # messages
+
+
+class Tokenizer(Protocol):
+    """What is needed of `library.Engine`."""
+
+    def tokenize(self, text: str, special: bool) -> list[int]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A rendered history that ends where the reply begins.
+
+    `stops`: the lengths after the fixed prefix and after each message, ascending: places to go back to. The last one is
+    where the opening of the reply begins. `key` names the history, `previous` is its last message.
+    """
+
+    tokens: list[int]
+    prefix: int
+    stops: list[int]
+    key: bytes
+    previous: Message | None
+
+
+class Transcript:
+    """Renders histories for one vocabulary. `literals`: what it takes for special tokens wherever it stands."""
+
+    def __init__(self, tokenizer: Tokenizer, literals: Iterable[str] = ()):
+        self._tokenizer = tokenizer
+        self._made: OrderedDict[bytes, tuple[int, ...]] = OrderedDict()
+        uncut = [text for text in literals if len(text) > 1 and len(qwen.split_specials(text)) == 1]
+        cuts = "|".join(f"(?<={re.escape(text[0])})(?={re.escape(text[1:])})" for text in uncut)
+        self._cut = re.compile(cuts) if cuts else None
+
+    def prompt(self, history: Sequence[Message], tools: Sequence[ToolSpec], thinking: bool) -> Prompt:
+        """Return the tokens of a history with the opening of a reply. A system message may stand only at its start."""
+        system = history[0].content if history and history[0].role == "system" else ""
+        rest = history[1:] if history and history[0].role == "system" else history
+        key = _key(b"", repr((system, tuple(tools))))
+        tokens = list(self._once(key, lambda: qwen.render_prefix(system, tools)))
+        stops = [len(tokens)]
+        previous = None
+        for message in rest:
+            key = _key(key, repr(message))
+            before = previous
+            tokens += self._once(key, lambda message=message, before=before: qwen.render(before, message))
+            stops.append(len(tokens))
+            previous = message
+        tokens += self.encode(qwen.open_reply(previous, thinking))
+        return Prompt(tokens, stops[0], stops, key, previous)
+
+    def keep(self, prompt: Prompt, reply: Message, generated: Sequence[int], text: str, thinking: bool) -> None:
+        """Remember that after `prompt` the model wrote `generated`, which spells `text` and was read as `reply`."""
+        opening = prompt.tokens[prompt.stops[-1] :]
+        closing = self.encode(qwen.close_reply(text, thinking))
+        self._store(_key(prompt.key, repr(reply)), (*opening, *generated, *closing))
+
+    def encode(self, pieces: Iterable[qwen.Piece]) -> list[int]:
+        """Return the tokens of rendered pieces. Text from outside never becomes a special token."""
+        tokens: list[int] = []
+        for piece in pieces:
+            for part in [piece.text] if piece.markup else self._parts(piece.text):
+                tokens += self._tokenizer.tokenize(part, special=piece.markup)
+        return tokens
+
+    def _parts(self, text: str) -> list[str]:
+        parts = qwen.split_specials(text)
+        return [piece for part in parts for piece in self._cut.split(part)] if self._cut else parts
+
+    def _once(self, key: bytes, render: Callable[[], list[qwen.Piece]]) -> tuple[int, ...]:
+        if key not in self._made:
+            self._store(key, tuple(self.encode(render())))
+        self._made.move_to_end(key)
+        return self._made[key]
+
+    def _store(self, key: bytes, tokens: tuple[int, ...]) -> None:
+        self._made[key] = tokens
+        self._made.move_to_end(key)
+        while len(self._made) > _KEPT:
+            self._made.popitem(last=False)
+
+
+def _key(parent: bytes, text: str) -> bytes:
+    return hashlib.blake2b(parent + text.encode("utf-8", "surrogatepass"), digest_size=16).digest()

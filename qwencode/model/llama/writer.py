@@ -1,0 +1,54 @@
+"""What a reply is while it is being written: token ids, text, and the parser's view of it."""
+
+import codecs
+from collections.abc import Sequence
+
+from qwencode.events import Event
+from qwencode.messages import Finish, Message, ToolSpec
+from qwencode.model.dialect import qwen
+from qwencode.model.llama.library import Engine
+
+
+class Writer:
+    """Turns tokens into events as they come. A character whose bytes are spread over tokens waits for its last one."""
+
+    def __init__(self, engine: Engine, tools: Sequence[ToolSpec], thinking: bool, first_call: int):
+        self.ids: list[int] = []
+        self.text = ""
+        self._engine = engine
+        self._parser = qwen.Parser(tools, thinking, first_call)
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+
+    @property
+    def thinking(self) -> bool:
+        """Whether the text so far ends inside reasoning."""
+        return self._parser.thinking
+
+    @property
+    def calling(self) -> bool:
+        """Whether the text so far ends inside a tool call."""
+        return self._parser.calling
+
+    def take(self, tokens: Sequence[int]) -> list[Event]:
+        """Add tokens and return what became certain."""
+        self.ids += tokens
+        return self._feed(self._decoder.decode(b"".join(map(self._engine.piece, tokens))))
+
+    def end(self, stop: int, text: str) -> None:
+        """Add the token at which the reply ended, which is no text of it. Nothing may be taken afterwards."""
+        self.text += self._decoder.decode(b"", final=True)
+        self.ids.append(stop)
+        self.text += text
+
+    def drain(self) -> list[Event]:
+        """Say that the reply has ended, and return what was waiting for more text."""
+        return [*self._feed(self._decoder.decode(b"", final=True)), *self._parser.drain()]
+
+    def finish(self, truncated: bool) -> tuple[Message, Finish]:
+        """Return the message and why it ended; `truncated`: at a limit."""
+        message = self._parser.finish(truncated)
+        return message, "length" if truncated else "tool_calls" if message.tool_calls else "stop"
+
+    def _feed(self, text: str) -> list[Event]:
+        self.text += text
+        return self._parser.feed(text) if text else []
