@@ -281,11 +281,12 @@ def main() -> int:
         sys.stderr.write(f"{VARIABLE} does not name a settings file.\n")
         return 2
     runner = sys.argv[1]
-    if settings["cwd_on_path"]:
-        sys.path.insert(0, os.getcwd())
     if importlib.util.find_spec(runner) is None:
         sys.stderr.write(f"{runner} is not installed for {sys.executable}.\n")
         return 127
+    __import__(runner)  # before the repository is on the path: a `pytest.py` in it is not the test runner
+    if settings["cwd_on_path"]:
+        sys.path.insert(0, os.getcwd())
     sys.argv = [runner, *settings["args"]]
     probe = Probe(settings)
     return half(runner).run(probe, settings["args"])

@@ -50,8 +50,10 @@ class PytestProbe:
             continue_on_collection_errors=True, lf=False, failedfirst=False, stepwise=False, numprocesses=None
         )
         forced.update(tx=[])
-        if getattr(config.option, "hypothesis_seed", 0) is None:  # the same examples before and after
+        if getattr(config.option, "hypothesis_seed", 0) is None:  # the same examples, the same order before and after
             forced["hypothesis_seed"] = "0"
+        if getattr(config.option, "randomly_seed", 0) == "default":
+            forced["randomly_seed"] = 1
         for name, value in forced.items():
             if hasattr(config.option, name):
                 setattr(config.option, name, value)

@@ -89,23 +89,36 @@ class TestRun:
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """The state before any change: a run, which of its failures are flaky, and hashes of tests and test settings."""
+    """The state before any change: a run, which of its failures are no goal, and what must not change."""
 
     command: TestCommand
     run: TestRun
     flaky: tuple[str, ...]
+    """Tests that failed once and passed when they were repeated."""
     protected: Mapping[str, str]
-    """Path (relative) to SHA-256 of every test file and test setting."""
+    """What must not change, by name, to its SHA-256: test files and dedicated settings by their path relative to the
+    repository; parts of other files as `path::part`. '*' stands for what the tests themselves write."""
+    blocked: tuple[str, ...] = ()
+    """Tests that fail because the sandbox gives them no network."""
+    aware: Mapping[str, int] = field(default_factory=dict[str, int])
+    """Source files that speak of the test runner, and how often."""
     wanted: tuple[str, ...] = ()
-    """Files, directories (relative) or test ids that narrow the goal; empty: everything."""
+    """Paths or test ids, relative to the repository, that narrow the goal; empty for all."""
 
     @property
     def goal(self) -> tuple[str, ...]:
-        """The failing tests that are to be mended: all but the flaky ones, and those that were wanted."""
-        return tuple(test for test in self.run.failing if test not in self.flaky and self._is_wanted(test))
+        """The failing tests that are to be mended: all that were wanted but the flaky and the blocked ones."""
+        left_out = {*self.flaky, *self.blocked}
+        return tuple(test for test in self.run.failing if test not in left_out and self._is_wanted(test))
 
     def _is_wanted(self, test: str) -> bool:
-        if not self.wanted:
-            return True
-        names = (test, self.run.results[test].file)
-        return any(name == want or name.startswith((f"{want}/", f"{want}::")) for want in self.wanted for name in names)
+        file = self.run.results[test].file
+        for name in self.wanted:
+            path = name.removesuffix("/")
+            if path in (test, file, "."):
+                return True
+            if test.startswith((f"{path}::", f"{path}[", f"{path}/", f"{path} > ", f"{path}.")):
+                return True
+            if file.startswith(f"{path}/"):
+                return True
+        return not self.wanted
