@@ -13,8 +13,10 @@ class Limits:
     seconds: float = 120.0
     output_bytes: int = 4_000_000
     memory_bytes: int = 4 << 30
-    """Address space of each process; 0 leaves it unlimited (runtimes such as node and go reserve far more than they use)."""
+    """Address space of each process; 0: unlimited (runtimes such as node and go reserve far more than they use)."""
     processes: int = 512
+    file_bytes: int = 2 << 30
+    """Size of each file that is written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,8 @@ class Completed:
     """Output went over its limit; what came after was dropped and the command was killed."""
     leftovers: int = 0
     """Descendants that were still alive when the command itself had ended, and were killed."""
+    too_many_processes: bool = False
+    """The number of processes went over its limit, and all were killed."""
 
     @property
     def text(self) -> str:
@@ -83,7 +87,7 @@ class Sandbox(Protocol):
     def start(
         self, command: Sequence[str], *, cwd: Path, limits: Limits = Limits(), env: Mapping[str, str] | None = None
     ) -> Process:
-        """Start a process with pipes for stdin and stdout; its stderr goes to the null device unless env says otherwise."""
+        """Start a process with pipes for stdin and stdout; its stderr goes to the null device."""
         ...
 
     def close(self) -> None:
