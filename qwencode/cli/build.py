@@ -22,7 +22,7 @@ from qwencode.snapshots import recover, undo
 from qwencode.ui.reader import Reader, open_reader
 from qwencode.workspace import Workspace
 
-DEMO = "ledger"
+DEMO = "stencil"
 ADVICE = (
     "To go on where search ends, qwencode needs a model: put a GGUF of Qwen3.6-35B-A3B into {models}, "
     "or name one with --model FILE, or a running server with --model http://127.0.0.1:8080/v1."
@@ -71,7 +71,7 @@ def run_fix(request: FixRequest) -> int:
         reader = open_reader(request.json)
         try:
             started = RunStarted("fix", str(workspace.root), session.id, __version__, request.goal, name)
-            opening = [started, *([Notice(recovered, "warning")] if recovered else [])]
+            opening: list[Event] = [started, *([Notice(recovered, "warning")] if recovered else [])]
             sandbox = open_sandbox(workspace.root, allow_none=settings.no_sandbox)
             try:
                 parts = Parts(

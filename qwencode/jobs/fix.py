@@ -3,7 +3,7 @@
 import signal
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -16,8 +16,10 @@ from qwencode.repair.localise import Ranking, rank
 from qwencode.repair.search import Budget, apply, search
 from qwencode.sandbox.protocol import Sandbox
 from qwencode.snapshots import Run, commit_paths
+from qwencode.tools.files import nothing_protected
 from qwencode.verify.baseline import take
 from qwencode.verify.commands import discover
+from qwencode.verify.protected import is_test_path
 from qwencode.verify.results import Baseline
 from qwencode.verify.verdict import judge
 from qwencode.workspace import Workspace
@@ -113,7 +115,9 @@ class Fix:
         baseline = yield from take(workspace, sandbox, command, seconds=self._left(TEST_SECONDS), coverage=True)
         baseline = replace(baseline, wanted=self.task.wanted)
         if not baseline.goal and not self.task.goal:
-            return Outcome(None, _nothing_to_do(baseline), 0, self.usage)
+            reason = _nothing_to_do(baseline)
+            yield Notice(reason)
+            return Outcome(None, reason, 0, self.usage)
         ranking = yield from self._localise(baseline)
         verdict = None
         if self.task.use_search and baseline.goal:
@@ -163,13 +167,15 @@ class Fix:
         yield PhaseStarted("model", "Loading the model")
         model = self.parts.open_model()
         try:
-            part = AgentPart(self.task.goal, self.parts.workspace, self.parts.sandbox, baseline, ranking)
-            spent = yield from part.work(model, self.task.max_steps, self._left(), self.task.allow_test_changes)
+            workspace, sandbox = self.parts.workspace, self.parts.sandbox
+            protected = nothing_protected if self.task.allow_test_changes else is_test_path
+            part = AgentPart(self.task.goal, workspace, sandbox, baseline, ranking, protected, TEST_SECONDS)
+            spent = yield from part.work(model, self.task.max_steps, self._left())
             self.usage = spent.usage
             verdict = yield from self._verdict(run, baseline, f"the model {model.name}")
         finally:
             model.close()
-        if verdict.status == "not_fixed" and spent.exhausted:
+        if verdict.status == "not_fixed" and spent.ended == "budget":
             raise BudgetSpent(f"{spent.reason} {verdict.reason}")
         return verdict
 
@@ -210,7 +216,7 @@ def _nothing_to_do(baseline: Baseline) -> str:
 
 
 @contextmanager
-def undisturbed() -> Iterator[None]:
+def undisturbed() -> Generator[None]:
     """Hold back Ctrl-C and requests to end while files are put back: half a restore is worse than a second's wait."""
     if threading.current_thread() is not threading.main_thread():
         yield

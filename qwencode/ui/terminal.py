@@ -148,7 +148,9 @@ class Terminal:
         for name in ("test", "before", "after"):
             table.add_column(name, overflow="fold")
         for row in event.proof:
-            outcomes = (Text(safe(outcome), style=_OUTCOMES.get(outcome, "yellow")) for outcome in (row.before, row.after))
+            outcomes = (
+                Text(safe(outcome), style=_OUTCOMES.get(outcome, "yellow")) for outcome in (row.before, row.after)
+            )
             table.add_row(Text(safe(row.test)), *outcomes)
         table.add_row(Text("all passing tests", style="dim"), str(event.passing_before), str(event.passing_after))
         self.console.print(table)

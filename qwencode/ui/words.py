@@ -27,6 +27,7 @@ from qwencode.messages import Usage
 Line = tuple[str, str]
 _SHOWN_TESTS = 8
 _SHOWN_SUSPECTS = 3
+_SHOWN_COVERS = 2
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _MARKS = {"done": "✓", "in_progress": "▸", "pending": "·"}
 
@@ -59,8 +60,8 @@ def lines(event: Event) -> list[Line]:
                 said.append(("text", event.goal.strip().splitlines()[0][:200]))
             return said
         case SandboxReady():
-            gaps = f"; not covered: {', '.join(event.gaps)}" if event.gaps else ""
-            return [("dim", f"Sandbox: {event.rung} ({', '.join(event.covers)}{gaps})")]
+            covers = ", ".join(event.covers[:_SHOWN_COVERS]) or "nothing is confined"
+            return [("dim" if event.covers else "warn", f"Sandbox: {event.rung} ({covers})")]
         case TestCommandChosen():
             return [("dim", f"Tests: {event.command} ({event.why})")]
         case Notice():
@@ -92,7 +93,7 @@ def _results(event: Event) -> list[Line]:
             return [({"fixed": "good", "unbroken": "good", "not_fixed": "bad"}[event.status], event.reason)]
         case RunFinished() if event.exit_code in (0, 1):  # other ends are told by the sentence on stderr
             tokens = f", {_usage(event.usage)}" if event.usage.prompt or event.usage.generated else ""
-            return [("dim", f"{event.reason} ({seconds(event.seconds)}{tokens})")]
+            return [("dim", f"Finished in {seconds(event.seconds)}{tokens}")]
         case _:
             return []
 

@@ -238,6 +238,13 @@ def _installed(folder: Path) -> str:
     return hashlib.sha256("\n".join(sorted(entries)).encode("utf-8", "surrogateescape")).hexdigest()
 
 
+def is_test_path(path: str) -> bool:
+    """Say whether a path (relative; it need not exist) is protected as a whole by its name or its folder."""
+    *folders, name = path.split("/")
+    by_name = is_python_test(name) or _TEST_NAME.search(name) or _SETTINGS.fullmatch(name)
+    return bool(by_name or _TEST_FOLDERS.intersection(folders))
+
+
 def path_of(name: str) -> str:
     """Return the path in a protected name: `pyproject.toml::test settings` lies in `pyproject.toml`."""
     return name.partition("::")[0]
