@@ -24,6 +24,7 @@ from qwencode.snapshots.tree import Snapshot
 from qwencode.workspace import GitError, Workspace, git, write_atomic
 
 KEPT_RUNS = 20
+_LINKED = "worktree-"
 _ENDS = ("kept", "undone", "left")
 
 
@@ -48,8 +49,8 @@ class Journal:
     def __init__(self, workspace: Workspace):
         self.root = workspace.root
         self.folder = workspace.git_dir / "qwencode"
-        linked = (workspace.git_dir / "commondir").exists()
-        self.refs = f"refs/qwencode/{'worktree-' + workspace.git_dir.name if linked else 'main'}"
+        self.linked = (workspace.git_dir / "commondir").exists()
+        self.refs = f"refs/qwencode/{_LINKED + workspace.git_dir.name if self.linked else 'main'}"
 
     @contextmanager
     def locked(self) -> Generator[None]:
@@ -66,8 +67,9 @@ class Journal:
                 raise Busy(sentence) from error
             except OSError as error:
                 raise UsageError(f"{self.folder / 'lock'} cannot be locked: {error.strerror}.") from error
-            os.truncate(handle, 0)
-            os.write(handle, str(os.getpid()).encode())
+            with suppress(OSError):  # a full disk; it is only for the sentence above
+                os.truncate(handle, 0)
+                os.write(handle, str(os.getpid()).encode())
             yield
         finally:
             os.close(handle)
@@ -162,6 +164,11 @@ class Journal:
         stale = [
             ref for ref in self._listed(f"{self.refs}/") if ref.split("/")[3] not in names and ref not in recovered
         ]
+        others = self.folder.parents[1] if self.linked else self.folder.parent / "worktrees"
+        for ref in self._listed("refs/qwencode/"):
+            place = ref.split("/")[2]
+            if place.startswith(_LINKED) and not (others / place.removeprefix(_LINKED)).exists():
+                stale.append(ref)
         commands = "".join(f"delete {ref}\n" for ref in stale)
         with suppress(GitError):  # a busy packed-refs file; the next run gets another chance
             git(self.root, "update-ref", "--stdin", stdin=commands.encode())

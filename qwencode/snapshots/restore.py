@@ -16,18 +16,23 @@ from qwencode.workspace import git_environment
 _CHUNK = 1 << 20
 
 
-def restore(root: Path, private: Path, index: Path, before: Snapshot, keep: Callable[[Snapshot], None]) -> None:
+def restore(
+    root: Path, private: Path, index: Path, before: Snapshot, keep: Callable[[Snapshot], None] | None = None
+) -> None:
     """Make every file that git sees what it was: content, permissions, symlinks; created ones are removed.
 
     Files that were ignored then are left alone. So the `.gitignore` files come first: only under the old rules can it
-    be told what was created. `index` is the copy of the index that `before` was taken with; `keep` is told every state
-    before it is changed. Raises OSError and UsageError; done again, it goes on where it stopped.
+    be told what was created. `index` is the copy of the index that `before` was taken with; `keep` gets every state,
+    kept as git objects, before it is changed; without it nothing is written but the files themselves. Raises OSError
+    and UsageError; done again, it goes on where it stopped.
     """
     _open_folders(root, before.folders)
-    now = before
+    known = before
     while True:
-        now = take(root, private, index, also=before.files, known=now)
-        keep(now)
+        now = take(root, private, index, also=before.files, known=known, keep=keep is not None)
+        if keep:
+            keep(now)
+            known = now
         plan = {name: before.files.get(name) for name in before.differing(now)}
         rules = {name: entry for name, entry in plan.items() if is_rule(name)}
         put(root, rules or plan)

@@ -16,7 +16,16 @@ from qwencode.workspace import GitError, Workspace, git
 
 _DIFF_OPTIONS = ("--no-ext-diff", "--no-textconv", "--no-color", "--no-renames", "--src-prefix=a/", "--dst-prefix=b/")
 # A bare repository takes .gitattributes from the index. With an empty one, no file can hide a change in another.
-_DIFF_SETTINGS = ("-c", "core.bare=true", "-c", "core.attributesFile=/dev/null", "-c", "diff.suppressBlankEmpty=false")
+_DIFF_SETTINGS = (
+    "-c",
+    "core.bare=true",
+    "-c",
+    "core.attributesFile=/dev/null",
+    "-c",
+    "diff.suppressBlankEmpty=false",
+    "-c",
+    "core.abbrev=7",
+)
 
 
 class Run:
@@ -59,11 +68,11 @@ class Run:
 
     def changed(self) -> tuple[str, ...]:
         """Return the paths of files that differ from before the run, sorted, relative to the root."""
-        return tuple(self.before.differing(self._look()))
+        return tuple(self.before.differing(self._look(keep=False)))
 
     def diff(self) -> str:
         """Return the change since the run began as a unified diff in git's form, whatever the user's diff settings."""
-        now = self._look()
+        now = self._look(keep=True)
         with readable_errors(), tempfile.TemporaryDirectory(dir=self._journal.folder) as nothing:
             command = ["diff-tree", "-r", "-p", *_DIFF_OPTIONS, self.before.id, now.id]
             found = git(self._journal.root, *_DIFF_SETTINGS, *command, index=Path(nothing, "index"))
@@ -73,16 +82,16 @@ class Run:
         """Put the working tree back to what it was, byte for byte; ignored files stay as they are."""
         with readable_errors():
             journal = self._journal
-            restore(journal.root, journal.folder, journal.index(self._record), self.before, lambda now: None)
+            restore(journal.root, journal.folder, journal.index(self._record), self.before)
 
     def finish(self, kept: bool) -> None:
         """Close the run. Kept, it can be taken back by `undo`; otherwise the tree is put back, if it is not yet."""
         if not self._open:
             return
+        if not kept:
+            self.restore()
         with readable_errors():
-            if not kept:
-                self.restore()
-            now = self._look()
+            now = self._look(keep=kept)
             if kept and (self.before.differing(now) or self.before.folders != now.folders):
                 now.save(self._journal.run_folder(self._record) / "after.json")
                 now.save(self._journal.folder / "last.json")
@@ -101,12 +110,14 @@ class Run:
     ) -> None:
         self.finish(kept=False)
 
-    def _look(self) -> Snapshot:
+    def _look(self, keep: bool) -> Snapshot:
         journal = self._journal
         with readable_errors():
             index = journal.index(self._record)
-            self._seen = take(journal.root, journal.folder, index, also=self.before.files, known=self._seen)
-        return self._seen
+            now = take(journal.root, journal.folder, index, also=self.before.files, known=self._seen, keep=keep)
+        if keep:
+            self._seen = now
+        return now
 
 
 def recover(workspace: Workspace) -> str | None:
@@ -202,7 +213,7 @@ def _take_back(journal: Journal, record: Record) -> str | None:
 
 def _conflicts(journal: Journal, before: Snapshot, after: Snapshot, names: list[str]) -> list[str]:
     """Return what the user has changed since, or put in the way of what is to be put back."""
-    present, seen = look(journal.root, names, journal.folder, journal.last())
+    present, seen = look(journal.root, names, journal.folder, journal.last(), keep=False)
     away = {name for name in names if name not in before.files}
     found = [name for name in names if present.get(name) not in (before.files.get(name), after.files.get(name))]
     for name in sorted(before.files.keys() & set(names)):

@@ -76,22 +76,33 @@ class Snapshot:
 
 
 def take(
-    root: Path, private: Path, index: Path, *, also: Iterable[str] = (), known: Snapshot | None = None
+    root: Path,
+    private: Path,
+    index: Path,
+    *,
+    also: Iterable[str] = (),
+    known: Snapshot | None = None,
+    keep: bool = True,
 ) -> Snapshot:
-    """Keep the contents of the working tree as git objects and return its state.
+    """Return the state of the working tree, its contents kept as git objects.
 
     `index` says what is tracked; `also` are paths that belong to it even if they are ignored; `private` is a directory
-    for scratch files; what `known` has seen unchanged is not read. Raises UsageError when a file cannot be read or
-    there is no room, OSError when `private` is not usable.
+    for scratch files; what `known` has seen unchanged is not read. Without `keep` nothing is written, as on a full
+    disk nothing can be, and the state has no `id`. Raises UsageError when a file cannot be read or there is no room,
+    OSError when `private` is not usable.
     """
     taken = _clock(private)
     names = {name for name in _names(root, "--cached", "--others", index=index) if not name.endswith("/")}
     bare = [name.rstrip("/") for name in _names(root, "--others", "--directory", index=index) if name.endswith("/")]
-    files, folders = look(root, sorted(names.union(also)), private, known)
-    for name in bare:
+    files, folders = look(root, sorted(names.union(also)), private, known, keep)
+    for name in [*bare, *names.intersection(folders)]:  # a directory may stand where a tracked file was
         for empty in _empty_folders(root, name):
             real_folder(root, empty, folders)
     folders = {name: mode for name, mode in folders.items() if name and mode != _NOT_A_FOLDER}
+    rules = {f"{name}/.gitignore" for name in folders} | {".gitignore"}  # one that ignores itself matters too
+    files |= look(root, sorted(rules - files.keys()), private, known, keep)[0]
+    if not keep:
+        return Snapshot("", files, folders, taken)
     try:
         tree = _write_tree(root, files, private)
     except GitError:
@@ -102,9 +113,9 @@ def take(
 
 
 def look(
-    root: Path, names: Iterable[str], private: Path, known: Snapshot | None = None
+    root: Path, names: Iterable[str], private: Path, known: Snapshot | None, keep: bool
 ) -> tuple[dict[str, Entry], dict[str, int]]:
-    """Return the present state of these paths, contents kept as git objects, and what was noted of their directories.
+    """Return the present state of these paths, and what `real_folder` noted of directories on the way; see `take`.
 
     What is missing, neither file nor symlink, or behind a symlinked directory, is left out.
     """
@@ -122,6 +133,8 @@ def look(
             raise UsageError(f"{show(name)} cannot be kept safe: {error.strerror}.") from error
         if stat.S_ISREG(state.st_mode) or stat.S_ISLNK(state.st_mode):
             found[name] = state
+        elif stat.S_ISDIR(state.st_mode):
+            real_folder(root, name, folders)
     files: dict[str, Entry] = {}
     for name, state in found.items():
         old = known.files.get(name) if known else None
@@ -129,7 +142,7 @@ def look(
         if known and old and old.stamp == stamp and state.st_ctime_ns < known.taken - _CLOCK_TICK:
             files[name] = Entry(_mode(state), old.oid, stamp)
     fresh = {name: state for name, state in found.items() if name not in files}
-    for name, oid in _hash(root, fresh, private).items():
+    for name, oid in (_keep(root, fresh, private) if keep else _hash(root, fresh)).items():
         state = fresh[name]
         stamp = (state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino)
         files[name] = Entry(_mode(state), oid, stamp)
@@ -176,10 +189,19 @@ def _empty_folders(root: Path, name: str) -> Iterator[str]:
             yield os.path.relpath(folder, root)
 
 
-def _hash(root: Path, files: Mapping[str, os.stat_result], private: Path) -> dict[str, str]:
+def _hash(root: Path, files: Mapping[str, os.stat_result]) -> dict[str, str]:
+    """Return the object id that the content of each file, or the target of each symlink, would have."""
+    links = {name for name, state in files.items() if stat.S_ISLNK(state.st_mode)}
+    regular = [name for name in files if name not in links]
+    found = dict(zip(regular, _hash_object(root, [os.fsencode(name) for name in regular]), strict=True))
+    for name in links:
+        target = os.fsencode((root / name).readlink())
+        found[name] = git(root, "hash-object", "--stdin", stdin=target).decode().strip()
+    return found
+
+
+def _keep(root: Path, files: Mapping[str, os.stat_result], private: Path) -> dict[str, str]:
     """Write the content of each file, or the target of each symlink, as a blob and return the object ids."""
-    if not files:
-        return {}
     with tempfile.TemporaryDirectory(dir=private, prefix="links-") as scratch:
         paths: list[bytes] = []
         for number, (name, state) in enumerate(files.items()):
@@ -188,12 +210,18 @@ def _hash(root: Path, files: Mapping[str, os.stat_result], private: Path) -> dic
                 target = Path(scratch, str(number))
                 target.write_bytes(os.fsencode((root / name).readlink()))
                 path = os.fsencode(target)
-            paths.append(_quoted(path))
-        try:
-            out = git(root, "hash-object", "-w", "--no-filters", "--stdin-paths", stdin=b"\n".join(paths) + b"\n")
-        except GitError as error:
-            raise UsageError(f"The files as they are cannot be kept safe, so nothing was changed. {error}") from error
-    return dict(zip(files, out.decode().split(), strict=True))
+            paths.append(path)
+        return dict(zip(files, _hash_object(root, paths, "-w"), strict=True))
+
+
+def _hash_object(root: Path, paths: list[bytes], *options: str) -> list[str]:
+    if not paths:
+        return []
+    lines = b"".join(_quoted(path) + b"\n" for path in paths)
+    try:
+        return git(root, "hash-object", "--no-filters", "--stdin-paths", *options, stdin=lines).decode().split()
+    except GitError as error:
+        raise UsageError(f"The files as they are cannot be kept safe, so nothing was changed. {error}") from error
 
 
 def _quoted(path: bytes) -> bytes:

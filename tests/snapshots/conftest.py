@@ -1,0 +1,3 @@
+from snapshot_ground import project
+
+__all__ = ["project"]
