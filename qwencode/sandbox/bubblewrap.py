@@ -69,6 +69,7 @@ def arguments(
     words += ["--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"]
     words += ["--as-pid-1", "--die-with-parent", "--new-session"]
     if os.geteuid() == 0:
+        words += ["--remount-ro", "/proc"]  # root needs no capability to write /proc/sys, and bwrap leaves it open
         words += [] if held >> CAPABILITIES["CAP_SYS_ADMIN"] & 1 else ["--unshare-user"]
         words += ["--cap-drop", "ALL"]
         for name in KEPT if file_rights else KEPT[:1]:

@@ -1,16 +1,16 @@
 """What a confined command may see and change, as one table from path to access; the longest matching path decides.
 
 Covered: writes only in the repository, declared caches and the scratch directory; git's own directory (also of a
-worktree or submodule), its hooks and qwencode's files are read-only even where they do not exist yet; credentials,
-shell and git settings of the user's home, the whole of `~/.config`, host sockets and the shared temporary directories
-are out of sight; so are secret-looking files in the repository (`secrets_in`). Not covered: files elsewhere on the disk
-are readable as far as the user may read them; a secret under a harmless name; a new `.git` made below the repository's top.
+worktree or submodule), its hooks and qwencode's files are read-only even where they do not exist yet. Out of sight:
+credentials, shell and git settings of the user's home, the whole of `~/.config`, host sockets, the shared temporary
+directories, and secret-looking files in the repository (`secrets_in`). Not covered: files elsewhere on the disk are
+readable as far as the user may read them; a secret under a harmless name; a new `.git` made below the repository's top.
 
 The decision on secrets in the repository: a name is not enough. A PEM file is hidden only if it holds a private key
 (certificates are public). `.env`-like and key files that git tracks stay readable below a directory, or with a name,
 for tests, examples or documentation, since a test suite needs its own throw-away keys. Names that only often hold
-secrets (`credentials.json`, `.npmrc`, `*.tfvars`) are hidden only while git does not track them. Templates are never hidden.
-Dependencies (`node_modules`, virtual environments) are not searched.
+secrets (`credentials.json`, `.npmrc`, `*.tfvars`) are hidden only while git does not track them. Templates are never
+hidden. Dependencies (`node_modules`, virtual environments) are not searched.
 """
 
 import fnmatch

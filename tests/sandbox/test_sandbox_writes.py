@@ -1,0 +1,238 @@
+"""Attempts to change what is not the command's to change."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+from sandbox_ground import Ground, git
+
+from qwencode.errors import UsageError
+from qwencode.sandbox.ladder import open_rung
+
+WRITES = {
+    "create": "open(target + '/new', 'w').write('x')",
+    "append": "open(target + '/kept.txt', 'a').write('x')",
+    "truncate": "os.truncate(target + '/kept.txt', 0)",
+    "open for reading but truncate": "os.open(target + '/kept.txt', os.O_RDONLY | os.O_TRUNC)",
+    "remove": "os.remove(target + '/kept.txt')",
+    "rename away": "os.rename(target + '/kept.txt', 'src/stolen')",
+    "rename into": "os.rename('src/code.py', target + '/new')",
+    "directory": "os.mkdir(target + '/new')",
+    "symlink": "os.symlink('/etc/passwd', target + '/new')",
+    "hard link out": "os.link('src/code.py', target + '/new')",
+    "hard link in": "os.link(target + '/kept.txt', 'src/linked')",
+    "fifo": "os.mkfifo(target + '/new')",
+    "unix socket": "socket.socket(socket.AF_UNIX).bind(target + '/new')",
+    "remove directory": "os.rmdir(target + '/empty')",
+    "replace directory": "os.rename('src', target + '/empty')",
+}
+
+
+def attempt(python, code: str, target: Path):
+    done = python(f"import os, socket, sys\ntarget = sys.argv[1]\n{code}\nprint('DONE')", target)
+    assert "DONE" not in done.text, f"got through: {code}"
+    assert "Error" in done.text
+    assert done.returncode != 0
+
+
+@pytest.mark.parametrize("code", WRITES.values(), ids=WRITES.keys())
+def test_nothing_outside_can_be_changed(python, ground: Ground, code: str):
+    (ground.outside / "empty").mkdir()
+    attempt(python, code, ground.outside)
+    assert sorted(path.name for path in ground.outside.iterdir()) == ["empty", "kept.txt"]
+    assert (ground.outside / "kept.txt").read_text() == "kept\n"
+    assert (ground.outside / "kept.txt").stat().st_nlink == 1
+    assert (ground.project / "src" / "code.py").exists()
+
+
+@pytest.mark.parametrize("code", WRITES.values(), ids=WRITES.keys())
+def test_a_symlink_in_the_repository_leads_nowhere(python, ground: Ground, code: str):
+    (ground.outside / "empty").mkdir()
+    (ground.project / "src" / "door").symlink_to(ground.outside)
+    attempt(python, code, Path("src/door"))
+    assert sorted(path.name for path in ground.outside.iterdir()) == ["empty", "kept.txt"]
+    assert (ground.outside / "kept.txt").read_text() == "kept\n"
+
+
+def test_a_symlink_made_inside_leads_nowhere(python, ground: Ground):
+    code = "os.symlink(target, 'src/made'); os.rename('src/made', 'src/door'); open('src/door/new', 'w')"
+    attempt(python, code, ground.outside)
+    assert not (ground.outside / "new").exists()
+
+
+@pytest.mark.parametrize("place", ["/etc", "/usr/local", "/var/lib", "/root", "/opt", "/proc/sys/vm", "/sys/kernel"])
+def test_the_system_can_not_be_changed(python, place: str):
+    if not Path(place).is_dir():
+        pytest.skip(f"{place} does not exist here")
+    attempt(python, "open(target + '/qwencode-test', 'w').write('x')", Path(place))
+    assert not Path(place, "qwencode-test").exists()
+
+
+KERNEL_SWITCHES = ["sys/kernel/core_pattern", "sys/kernel/hostname", "sys/vm/swappiness", "sys/kernel/modprobe"]
+
+
+@pytest.mark.parametrize("name", KERNEL_SWITCHES)
+def test_kernel_settings_can_not_be_changed(python, name: str):
+    path = Path("/proc", name)
+    if not path.exists():
+        pytest.skip(f"{path} does not exist here")
+    harmless = "text = open(target).read(); open(target, 'w').write(text)"  # the very value that is there already
+    attempt(python, harmless, path)
+
+
+def test_the_home_takes_no_new_files(python, ground: Ground):
+    attempt(python, "open(target + '/.bashrc', 'w').write('evil')", ground.home)
+    assert not (ground.home / ".bashrc").exists()
+
+
+def test_mode_owner_and_times_outside(python, sandbox, ground: Ground, rung: str):
+    target = ground.outside / "kept.txt"
+    before = target.stat()
+    if rung == "landlock":
+        assert any("mode, owner and times" in gap for gap in sandbox.gaps), "a gap that must be stated"
+        return
+    attempt(python, "os.chmod(target, 0o777)", target)
+    attempt(python, "os.utime(target, (1, 1))", target)
+    assert (target.stat().st_mode, target.stat().st_mtime) == (before.st_mode, before.st_mtime)
+
+
+@pytest.mark.parametrize("name", ["hooks/x", "config", "HEAD", "index", "refs/heads/main", "objects/new", "new"])
+def test_git_is_read_only(python, ground: Ground, name: str):
+    git_directory = ground.project / ".git"
+    before = {path: path.read_bytes() for path in git_directory.rglob("*") if path.is_file()}
+    attempt(python, "open(target, 'w').write('[core]\\nfsmonitor = touch /tmp/x')", git_directory / name)
+    for code in ("os.rename('.git', 'src/git')", "os.rename('.git', '.old')", "os.remove('.git/HEAD')"):
+        attempt(python, code, git_directory)
+    attempt(python, "os.makedirs('.git/hooks/x')", git_directory)
+    assert {path: path.read_bytes() for path in git_directory.rglob("*") if path.is_file()} == before
+
+
+def test_hooks_that_lie_in_the_work_tree_are_read_only(ground: Ground, opened):
+    (ground.project / "dev" / "hooks").mkdir(parents=True)
+    git("config", "core.hooksPath", "dev/hooks", cwd=ground.project)
+    done = opened(ground.project).run(["sh", "-c", "echo evil > dev/hooks/pre-commit; mv dev old"], cwd=ground.project)
+    assert "evil" not in done.text
+    assert list((ground.project / "dev" / "hooks").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "line", ["mkdir .qwencode", "mkdir -p .qwencode && echo a > .qwencode/config.toml", "touch .qwencode"]
+)
+def test_own_config_can_not_be_made(sandbox, ground: Ground, line: str):
+    done = sandbox.run(
+        ["sh", "-c", f"{line}; cat .qwencode/config.toml; rm -r .qwencode; mv .qwencode x"], cwd=ground.project
+    )
+    assert done.returncode != 0
+    sandbox.close()
+    assert not (ground.project / ".qwencode").exists(), "no litter either"
+
+
+def test_own_config_can_not_be_changed(ground: Ground, opened, python):
+    (ground.project / ".qwencode").mkdir(exist_ok=True)
+    config = ground.project / ".qwencode" / "config.toml"
+    config.write_text("max_steps = 1\n")
+    attempt(python, "open(target, 'a').write('test = \"evil\"')", config)
+    attempt(python, "os.rename(os.path.dirname(target), 'src/x')", config)
+    assert config.read_text() == "max_steps = 1\n"
+
+
+@pytest.mark.parametrize("variable", ["XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_DATA_HOME"])
+def test_user_files_of_qwencode_in_a_repository_that_is_the_home(ground: Ground, opened, monkeypatch, variable: str):
+    git("init", "-q", cwd=ground.home)
+    monkeypatch.setenv(variable, str(ground.home / "xdg"))
+    own = ground.home / "xdg" / "qwencode"
+    sandbox = opened(ground.home)
+    line = f"echo a > {own}/config.toml || {{ mkdir -p {own} && echo a > {own}/config.toml; }}"
+    assert sandbox.run(["sh", "-c", line], cwd=ground.home).returncode != 0
+    assert not (own / "config.toml").exists()
+
+
+def test_git_directory_of_a_worktree(ground: Ground, opened):
+    git("worktree", "add", "-q", "../tree", "-b", "side", cwd=ground.project)
+    tree = ground.home / "tree"
+    pointer = (tree / ".git").read_text()
+    sandbox = opened(tree, writable=[ground.project])  # as if the main repository were declared writable
+    line = "echo evil > .git; rm -f .git; mv .git x; for d in hooks config worktrees/tree/HEAD worktrees/tree/config"
+    line += f"; do echo evil > {ground.project}/.git/$d/x; echo evil > {ground.project}/.git/$d; done; true"
+    sandbox.run(["sh", "-c", line], cwd=tree)
+    assert (tree / ".git").read_text() == pointer
+    found = subprocess.run(["grep", "-rl", "evil", str(ground.project / ".git")], capture_output=True, text=True)
+    assert found.stdout == ""
+    assert git("status", "--short", cwd=tree) == ""
+
+
+def test_git_directory_with_another_name_in_the_work_tree(ground: Ground, opened):
+    project = ground.home / "separate"
+    git("init", "-q", f"--separate-git-dir={project / 'data'}", str(project), cwd=ground.home)
+    done = opened(project).run(
+        ["sh", "-c", "echo evil > data/hooks/x; mv data d2; echo evil >> data/config"], cwd=project
+    )
+    assert done.returncode != 0
+    assert not (project / "data" / "hooks" / "x").exists()
+    assert "evil" not in (project / "data" / "config").read_text()
+
+
+def test_git_of_a_submodule(ground: Ground, opened):
+    git("init", "-q", str(ground.outside / "library"), cwd=ground.outside)
+    git("commit", "-qm", "x", "--allow-empty", cwd=ground.outside / "library")
+    add = [
+        "-c",
+        "protocol.file.allow=always",
+        "submodule",
+        "--quiet",
+        "add",
+        str(ground.outside / "library"),
+        "parts/lib",
+    ]
+    git(*add, cwd=ground.project)
+    pointer = (ground.project / "parts" / "lib" / ".git").read_text()
+    line = "cd parts/lib; echo evil > .git; rm -f .git; cd ..; mv lib lib2; cd ..; mv parts p2"
+    line += "; echo evil > .git/modules/parts/lib/config"
+    opened(ground.project).run(["sh", "-c", line], cwd=ground.project)
+    assert (ground.project / "parts" / "lib" / ".git").read_text() == pointer
+    assert "evil" not in (ground.project / ".git" / "modules" / "parts" / "lib" / "config").read_text()
+
+
+def test_a_linked_git_directory_is_refused(ground: Ground, rung: str):
+    (ground.project / ".git").rename(ground.outside / "git")
+    (ground.project / ".git").symlink_to(ground.outside / "git")
+    with pytest.raises(UsageError, match=r"\.git is a symbolic link"):
+        open_rung(rung, ground.project)  # pyright: ignore
+
+
+def test_raw_devices_are_out_of_reach(python):
+    nodes = [path for path in Path("/dev").iterdir() if path.is_block_device() or path.name in ("mem", "kmsg", "fuse")]
+    if not nodes:
+        pytest.skip("no such devices here")
+    code = "import sys\nfor name in sys.argv[1:]:\n  try: open(name, 'rb'); print('OPEN', name)\n  except OSError: pass"
+    assert python(code, *nodes).output == b""
+
+
+def test_what_is_allowed_works(ground: Ground, opened):
+    cache = ground.home / ".cache" / "tool"
+    sandbox = opened(ground.project, writable=[cache])
+    line = (
+        'echo a > src/new && mkdir src/d && mv src/new src/d/ && rm src/code.py && echo b > "$TMPDIR/t" && echo c > ~/h'
+    )
+    line += f" && echo d > {cache}/made && test -r {ground.outside}/kept.txt"
+    assert sandbox.run(["sh", "-ec", line], cwd=ground.project).output == b""
+    assert (ground.project / "src" / "d" / "new").read_text() == "a\n"
+    assert not (ground.project / "src" / "code.py").exists()
+    assert (cache / "made").read_text() == "d\n"
+    assert (sandbox.scratch / "t").read_text() == "b\n"
+    assert sandbox.run(["cat", "h"], cwd=sandbox.scratch / "home").output == b"c\n", "kept between commands"
+    assert not (ground.home / "h").exists()
+    scratch = sandbox.scratch
+    sandbox.close()
+    sandbox.close()
+    assert not scratch.exists()
+
+
+def test_a_repository_of_another_owner(ground: Ground, opened):
+    if os.geteuid():
+        pytest.skip("only root can give files away")
+    for path in [ground.project, *ground.project.rglob("*")]:
+        os.lchown(path, 12345, 12345)
+    done = opened(ground.project).run(["sh", "-c", "echo a > src/code.py && git status --short"], cwd=ground.project)
+    assert done.output == b" M src/code.py\n"
