@@ -49,9 +49,8 @@ class ForkServer:
         root = command.root if command.root != Path() else command.cwd
         goal = [test for test in baseline.goal]
         passing = [test for test in baseline.run.passing if test not in baseline.flaky]
-        seconds = {test: min(_SLOWEST, 1.0 + 4 * results[test].seconds) for test in passing}
         usual = max((results[test].seconds for test in passing), default=0.5)
-        limits = {**seconds, "": min(_SLOWEST, 1.5 + 4 * usual)}
+        limits = {test: _limits(results[test].seconds) for test in passing} | {"": _limits(usual)}
         files = list(dict.fromkeys(results[test].file for test in goal if test in results))
         pytest = command.runner == "pytest"
         return {
@@ -67,7 +66,9 @@ class ForkServer:
             "rest": passing,
             "goal_files": files if all(files) else [],
             "seconds": limits,
-            "deadline": 5.0 + 2 * limits[""] * max(1, len(goal)) + 4 * sum(results[test].seconds for test in passing),
+            "deadline": 5.0
+            + 2 * limits[""][0] * max(1, len(goal))
+            + 4 * sum(results[test].seconds for test in passing),
         }
 
     def send(self, data: Mapping[str, Any], seconds: float = 30.0) -> None:
@@ -109,3 +110,11 @@ class ForkServer:
     def close(self) -> None:
         self._process.kill()
         shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _limits(seconds: float) -> tuple[float, float]:
+    """Return how long a test may take that took `seconds` when it was watched: wall time, and processor time.
+
+    An endless loop shows in processor time soon, whatever else the machine does; a deadlock only in wall time.
+    """
+    return min(_SLOWEST, 2.0 + 4 * seconds), min(_SLOWEST, 0.25 + 5 * seconds)

@@ -1,16 +1,17 @@
 # Plain os calls and old-style generics: Python 3.8, and tests patch pathlib.
-# ruff: noqa: PTH100, PTH109, PTH118, PTH120, PTH123, UP006, UP035
+# ruff: noqa: B905, PTH100, PTH109, PTH118, PTH120, PTH123, UP006, UP035
 """The fork server of search repair: tries candidate edits inside the target's own interpreter.
 
-It is copied out of the package and started as a script, talks JSON lines over stdin and stdout, and needs Python 3.8, the
-standard library and the target's pytest, version 6 or later. It never imports qwencode.
+It is copied out of the package and started as a script, talks JSON lines over stdin and stdout, and needs Python 3.8,
+the standard library and the target's pytest, version 6 or later. It never imports qwencode.
 
-The first line in is the settings: `mode`, `root`, `args`, `cwd_on_path`, `jobs`, `goal`, `rest`, `goal_files`, `seconds`,
-`deadline`. In mode `swap` it collects once, and a forked child for every job swaps the code objects that the edit
-changes. In mode `fresh` the fork happens before anything of the target is imported: slower, but it expresses every edit,
-also one that mends a collection error. Then every line in is a job (`id`, `file`, `source`; `first`: tests to run early;
-`all`: run on after a failure; `only_goal`) and is answered by one line with its `id` and an `outcome`: `plausible`, `goal_failed`,
-`broke`, `timeout`, `crashed`, `cannot` (the swap cannot express it) or `invalid`.
+The first line in is the settings: `mode`, `root`, `args`, `cwd_on_path`, `jobs`, `goal`, `rest`, `goal_files`,
+`seconds`, `deadline`. In mode `swap` it collects once, and a forked child for every job swaps the code objects that
+the edit changes. In mode `fresh` the fork happens before anything of the target is imported: slower, but it expresses
+every edit, also one that mends a collection error. Then every line in is a job (`id`, `file`, `source`; `first`:
+tests to run early; `all`: run on after a failure; `ordered`: in the order of collection; `only_goal`) and is answered
+by one line with its `id` and an `outcome`: `plausible`, `goal_failed`, `broke`, `timeout`, `crashed`, `cannot` (the
+swap cannot express it) or `invalid`.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ import time
 from typing import Any, Callable, Deque, Dict, List, Tuple
 
 Job = Dict[str, Any]
+TIMERS = ((signal.SIGALRM, signal.ITIMER_REAL), (signal.SIGPROF, signal.ITIMER_PROF))
 SPARE_MEMORY = 2 << 30
 
 
@@ -93,7 +95,9 @@ class TestRunner:
         self._passed = self._passed or (report.when == "call" and report.outcome == "passed")
 
     def find(self, wanted: List[str]) -> Tuple[List[str], List[str]]:
-        """Return the collected ids that stand for the wanted ones (a file stands for its tests), and what is missing."""
+        """Return the collected ids that stand for the wanted ones (a file stands for its tests), and what
+        is missing.
+        """
         dotted = {plain(test): test for test in self.items}
         found: Dict[str, None] = {}
         missing: List[str] = []
@@ -119,13 +123,18 @@ def plain(test: str) -> str:
 
 
 def try_tests(runner: TestRunner, job: Job, tell: Callable[[Job], None]) -> Job:
-    """Run the goal, then the rest, and stop at the first failure unless the job wants all. `tell` reports on the way."""
+    """Run the goal, then the rest, and stop at the first failure unless the job wants all. `tell` reports
+    on the way.
+    """
     settings = runner.settings
     goal, missing = runner.find(settings["goal"])
     if missing and not job.get("all"):
         return {"outcome": "goal_failed", "test": missing[0]}
     rest = [] if job.get("only_goal") else runner.find([*job.get("first", []), *settings["rest"]])[0]
     order = goal + [test for test in rest if test not in set(goal)]
+    if job.get("ordered", settings.get("ordered")):  # the failure needs what earlier tests leave behind
+        order = [test for test in runner.items if test in set(order)]
+        tell({"goal": True})
     failed: List[str] = []
     current = ""
 
@@ -138,14 +147,17 @@ def try_tests(runner: TestRunner, job: Job, tell: Callable[[Job], None]) -> Job:
             tell({"goal": True})
         current = test
         following = order[index + 1] if index + 1 < len(order) else None
-        signal.signal(signal.SIGALRM, too_long)
-        signal.setitimer(signal.ITIMER_REAL, settings["seconds"].get(test, settings["seconds"][""]))
+        limits = settings["seconds"].get(test, settings["seconds"][""])
+        for (number, timer), seconds in zip(TIMERS, limits):
+            signal.signal(number, too_long)
+            signal.setitimer(timer, seconds)
         passed = runner.run(test, following)
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        for _, timer in TIMERS:
+            signal.setitimer(timer, 0)
         if not passed:
             failed.append(test)
             if not job.get("all"):
-                return {"outcome": "goal_failed" if index < len(goal) else "broke", "test": test}
+                return {"outcome": "goal_failed" if test in goal else "broke", "test": test}
     mended = [test for test in goal if test not in failed]
     return {"outcome": "plausible", "failed": failed, "missing": missing, "mended": mended}
 
@@ -329,7 +341,7 @@ def main() -> None:
             tell(try_tests(runner, job, tell))
             os._exit(0)
 
-        files = settings["goal_files"] if job.get("only_goal") else []
+        files: List[str] = settings["goal_files"] if job.get("only_goal") else []
         status = pytest.main(options, plugins=[TestRunner(settings, loop, files)])
         return {**result, "detail": f"pytest ended with {int(status)}"}
 

@@ -1,5 +1,5 @@
 # Plain os calls and old-style generics: Python 3.8, and tests patch pathlib.
-# ruff: noqa: PTH118, PTH123, UP006, UP035
+# ruff: noqa: B905, PTH118, PTH123, UP006, UP035
 """The part of the fork server that puts an edit into a running process. Python 3.8 and the standard library alone."""
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ def nested(code: types.CodeType) -> List[types.CodeType]:
 
 def signature(code: types.CodeType) -> Tuple[Any, ...]:
     """Return what a code object does, line numbers and nested code left out."""
-    constants = tuple("code" if isinstance(c, types.CodeType) else (type(c), repr(c)) for c in code.co_consts)
+    values: List[Any] = list(code.co_consts)
+    constants = ["code" if isinstance(c, types.CodeType) else f"{type(c)} {c!r}" for c in values]
     handlers = getattr(code, "co_exceptiontable", b"")
     shape = (code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags)
     variables = (code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars)
@@ -137,7 +138,7 @@ class Bodies:
                 self.defaults(old, new, module, owner)
         elif isinstance(old, ast.ClassDef):
             parts = [dumped([*node.bases, *node.keywords, *node.decorator_list]) + node.name for node in (old, new)]
-            inner = vars(owner).get(old.name)
+            inner = owner.__dict__.get(old.name)
             if parts[0] != parts[1] or not isinstance(inner, type):
                 raise Cannot("the head of a class changed")
             self.statements(old.body, new.body, module, inner)
@@ -148,7 +149,7 @@ class Bodies:
 
     def evaluate(self, node: ast.expr, module: Any, owner: Any) -> Any:
         code = compile(ast.Expression(node), self.path, "eval", dont_inherit=True)
-        return eval(code, vars(module), dict(vars(owner)))
+        return eval(code, module.__dict__, dict(owner.__dict__))
 
     def defaults(self, old: Any, new: Any, module: Any, owner: Any) -> None:
         names = [[a.arg for a in ast.walk(node.args) if isinstance(a, ast.arg)] for node in (old, new)]
@@ -177,21 +178,24 @@ class Bodies:
         uses = [node for node in at_import if isinstance(node, ast.Name) and node.id == name and node is not target]
         if uses or new.value is None or name not in vars(owner):
             raise Cannot(f"{name} is used while the module is imported")
-        value, before = self.evaluate(new.value, module, owner), vars(owner)[name]
+        value, before = self.evaluate(new.value, module, owner), owner.__dict__[name]
         if plain and self.imported_elsewhere(name, before, module):
             raise Cannot(f"{name} is imported by another module")
-        if not plain and (type(owner).__module__ not in ("builtins", "abc") or hasattr(owner, "__dataclass_fields__")):
+        if not plain and (
+            owner.__class__.__module__ not in ("builtins", "abc") or hasattr(owner, "__dataclass_fields__")
+        ):
             raise Cannot("the class makes something of its attributes")
-        if hasattr(type(value), "__set_name__") or hasattr(type(before), "__set_name__"):
+        kinds: List[Any] = [type(value), type(before)]
+        if any(hasattr(kind, "__set_name__") for kind in kinds):
             raise Cannot(f"{name} is a descriptor")
         setattr(owner, name, value)
 
     def imported_elsewhere(self, name: str, value: Any, module: Any) -> bool:
         plain = isinstance(value, (int, float, str, bytes, type(None)))
         for other in list(sys.modules.values()):
-            if other is not module and self.swapper.file_of(other).startswith(self.swapper.root):
-                if any(v is value and (not plain or k == name) for k, v in list(vars(other).items())):
-                    return True
+            foreign = other is not module and self.swapper.file_of(other).startswith(self.swapper.root)
+            if foreign and any(v is value and (not plain or k == name) for k, v in list(vars(other).items())):
+                return True
         return False
 
 

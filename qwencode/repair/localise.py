@@ -1,8 +1,8 @@
 """Where the fault may be: spectrum-based fault localisation.
 
-Ochiai: Abreu, Zoeteweij and van Gemund, *On the accuracy of spectrum-based fault localization*, TAIC PART 2007. Ties, which
-are many when few tests fail, are broken by what the failure itself tells: the lines of its traceback and the names in it
-(as in Schroeter et al., *Do stack traces help developers fix bugs?*, MSR 2010).
+Ochiai: Abreu, Zoeteweij and van Gemund, *On the accuracy of spectrum-based fault localization*, TAIC PART 2007. Ties,
+which are many when few tests fail, are broken by what the failure itself tells: the lines of its traceback and the
+names in it (as in Schroeter et al., *Do stack traces help developers fix bugs?*, MSR 2010).
 """
 
 import ast
@@ -19,6 +19,8 @@ from qwencode.workspace import Workspace
 
 _FRAMES = (re.compile(r"^(?:E\s+)?([^\s:][^:\n]*\.py):(\d+):", re.M), re.compile(r'File "([^"\n]+\.py)", line (\d+)'))
 _TEST_FILE = re.compile(r"(^|/)(tests?|testing)/|(^|/)(test_[^/]*|[^/]*_test|conftest|setup)\.py$")
+_LITERAL = re.compile(r"""'[^'\n]{1,40}'|"[^"\n]{1,40}"|(?<![\w.])\d+(?:\.\d+)?(?![\w.])""")
+_LITERALS = 40
 _WORD = re.compile(r"[A-Za-z_]\w+")
 _OUTSIDE_TRACE = 0.8
 _UNNAMED = 0.85
@@ -30,19 +32,21 @@ class Ranking:
     """`suspects` are functions, most suspicious first, with the Ochiai coefficient of their worst line.
 
     `lines` maps file to line to a weight from 0 to 1: Ochiai times the tie-breakers, and a share of it for the lines
-    that run at import and that suspicious lines refer to. `texts` are the sources that it speaks of.
+    that run at import and that suspicious lines refer to. `texts` are the sources that it speaks of;
+    `literals` are the texts and numbers that the failures mention.
     """
 
     suspects: tuple[Suspect, ...]
     lines: Mapping[str, Mapping[int, float]]
     texts: Mapping[str, str]
+    literals: tuple[str | int | float, ...] = ()
 
 
 def rank(run: TestRun, goal: Sequence[str], workspace: Workspace, protected: Collection[str] = ()) -> Ranking:
     """Rank the lines and functions of the repository's own Python files by suspicion.
 
-    `goal` are the failing tests to be mended; `protected` are paths that must not change (tests and their settings), and
-    so are never suspected. Without coverage the tracebacks alone decide; without those the ranking is empty.
+    `goal` are the failing tests to be mended; `protected` are paths that must not change (tests and their settings),
+    and so are never suspected. Without coverage the tracebacks alone decide; without those the ranking is empty.
     """
     plain = _ochiai(run, goal)
     messages = [run.results[test].message for test in goal if test in run.results]
@@ -73,7 +77,7 @@ def rank(run: TestRun, goal: Sequence[str], workspace: Workspace, protected: Col
         for line, score in extra.items():
             lines[file][line] = max(lines[file].get(line, 0.0), score)
     ordered = sorted(found, key=lambda pair: (-pair[0], pair[1].file, pair[1].line))
-    return Ranking(tuple(suspect for _, suspect in ordered), lines, texts)
+    return Ranking(tuple(suspect for _, suspect in ordered), lines, texts, _literals(messages))
 
 
 def _ochiai(run: TestRun, goal: Sequence[str]) -> dict[str, dict[int, float]]:
@@ -114,6 +118,19 @@ def _frames(messages: Sequence[str], workspace: Workspace) -> dict[str, dict[int
                 row[line] = max(row.get(line, 0.0), depth)
                 depth = max(0.3, depth * 0.8)
     return found
+
+
+def _literals(messages: Sequence[str]) -> tuple[str | int | float, ...]:
+    """Return the short texts and numbers in the failures, in the order of appearance."""
+    found: dict[str | int | float, None] = {}
+    for message in messages:
+        for match in _LITERAL.finditer(message):
+            try:
+                value = ast.literal_eval(match.group())
+            except (SyntaxError, ValueError):
+                continue
+            found[value] = None
+    return tuple(found)[:_LITERALS]
 
 
 def _text(file: str, workspace: Workspace) -> str:

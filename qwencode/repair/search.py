@@ -1,11 +1,13 @@
 """Search-based repair: try small edits at suspicious places until some make the failing tests pass and break nothing.
 
-Generate and validate, after GenProg (Le Goues et al., TSE 2012) and TBar (Liu et al., ISSTA 2019), in the deterministic order
-of suspicion times prior (as AE, Weimer et al., ASE 2013). A plausible patch passes the tests; whether it is right is
-for a reader to say (Smith et al., *Is the cure worse than the disease?*, FSE 2015), so the number of others is told too.
+Generate and validate, after GenProg (Le Goues et al., TSE 2012) and TBar (Liu et al., ISSTA 2019), in the
+deterministic order of suspicion times prior (as AE, Weimer et al., ASE 2013). A plausible patch passes the tests;
+whether it is right is for a reader to say (Smith et al., *Is the cure worse than the disease?*, FSE 2015), so the
+number of others is told too.
 """
 
 import difflib
+import re
 import time
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
@@ -48,7 +50,7 @@ class Patch:
 
     def diff(self) -> str:
         """Return the unified diff, paths with `a/` and `b/`."""
-        before, after = (text.splitlines(keepends=True) for text in (self.before, self.after))
+        before, after = (re.findall(r"[^\n]*\n|[^\n]+", text) for text in (self.before, self.after))
         rows = difflib.unified_diff(before, after, f"a/{self.file}", f"b/{self.file}")
         return "".join(row if row.endswith("\n") else f"{row}\n\\ No newline at end of file\n" for row in rows)
 
@@ -120,7 +122,7 @@ def search(
     count = sum(len(lines) for lines in places.values())
     yield PhaseStarted("search", f"{count} suspicious lines in {len(places)} files")
     texts = {file: ranking.texts[file] for file in places}
-    stream = candidates(texts, places)
+    stream = candidates(texts, places, ranking.literals)
     trial: Trial = PlainTrial(workspace, sandbox, baseline)
     reason = "there is no suspicious place in Python code" if not places else ""
     try:

@@ -1,46 +1,55 @@
 """Calls: arguments, missing and superfluous calls, conversions.
 
-Parameter replacer, adder and remover: PAR (Kim et al., ICSE 2013). Method call expression and data type templates: TBar FP7,
-FP10 (Liu et al., ISSTA 2019).
+Parameter replacer, adder and remover: PAR (Kim et al., ICSE 2013). Method call expression and data type templates:
+TBar FP7, FP10 (Liu et al., ISSTA 2019).
 """
 
 import ast
 from collections.abc import Iterator
+from itertools import pairwise
 
 from qwencode.repair.mutate.source import FUNCTIONS, Edit, Source
 
-_WRAPPERS = {
-    "int": 0.7,
-    "str": 0.8,
-    "len": 0.6,
-    "float": 0.5,
-    "list": 0.7,
-    "sorted": 0.6,
-    "abs": 0.7,
-    "set": 0.4,
-    "tuple": 0.4,
-}
-_WRAPPERS |= {"round": 0.4, "reversed": 0.3, "dict": 0.3, "bool": 0.3, "repr": 0.3, "Decimal": 0.5, "deepcopy": 0.4}
-_METHODS = {
-    "strip()": 1.0,
-    "lower()": 0.9,
-    "copy()": 0.8,
-    "items()": 0.7,
-    "rstrip()": 0.5,
-    "lstrip()": 0.4,
-    "upper()": 0.5,
-}
-_METHODS |= {
-    "values()": 0.5,
-    "keys()": 0.3,
-    "split()": 0.4,
-    'rstrip("\\n")': 0.4,
-    "casefold()": 0.3,
-    "pop()": 0.2,
-    "title()": 0.2,
-}
+
+def _weights(text: str) -> dict[str, float]:
+    """Read `weight: name name …` groups, separated by `|`."""
+    groups = (group.partition(":") for group in text.split("|"))
+    return {name: float(weight) for weight, _, names in groups for name in names.split()}
+
+
+_WRAPPERS = _weights(
+    "0.8: str | 0.7: int list abs | 0.6: len sorted | 0.5: float Decimal | 0.4: set tuple round deepcopy"
+    "| 0.3: reversed dict bool repr"
+)
+_METHODS = _weights(
+    "1: strip() | 0.9: lower() | 0.8: copy() | 0.7: items() | 0.5: rstrip() upper() values() | 0.4: lstrip() split()"
+    '| 0.4: rstrip("\\n") | 0.3: keys() casefold() | 0.2: pop() title()'
+)
+_STRIPS = ("strip", "rstrip", "lstrip", "split")
 _REMOVABLE = {*_WRAPPERS, "min", "max", "sum", "any", "all", "enumerate", "frozenset", "iter", "next"}
-_WITH_KEY = ("sorted", "min", "max", "sort")
+_KEYS = ("len", "str.lower", "str", "abs", "int", "lambda item: item[1]", "lambda item: item[0]")
+_PAIR_KEYS = ("lambda item: -item[1]", "lambda item: (-item[1], item[0])")
+_MISSING: dict[str, tuple[int, tuple[str, ...]]] = {  # how many arguments there are, and what may follow
+    "get": (1, ("0", "None", "[]", '""', "{}", "set()", "False")),
+    "sum": (1, ("0", "0.0")),
+    "round": (1, ("2", "0", "1")),
+    "int": (1, ("16", "10", "2")),
+    "pop": (1, ("None", "0", "[]")),
+    "setdefault": (1, ("[]", "0", "{}")),
+    "next": (1, ("None", "0", "False")),
+    "getattr": (2, ("None",)),
+    "split": (1, ("1",)),
+    "rsplit": (1, ("1",)),
+    "replace": (2, ("1",)),
+    "min": (1, ("default=0", "default=None")),
+    "max": (1, ("default=0", "default=None")),
+    "dumps": (1, ("sort_keys=True", "ensure_ascii=False", "indent=2")),
+    "open": (1, ('newline=""', 'encoding="utf-8"')),
+    "compile": (1, ("re.IGNORECASE", "re.MULTILINE", "re.DOTALL")),
+    "findall": (2, ("re.IGNORECASE", "re.MULTILINE")),
+    "match": (2, ("re.IGNORECASE",)),
+    "search": (2, ("re.IGNORECASE",)),
+}
 
 
 def arguments(source: Source, node: ast.AST) -> Iterator[Edit]:
@@ -48,7 +57,7 @@ def arguments(source: Source, node: ast.AST) -> Iterator[Edit]:
     if not isinstance(node, ast.Call):
         return
     given = node.args
-    for index, (left, right) in enumerate(zip(given, given[1:], strict=False)):
+    for index, (left, right) in enumerate(pairwise(given)):
         (start, middle), (after, end) = source.span(left), source.span(right)
         yield Edit(start, end, source.text[after:end] + source.text[middle:after] + source.text[start:middle], 1.0)
         if index + 2 < len(given):
@@ -57,7 +66,7 @@ def arguments(source: Source, node: ast.AST) -> Iterator[Edit]:
                 start, last, source.text[third:last] + source.text[middle:third] + source.text[start:middle], 0.4
             )
     if len(node.keywords) > 1:
-        for left, right in zip(node.keywords, node.keywords[1:], strict=False):
+        for left, right in pairwise(node.keywords):
             (start, middle), (after, end) = source.span(left.value), source.span(right.value)
             yield Edit(start, end, source.text[after:end] + source.text[middle:after] + source.text[start:middle], 0.6)
     everything = [*given, *node.keywords]
@@ -73,90 +82,30 @@ def arguments(source: Source, node: ast.AST) -> Iterator[Edit]:
             yield Edit(start, end, "", 0.4)
 
 
-def keywords(source: Source, node: ast.AST) -> Iterator[Edit]:
-    """A missing keyword (PAR *Parameter Adder*): `reverse=True`, `key=…`, `default=…`, a limit of `split`, one used elsewhere."""
-    if not isinstance(node, ast.Call):
+def missing(source: Source, node: ast.AST) -> Iterator[Edit]:
+    """A missing argument (PAR *Parameter Adder*): `reverse=True`, `key=…`, a default, a limit, one given elsewhere."""
+    if not isinstance(node, ast.Call) or any(isinstance(argument, ast.GeneratorExp) for argument in node.args):
         return
-    name = (
-        node.func.id
-        if isinstance(node.func, ast.Name)
-        else node.func.attr
-        if isinstance(node.func, ast.Attribute)
-        else ""
-    )
-    present = {keyword.arg for keyword in node.keywords}
-    wanted: dict[str, float] = {}
-    if name in _WITH_KEY:
-        if name in ("sorted", "sort"):
-            wanted["reverse=True"] = 1.0
-        keys = [
-            "len",
-            "str.lower",
-            "str",
-            "abs",
-            "int",
-            "lambda item: item[1]",
-            "lambda item: item[0]",
-            "lambda item: -item[1]",
-            "lambda item: (-item[1], item[0])",
-        ]
-        wanted |= {f"key={key}": 0.4 for key in keys}
-        wanted |= {"default=None": 0.4, "default=0": 0.6} if name in ("min", "max") and len(node.args) == 1 else {}
-    elif name in ("split", "rsplit", "replace") and len(node.args) == (2 if name == "replace" else 1):
-        wanted["1"] = 0.8
-    elif name in ("get", "pop", "next", "getattr", "setdefault", "sum", "round", "int"):
-        few = len(node.args) == (2 if name == "getattr" else 1)
-        values = {
-            "get": ["0", "None", "[]", '""', "{}", "set()", "False"],
-            "sum": ["0", "0.0"],
-            "round": ["2", "0", "1"],
-            "int": ["16", "10", "2"],
-        }
-        wanted |= {value: 0.7 for value in values.get(name, ["None", "0", "[]"])} if few else {}
-    elif name in ("dumps", "dump"):
-        wanted |= {"sort_keys=True": 0.7, "ensure_ascii=False": 0.5, "indent=2": 0.5}
-    elif name in (
-        "open",
-        "DictReader",
-        "DictWriter",
-        "reader",
-        "writer",
-        "compile",
-        "sub",
-        "match",
-        "search",
-        "findall",
-    ):
-        wanted |= (
-            {'newline=""': 0.5, 'encoding="utf-8"': 0.5}
-            if name == "open"
-            else {"flags=re.IGNORECASE": 0.4, "flags=re.MULTILINE": 0.4}
-        )
+    name = getattr(node.func, "id", "") or getattr(node.func, "attr", "")
+    count, texts = _MISSING.get(name, (-1, ()))
+    wanted = dict.fromkeys(texts, 0.7) if count == len(node.args) else dict[str, float]()
+    if name in ("sorted", "sort", "min", "max"):
+        wanted |= {"reverse=True": 1.0} if name.startswith("sort") else {}
+        wanted |= {f"key={key}": 0.4 for key in (*_KEYS, *_PAIR_KEYS)}
     for other in ast.walk(source.tree):
-        if (
-            isinstance(other, ast.Call)
-            and other is not node
-            and other.keywords
-            and source.src(other.func) == source.src(node.func)
-        ):
-            wanted |= {source.src(k): 0.7 for k in other.keywords if k.arg}
-    definition = source.definitions.get(name)
-    if isinstance(definition, FUNCTIONS) and (scope := source.function(node)):
+        if isinstance(other, ast.Call) and other is not node and source.src(other.func) == source.src(node.func):
+            wanted |= {source.src(keyword): 0.7 for keyword in other.keywords if keyword.arg}
+    definition, scope = source.definitions.get(name), source.function(node)
+    if isinstance(definition, FUNCTIONS) and scope:
         names = source.names_in(scope)
-        wanted |= {
-            f"{a.arg}={a.arg}": 0.9
-            for a in [*definition.args.args, *definition.args.kwonlyargs]
-            if a.arg in names and a.arg != "self"
-        }
-    last = ([*node.args, *node.keywords] or [None])[-1]
-    if last is None or (isinstance(last, ast.GeneratorExp) and len(node.args) == 1):
-        return
-    place = source.span(last)[1]
-    while source.text[place] in ") " and source.text[:place].count("(") and place < source.span(node)[1] - 1:
-        place += 1
+        parameters = [a.arg for a in (*definition.args.args, *definition.args.kwonlyargs) if a.arg != "self"]
+        wanted |= {f"{name}={name}": 0.9 for name in parameters if name in names}
+    end = source.span(node)[1] - 1
+    place = len(source.text[:end].rstrip(" \t\r\n,"))
+    comma = ", " if node.args or node.keywords else ""
     for text, weight in wanted.items():
-        if text.partition("=")[0] not in present:
-            yield Edit(place, place, f", {text}", weight)
+        if text.partition("=")[0] not in {keyword.arg for keyword in node.keywords}:
+            yield Edit(place, place, comma + text, weight)
 
 
 def _value_position(source: Source, node: ast.AST) -> float:
@@ -194,14 +143,20 @@ def wrapper(source: Source, node: ast.AST) -> Iterator[Edit]:
 
 
 def method(source: Source, node: ast.AST) -> Iterator[Edit]:
-    """A missing method call: `.strip()`, `.lower()`, `.copy()`, `.items()` (TBar FP10)."""
+    """A missing method call: `.strip()`, `.lower()`, `.copy()`, `.items()` (TBar FP10); a missing reversal."""
     if isinstance(node, ast.Name | ast.Attribute | ast.Subscript | ast.Call):
         if isinstance(node, ast.Name) and node.id in ("self", "cls", "True", "None"):
             return
         position = _value_position(source, node)
-        for name, weight in _METHODS.items() if position else ():
+        short = [text for text in source.strings if 0 < len(text) <= 2][:4]
+        stripped = {
+            f'{name}("{text}")': 0.3 for text in short if text.isprintable() and text not in '"\\' for name in _STRIPS
+        }
+        for name, weight in {**_METHODS, **stripped}.items() if position else ():
             if not source.src(node).endswith(f".{name}"):
                 yield source.replace(node, f"{source.atom(node)}.{name}", weight * position)
+        if position and not source.src(node).endswith("]"):
+            yield source.replace(node, f"{source.atom(node)}[::-1]", 0.5 * position)
 
 
 def unwrap(source: Source, node: ast.AST) -> Iterator[Edit]:

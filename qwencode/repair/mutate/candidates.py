@@ -3,7 +3,7 @@
 import ast
 import heapq
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from qwencode.repair.mutate import syntax
@@ -16,7 +16,9 @@ PER_STATEMENT = 60
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One edit of one file that leaves it compiling. `score` orders the search; offsets are in characters of the text."""
+    """One edit of one file that leaves it compiling. `score` orders the search; offsets are in characters
+    of the text.
+    """
 
     file: str
     start: int
@@ -41,16 +43,19 @@ class _Place:
     score: float
 
 
-def candidates(texts: Mapping[str, str], lines: Mapping[str, Mapping[int, float]]) -> Iterator[Candidate]:
+def candidates(
+    texts: Mapping[str, str], lines: Mapping[str, Mapping[int, float]], literals: Collection[str | int | float] = ()
+) -> Iterator[Candidate]:
     """Yield candidates for the files given by path and text, best score first, each resulting text once.
 
-    `lines` gives the suspicion, 0 to 1, of each line (from 1) of a file. Statements are expanded only when the best that
-    they could offer is next in turn, so the first candidates come at once.
+    `lines` gives the suspicion, 0 to 1, of each line (from 1) of a file; `literals` are constants worth a try.
+    Statements are expanded only when the best that they could offer is next in turn, so the first candidates come at
+    once.
     """
     queue: list[tuple[float, int, _Waiting]] = []
     count = 0
     for path, suspicion in lines.items():
-        for score, item in _places(path, texts[path], suspicion):
+        for score, item in _places(path, texts[path], suspicion, literals):
             queue.append((-score, count, item))
             count += 1
     heapq.heapify(queue)
@@ -69,9 +74,11 @@ def candidates(texts: Mapping[str, str], lines: Mapping[str, Mapping[int, float]
             yield candidate
 
 
-def _places(path: str, text: str, suspicion: Mapping[int, float]) -> Iterator[tuple[float, "_Waiting"]]:
+def _places(
+    path: str, text: str, suspicion: Mapping[int, float], literals: Collection[str | int | float]
+) -> Iterator[tuple[float, "_Waiting"]]:
     try:
-        source = Source(path, text)
+        source = Source(path, text, literals)
     except SyntaxError:
         for line, score in sorted(suspicion.items(), key=lambda item: -item[1])[:3]:
             for edit in syntax.edits(text, line):
@@ -106,7 +113,9 @@ def _candidate(path: str, text: str, edit: Edit, name: str, function: str, score
 
 
 class _Unit:
-    """The smallest piece of a file that compiles alone and holds a statement: an outermost function, or the statement."""
+    """The smallest piece of a file that compiles alone and holds a statement: an outermost function, or the
+    statement.
+    """
 
     def __init__(self, source: Source, statement: ast.stmt):
         top: ast.stmt = statement

@@ -1,13 +1,13 @@
 """Conditions and guards.
 
-Condition templates: PAR *Expression Adder, Remover, Replacer* and *Null Pointer Checker* (Kim et al., ICSE 2013); TBar FP2
-null-pointer check, FP6 conditional mutation (Liu et al., ISSTA 2019).
+Condition templates: PAR *Expression Adder, Remover, Replacer* and *Null Pointer Checker* (Kim et al., ICSE 2013);
+TBar FP2 null-pointer check, FP6 conditional mutation (Liu et al., ISSTA 2019).
 """
 
 import ast
 from collections.abc import Iterator
 
-from qwencode.repair.mutate.source import BUILTINS, FUNCTIONS, Edit, Source
+from qwencode.repair.mutate.source import BUILTINS, FUNCTIONS, Edit, Function, Source
 
 _TEST = (ast.If, ast.While, ast.IfExp, ast.Assert)
 
@@ -39,7 +39,9 @@ def negate(source: Source, node: ast.AST) -> Iterator[Edit]:
 
 
 def identity(source: Source, node: ast.AST) -> Iterator[Edit]:
-    """Truth against identity: `x` and `x is not None`, `not x` and `x is None`, `x or y` as `x if x is not None else y`."""
+    """Truth against identity: `x` and `x is not None`, `not x` and `x is None`, `x or y` as `x if x is not None else
+    y`.
+    """
     if isinstance(node, ast.Compare) and len(node.ops) == 1 and isinstance(node.ops[0], ast.Is | ast.IsNot):
         if isinstance(node.comparators[0], ast.Constant) and node.comparators[0].value is None:
             bare = source.atom(node.left)
@@ -63,9 +65,11 @@ def _pool(source: Source, node: ast.AST) -> dict[str, float]:
     """Conditions of the same function and file by text, those of the function first."""
     scope, found = source.function(node), dict[str, float]()
     for other in ast.walk(source.tree):
-        if isinstance(other, ast.expr) and (_is_test(source, other) or isinstance(source.parent(other), ast.BoolOp)):
-            if len(source.src(other)) < 80 and not isinstance(other, ast.BoolOp):
-                found.setdefault(source.atom(other), 1.0 if source.function(other) is scope else 0.3)
+        tested = isinstance(other, ast.expr) and (
+            _is_test(source, other) or isinstance(source.parent(other), ast.BoolOp)
+        )
+        if tested and not isinstance(other, ast.BoolOp) and len(source.src(other)) < 80:
+            found.setdefault(source.atom(other), 1.0 if source.function(other) is scope else 0.3)
     return found
 
 
@@ -84,7 +88,9 @@ def _simple_conditions(source: Source, node: ast.AST) -> dict[str, float]:
 
 
 def terms(source: Source, node: ast.AST) -> Iterator[Edit]:
-    """A missing term: another condition of the function or the file joined by `and` or `or` (PAR *Expression Adder*)."""
+    """A missing term: another condition of the function or the file joined by `and` or `or` (PAR
+    *Expression Adder*).
+    """
     if not isinstance(node, ast.expr) or not (
         _is_test(source, node)
         or (isinstance(source.parent(node), ast.Return) and isinstance(node, ast.Compare | ast.BoolOp))
@@ -148,70 +154,59 @@ def constant_condition(source: Source, node: ast.AST) -> Iterator[Edit]:
         yield Edit(start, start + 5, "if", 0.4)
 
 
-def _returns(source: Source, node: ast.AST) -> list[str]:
+def _leaves(source: Source, node: ast.AST) -> list[str]:
+    """Ways to leave before a statement: as the function and the file do it, then the usual ones."""
     scope = source.function(node)
-    values = [
-        source.src(n.value)
-        for n in ast.walk(scope or source.tree)
-        if isinstance(n, ast.Return) and n.value and len(source.src(n.value)) < 40
-    ]
-    raised = [
-        source.src(n)
-        for n in ast.walk(source.tree)
-        if isinstance(n, ast.Raise) and n.exc and "\n" not in source.src(n) and len(source.src(n)) < 120
-    ]
-    exits = [
-        f"return {value}"
-        for value in dict.fromkeys([*values, "None", "[]", "0", "False", "True", '""', "{}", "set()", "1"])
-    ]
-    return [
-        *exits,
-        *dict.fromkeys(raised),
-        'raise ValueError("invalid value")',
-        *(["continue", "break"] if source.loop(node) else []),
-    ]
+    inside = [n for n in ast.walk(scope or source.tree) if isinstance(n, ast.Return | ast.Raise)]
+    raised = [n for n in ast.walk(source.tree) if isinstance(n, ast.Raise) and n.exc]
+    own = [source.src(n) for n in (*inside, *raised) if len(source.src(n)) < 100 and "\n" not in source.src(n)]
+    exits = [f"return {value}" for value in ("None", "[]", "0", "False", "True", '""', "{}", "set()", "1")]
+    looped = ["continue", "break"] if source.loop(node) else []
+    usual = [*looped, *exits[:5], 'raise ValueError("invalid value")', *exits[5:]]
+    return list(dict.fromkeys([*own[:8], *usual]))
+
+
+def _doubts(source: Source, node: ast.stmt, scope: Function) -> dict[str, float]:
+    """Conditions under which a statement may not make sense, by what it uses."""
+    first = node in scope.body[:2]
+    found: dict[str, float] = {}
+    used = [n.id for n in source.header(node) if isinstance(n, ast.Name)]
+    used += [a.arg for a in (*scope.args.args, *scope.args.kwonlyargs)] if first else []
+    for part in source.header(node):
+        if isinstance(part, ast.Subscript) and not isinstance(part.slice, ast.Slice):
+            container, key = source.src(part.value), source.src(part.slice)
+            found[f"{key} not in {container}"] = 1.0
+        own = isinstance(part, ast.Attribute) and isinstance(part.ctx, ast.Load) and source.src(part).count(".") == 1
+        if own and source.src(part).startswith("self.") and not isinstance(source.parent(part), ast.Call):
+            used.append(source.src(part))
+    names = dict.fromkeys(name for name in used if name not in ("self", "cls") and name not in BUILTINS)
+    for name in [name for name in names if name not in source.definitions][:4]:
+        found |= {
+            f"not {name}": 1.0,
+            f"{name} is None": 0.8,
+            f"{name} < 0": 0.5,
+            f"{name} <= 0": 0.6,
+            f"{name} == 0": 0.4,
+        }
+    return found
 
 
 def guard(source: Source, node: ast.AST) -> Iterator[Edit]:
     """A missing early exit before a statement: `if not x: return …` (PAR *Null Pointer Checker*, TBar FP2)."""
     scope = source.function(node)
-    if (
-        not isinstance(node, ast.stmt)
-        or scope is None
-        or (whole := source.lines(node)) is None
-        or isinstance(node, FUNCTIONS)
-    ):
+    if not isinstance(node, ast.stmt) or scope is None or isinstance(node, FUNCTIONS):
         return
-    first = node in scope.body[:2]
-    used = [n.id for n in source.header(node) if isinstance(n, ast.Name)]
-    used += [a.arg for a in (*scope.args.args, *scope.args.kwonlyargs)] if first else []
-    names = [
-        name
-        for name in dict.fromkeys(used)
-        if name not in ("self", "cls") and name not in BUILTINS and name not in source.definitions
-    ]
-    if "self" in used:
-        names += [
-            source.src(n)
-            for n in source.header(node)
-            if isinstance(n, ast.Attribute)
-            and isinstance(n.ctx, ast.Load)
-            and source.src(n).count(".") == 1
-            and not isinstance(source.parent(n), ast.Call)
-        ]
-    pad, line = source.indent(node), source.newline
-    looped = source.loop(node) is not None
-    for name in names[:4]:
-        for condition, likely in (
-            (f"not {name}", 1.0),
-            (f"{name} is None", 0.8),
-            (f"{name} < 0", 0.5),
-            (f"{name} <= 0", 0.6),
-            (f"{name} == 0", 0.4),
-        ):
-            for rank, leave in enumerate(_returns(source, node)[:14]):
-                weight = likely * (1.0 if first or (looped and leave == "continue") else 0.5) / (1 + 0.12 * rank)
-                yield Edit(whole[0], whole[0], f"{pad}if {condition}:{line}{pad}    {leave}{line}", weight)
+    if (whole := source.lines(node)) is None or (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)):
+        return
+    pad, line, first = source.indent(node), source.newline, node in scope.body[:2]
+    conditions = {
+        **{text: 0.5 * weight for text, weight in _pool(source, node).items()},
+        **_doubts(source, node, scope),
+    }
+    for condition, likely in conditions.items():
+        for rank, leave in enumerate(_leaves(source, node)):
+            weight = likely * (1.0 if first or leave == "continue" else 0.7) / (1 + 0.15 * rank)
+            yield Edit(whole[0], whole[0], f"{pad}if {condition}:{line}{pad}    {leave}{line}", weight)
 
 
 def wrap_in_if(source: Source, node: ast.AST) -> Iterator[Edit]:

@@ -21,6 +21,9 @@ def number(source: Source, node: ast.AST) -> Iterator[Edit]:
         base.setdefault(value * factor, 0.25)
         if isinstance(value, int) and value % factor == 0:
             base.setdefault(value // factor, 0.25)
+    for step in (2, 5, 10):
+        base.setdefault(value + step, 0.15)
+        base.setdefault(value - step, 0.15)
     if isinstance(value, float):
         base = {
             value * 10: 0.5,
@@ -35,8 +38,15 @@ def number(source: Source, node: ast.AST) -> Iterator[Edit]:
             -value: 0.3,
         }
     for other in ast.walk(source.tree):
-        if isinstance(other, ast.Constant) and type(other.value) in (int, float):
+        if (
+            isinstance(other, ast.Constant)
+            and not isinstance(other.value, bool)
+            and isinstance(other.value, int | float)
+        ):
             base.setdefault(other.value, 0.25)
+    for other in source.literals:
+        if isinstance(other, int | float):
+            base.setdefault(other, 0.3)
     for other, weight in base.items():
         if other != value or type(other) is not type(value):
             yield source.replace(node, repr(other), weight, loose=other < 0)
@@ -67,6 +77,30 @@ def emptiness(source: Source, node: ast.AST) -> Iterator[Edit]:
                 yield source.replace(node, other, 0.6 if other == "None" else 0.4)
 
 
+def _variants(value: str, *, raw: bool) -> Iterator[str]:
+    """Yield texts that differ in case, blanks, a sign or an end; for patterns also in what they repeat."""
+    yield from (value.strip(), value.lower(), value.upper(), value.title(), value.capitalize())
+    yield from (value + " ", " " + value, value[:-1], value[1:])
+    if len(value) <= 2:
+        yield from ("", " ", ",", ", ", "\n", "\t", "-", "_", ".", ":", ": ", "/", ";", "=", "|", "'", '"', "\\")
+        yield from (value + "\n", "\n" + value, value * 2)
+    if raw or value.startswith(("^", "\\", "[", "(")) or value.endswith(("$", "+", "*", ")")):
+        yield from (value + "$", value + "+", value + "*", value.rstrip("$"), "^" + value)
+        swaps = (
+            ("+", "*"),
+            ("*", "+"),
+            ("*", "*?"),
+            ("+", "+?"),
+            (r"\d", r"-?\d"),
+            (r"\w", r"[\w-]"),
+            (r"\.", "."),
+            (".", r"\."),
+        )
+        yield from (value.replace(old, new) for old, new in swaps)
+    if "%" in value and value[-1:] in "dfsr":
+        yield from (value[:-1] + kind for kind in "dfsr")
+
+
 def string(source: Source, node: ast.AST) -> Iterator[Edit]:
     """A text that another text of the file looks like, or that differs in case, blanks or an end (TBar FP9)."""
     if (
@@ -76,82 +110,31 @@ def string(source: Source, node: ast.AST) -> Iterator[Edit]:
     ):
         return
     written = source.src(node)
-    plain = written[:1] in "'\"" and "\n" not in written and not written.startswith(('"""', "'''"))
-    if not plain:
+    bare = written.lstrip("rR")
+    raw = written != bare
+    if len(written) - len(bare) > 1 or bare[:1] not in "'\"" or "\n" in bare or bare.startswith(('"""', "'''")):
         return
     value, wanted = node.value, dict[str, float]()
-    for other in source.strings:
+    for other in [*source.strings, *(text for text in source.literals if isinstance(text, str))]:
         ratio = (
             difflib.SequenceMatcher(None, value, other).quick_ratio() if len(value) < 80 and len(other) < 80 else 0.0
         )
         wanted[other] = max(0.15, ratio**2)
-    for other in (
-        value.strip(),
-        value.lower(),
-        value.upper(),
-        value.title(),
-        value.capitalize(),
-        value + " ",
-        " " + value,
-        value[:-1],
-        value[1:],
-    ):
+    for other in _variants(value, raw=raw):
         wanted[other] = max(wanted.get(other, 0.0), 0.3)
-    if len(value) <= 2:
-        for other in (
-            "",
-            " ",
-            ",",
-            ", ",
-            "\n",
-            "\t",
-            "-",
-            "_",
-            ".",
-            ":",
-            ": ",
-            "/",
-            ";",
-            "=",
-            "|",
-            "'",
-            '"',
-            "\\",
-            value + "\n",
-            "\n" + value,
-            value * 2,
-        ):
-            wanted[other] = max(wanted.get(other, 0.0), 0.3)
-    if value.startswith(("^", "\\", "[", "(")) or value.endswith(("$", "+", "*", ")")):
-        for other in (
-            value + "$",
-            value + "+",
-            value + "*",
-            value.rstrip("$"),
-            "^" + value,
-            value.replace("+", "*"),
-            value.replace("*", "+"),
-            value.replace("*", "*?"),
-            value.replace("+", "+?"),
-            value.replace(r"\d", r"-?\d"),
-            value.replace(r"\w", r"[\w-]"),
-            value.replace(r"\.", "."),
-            value.replace(".", r"\."),
-        ):
-            wanted[other] = max(wanted.get(other, 0.0), 0.3)
-    for kind in "dfsrgeExXb":
-        if kind != value and value[-1:] in "dfsrgeExXb" and "%" in value:
-            wanted[value[:-1] + kind] = 0.2
     wanted.pop(value, None)
     for other, weight in sorted(wanted.items(), key=lambda item: -item[1])[:25]:
-        yield source.replace(node, _quoted(other, written[0], raw="\\" in other and "\\" in value), weight)
+        yield source.replace(node, _quoted(other, bare[0], raw=raw), weight)
 
 
-def _quoted(text: str, quote: str, raw: bool) -> str:
+def _quoted(text: str, quote: str, *, raw: bool) -> str:
+    """Write a text as a literal, in the manner of the one that it stands for where that is possible."""
+    if raw and "\\" in text and quote not in text and not text.endswith("\\") and text.isprintable():
+        return f"r{quote}{text}{quote}"
     made = repr(text)
-    if made[0] != quote and quote not in text and not raw and '"' not in text and "'" not in text:
-        return quote + made[1:-1] + quote
-    return made
+    if made[0] != quote and '"' not in text and "'" not in text:
+        made = quote + made[1:-1] + quote
+    return "r" + made if raw and "\\" not in made else made
 
 
 def prefix(source: Source, node: ast.AST) -> Iterator[Edit]:
@@ -165,7 +148,9 @@ def prefix(source: Source, node: ast.AST) -> Iterator[Edit]:
 
 
 def conversion(source: Source, node: ast.AST) -> Iterator[Edit]:
-    """Conversions and formats inside an f-string: `!r` or `!s` put in or taken out, another precision, width or sign."""
+    """Conversions and formats inside an f-string: `!r` or `!s` put in or taken out, another precision,
+    width or sign.
+    """
     if not isinstance(node, ast.JoinedStr):
         return
     start, end = source.span(node)

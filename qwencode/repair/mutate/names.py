@@ -10,20 +10,23 @@ from collections.abc import Iterator
 
 from qwencode.repair.mutate.source import BUILTINS, FUNCTIONS, Edit, Source
 
-_GROUPS = """append extend insert | appendleft append | pop popleft popitem remove | add discard remove update | update setdefault
-lower upper casefold title capitalize | strip lstrip rstrip | startswith endswith | removeprefix removesuffix | keys values items
-find rfind index rindex | split rsplit splitlines | partition rpartition | ljust rjust center zfill | isdigit isalpha isalnum
-isdecimal isnumeric | isupper islower | union intersection difference symmetric_difference | issubset issuperset | any all
-min max sum | sorted reversed list set | floor ceil trunc | int round float | str repr | len sum | read readline readlines
-heappush heappop heappushpop heapreplace | bisect_left bisect_right bisect | insort_left insort_right insort | match search fullmatch
-findall finditer | sub subn | enumerate zip | map filter | isinstance issubclass | dump dumps | load loads | first last | left right
-ROUND_HALF_UP ROUND_HALF_EVEN ROUND_HALF_DOWN ROUND_UP ROUND_DOWN ROUND_FLOOR ROUND_CEILING | days seconds total_seconds
-date datetime | month day year hour minute second | name stem suffix | start end | head tail | row column | width height | x y
-move_to_end popitem | get pop setdefault | copy deepcopy | clear copy | lower strip | write writelines | encode decode | nlargest nsmallest
-lt le | gt ge | add sub | lo hi low high | prev next | min_ max_ | before after | old new | src dst source target | parent child children
-key value | begin end | first second | real imag | iter next | wait join | acquire release | put get | sqrt pow | log log10 log2 exp | sin cos
-fromkeys copy | weekday isoweekday | accumulate chain | islice takewhile dropwhile | product permutations combinations combinations_with_replacement
-utcnow now | isspace isalnum | rstrip removesuffix | lstrip removeprefix | popleft pop | dict OrderedDict defaultdict Counter | list tuple set frozenset"""
+_GROUPS = """append extend insert | appendleft append | pop popleft popitem remove | add discard remove update |
+update setdefault
+lower upper casefold title capitalize | strip lstrip rstrip | startswith endswith | removeprefix removesuffix
+keys values items | find rfind index rindex | split rsplit splitlines | partition rpartition | ljust rjust center zfill
+isdigit isalpha isalnum isdecimal isnumeric isspace | isupper islower | union intersection difference
+issubset issuperset | any all | min max sum | sorted reversed list set | floor ceil trunc | int round float | str repr
+len sum | read readline readlines | heappush heappop heappushpop heapreplace | bisect_left bisect_right bisect
+insort_left insort_right insort | match search fullmatch | findall finditer | sub subn | enumerate zip | map filter
+isinstance issubclass | dump dumps | load loads | first last | left right | days seconds total_seconds | date datetime
+ROUND_HALF_UP ROUND_HALF_EVEN ROUND_HALF_DOWN ROUND_UP ROUND_DOWN ROUND_FLOOR ROUND_CEILING | symmetric_difference union
+month day year hour minute second | name stem suffix | start end | head tail | row column | width height | x y
+move_to_end popitem | get pop setdefault | copy deepcopy | clear copy | lower strip | write writelines | encode decode
+nlargest nsmallest | lt le | gt ge | add sub | lo hi low high | prev next | before after | old new | src dst
+source target | parent child children | key value | begin end | first second | real imag | iter next | put get
+acquire release | sqrt pow | log log10 log2 exp | sin cos | weekday isoweekday | accumulate chain | utcnow now
+islice takewhile dropwhile | product permutations combinations combinations_with_replacement | rstrip removesuffix
+lstrip removeprefix | dict OrderedDict defaultdict Counter | list tuple set frozenset"""
 PAIRS: dict[str, dict[str, None]] = {}
 for _group in _GROUPS.replace("\n", " | ").split("|"):
     for _name in _group.split():
@@ -88,9 +91,11 @@ def local_or_attribute(source: Source, node: ast.AST) -> Iterator[Edit]:
     """A variable in place of the attribute of the same name, and back (`self.limit` and `limit`)."""
     scope = source.function(node)
     if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "self" and scope:
+        called = isinstance(up := source.parent(node), ast.Call) and up.func is node
         for other in source.names_in(scope):
-            if other != "self" and (other == node.attr.strip("_") or _alike(other, node.attr) > 0.7):
-                yield source.replace(node, other)
+            if other not in ("self", "_") and other not in BUILTINS and isinstance(node.ctx, ast.Load) and not called:
+                same = other == node.attr.strip("_")
+                yield source.replace(node, other, 1.0 if same else 0.25 + 0.5 * _alike(other, node.attr))
     elif isinstance(node, ast.Name) and scope and (owner := source.owner(node)) and "self" in source.names_in(scope):
         used = source.attributes(owner)
         for other in (node.id, f"_{node.id}"):
@@ -99,7 +104,9 @@ def local_or_attribute(source: Source, node: ast.AST) -> Iterator[Edit]:
 
 
 def function(source: Source, node: ast.AST) -> Iterator[Edit]:
-    """Another function: the pair of a builtin (`min`, `max`), or one of this file, alike in name or parameters first."""
+    """Another function: the pair of a builtin (`min`, `max`), or one of this file, alike in name or
+    parameters first.
+    """
     if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
         return
     name = node.func.id

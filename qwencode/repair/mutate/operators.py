@@ -1,13 +1,13 @@
 """Operators of expressions.
 
-AOR, ROR, LCR, UOI, AOD and COR: Offutt, Lee, Rothermel, Untch, Zapf, *An experimental determination of sufficient mutant
-operators*, TOSEM 1996; Just, *The Major mutation framework*, ISSTA 2014.
+AOR, ROR, LCR, UOI, AOD and COR: Offutt, Lee, Rothermel, Untch, Zapf, *An experimental determination of sufficient
+mutant operators*, TOSEM 1996; Just, *The Major mutation framework*, ISSTA 2014.
 """
 
 import ast
 from collections.abc import Iterator
 
-from qwencode.repair.mutate.source import Edit, Source
+from qwencode.repair.mutate.source import BUILTINS, Edit, Source
 
 _ARITHMETIC: dict[type[ast.AST], tuple[str, str]] = {
     ast.Add: ("+", "- *"),
@@ -23,6 +23,7 @@ _ARITHMETIC: dict[type[ast.AST], tuple[str, str]] = {
     ast.BitOr: ("|", "& ^"),
     ast.BitXor: ("^", "| &"),
 }
+_COUNTS = ("len", "int", "min", "max", "round", "sum", "abs")
 _RELATIONAL: dict[type[ast.AST], tuple[str, tuple[tuple[str, float], ...]]] = {
     ast.Lt: ("<", (("<=", 1.0), (">", 0.7), (">=", 0.5), ("!=", 0.3), ("==", 0.2))),
     ast.LtE: ("<=", (("<", 1.0), (">=", 0.7), (">", 0.5), ("==", 0.3))),
@@ -72,8 +73,25 @@ def drop_operand(source: Source, node: ast.AST) -> Iterator[Edit]:
         yield source.replace(node, source.atom(node.right), 0.25)
 
 
+def add_operand(source: Source, node: ast.AST) -> Iterator[Edit]:
+    """A missing operand (the inverse of AOD): another variable of the function added or multiplied."""
+    scope = source.function(node)
+    if scope is None or not isinstance(node, ast.Name | ast.Attribute | ast.Subscript | ast.BinOp):
+        return
+    if not isinstance(source.parent(node), ast.Assign | ast.Return | ast.AugAssign | ast.Compare | ast.keyword):
+        return
+    if isinstance(getattr(node, "ctx", None), ast.Store):
+        return
+    names = source.names_in(scope).keys() - {"self", "cls", "_", source.src(node)} - BUILTINS
+    for name in sorted(name for name in names if name not in source.definitions):
+        for symbol, weight in (("+", 1.0), ("-", 0.8), ("*", 0.6)):
+            yield source.replace(node, f"{source.atom(node)} {symbol} {name}", weight, loose=True)
+
+
 def plus_minus_one(source: Source, node: ast.AST) -> Iterator[Edit]:
-    """A missing `+ 1` or `- 1` where counts and positions are used (UOI, Offutt 1996; off-by-one, PAR, Kim et al. 2013)."""
+    """A missing `+ 1` or `- 1` where counts and positions are used (UOI, Offutt 1996; off-by-one, PAR, Kim et al.
+    2013).
+    """
     parent = source.parent(node)
     if not isinstance(node, ast.Name | ast.Attribute | ast.Call | ast.BinOp | ast.Subscript):
         return
@@ -87,37 +105,21 @@ def plus_minus_one(source: Source, node: ast.AST) -> Iterator[Edit]:
         weight = 0.7
     elif isinstance(parent, ast.Return | ast.BinOp | ast.Assign | ast.AugAssign):
         weight = 0.45
-    elif isinstance(parent, ast.Call) and node in parent.args:
-        weight = 0.3
+    elif isinstance(parent, ast.Tuple | ast.List | ast.keyword) or (
+        isinstance(parent, ast.Call) and node in parent.args
+    ):
+        weight = 0.35
     else:
         return
     if isinstance(node, ast.BinOp) and isinstance(node.right, ast.Constant | ast.JoinedStr):
         weight *= 0.3
-    if (
-        (weight and not isinstance(node, ast.BinOp | ast.Call))
-        or (
-            weight
-            and isinstance(node, ast.BinOp)
-            and isinstance(node.op, ast.Add | ast.Sub | ast.Div | ast.FloorDiv | ast.Mult)
-        )
-        or (
-            isinstance(node, ast.Call)
-            and isinstance(node.func, ast.Name)
-            and node.func.id in ("len", "int", "min", "max", "round", "sum")
-        )
-    ):
-        yield source.replace(
-            node,
-            f"{source.atom(node)} + 1" if not isinstance(node, ast.BinOp) else f"{source.src(node)} + 1",
-            weight,
-            loose=True,
-        )
-        yield source.replace(
-            node,
-            f"{source.atom(node)} - 1" if not isinstance(node, ast.BinOp) else f"{source.src(node)} - 1",
-            weight,
-            loose=True,
-        )
+    if isinstance(node, ast.Call) and getattr(node.func, "id", "") not in _COUNTS:
+        return
+    if isinstance(node, ast.BinOp) and not isinstance(node.op, ast.Add | ast.Sub | ast.Mult | ast.Div | ast.FloorDiv):
+        return
+    text = source.src(node)
+    for more in ("+ 1", "- 1") if weight else ():
+        yield source.replace(node, f"{text} {more}", weight, loose=True)
 
 
 def relational(source: Source, node: ast.AST) -> Iterator[Edit]:

@@ -1,6 +1,7 @@
 """Positions: indices, slices and ranges.
 
-Index and bound templates: PAR *Range Checker* and *Collection Size Checker* (Kim 2013); constant replacement (Offutt 1996).
+Index and bound templates: PAR *Range Checker* and *Collection Size Checker* (Kim 2013); constant replacement (Offutt
+1996).
 """
 
 import ast
@@ -10,7 +11,9 @@ from qwencode.repair.mutate.source import Edit, Source
 
 
 def index(source: Source, node: ast.AST) -> Iterator[Edit]:
-    """The first for the last element and the neighbours: `x[0]`, `x[-1]`, `x[1]`; `x[-k]` for `x[k]`; a slice for an element."""
+    """The first for the last element and the neighbours: `x[0]`, `x[-1]`, `x[1]`; `x[-k]` for `x[k]`; a slice for an
+    element.
+    """
     if not isinstance(node, ast.Subscript) or isinstance(node.slice, ast.Slice):
         return
     text, place = source.src(node.slice), node.slice
@@ -43,6 +46,8 @@ def bounds(source: Source, node: ast.AST) -> Iterator[Edit]:
     for more in ("+ 1", "- 1"):
         wanted += [(_shift(low, more), high, step, 0.9)] if low else []
         wanted += [(low, _shift(high, more), step, 0.9)] if high else []
+    for more in ("- 2", "- 3", "+ 2"):
+        wanted += [(low, f"{high} {more}", step, 0.25)] if high and not high.lstrip("-").isdigit() else []
     wanted += [("1", high, step, 0.7)] if not low else []
     wanted += [(low, "-1", step, 0.7)] if not high else []
     wanted += [(f"-{low}", high, step, 0.4)] if low.isidentifier() else []

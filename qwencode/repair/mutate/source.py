@@ -7,9 +7,10 @@ import ast
 import builtins
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 BUILTINS = frozenset(dir(builtins))
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
@@ -21,7 +22,9 @@ _LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n|$)")
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """Replace the characters [start, end) by `text`. `weight`, 0 to 1, says how likely it is among its operator's edits."""
+    """Replace the characters [start, end) by `text`. `weight`, 0 to 1, says how likely it is among its operator's
+    edits.
+    """
 
     start: int
     end: int
@@ -31,7 +34,9 @@ class Edit:
 
 
 def parse(text: str) -> ast.Module:
-    """Parse without the warnings of the compiler. Raises SyntaxError (ValueError and RecursionError are turned into it)."""
+    """Parse without the warnings of the compiler. Raises SyntaxError (ValueError and RecursionError are turned into
+    it).
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -43,8 +48,10 @@ def parse(text: str) -> ast.Module:
 class Source:
     """One file. Raises SyntaxError when it does not parse with this interpreter's grammar."""
 
-    def __init__(self, path: str, text: str):
+    def __init__(self, path: str, text: str, literals: Collection[str | int | float] = ()):
         self.path = path
+        self.literals = tuple(literals)
+        """Texts and numbers that the failing tests speak of."""
         self.text = text
         self.tree = parse(text)
         self.newline = "\r\n" if text.count("\r\n") * 2 > text.count("\n") else "\n"
@@ -68,11 +75,14 @@ class Source:
 
     def span(self, node: ast.AST) -> tuple[int, int]:
         """Return the offsets [start, end) of a node; decorators belong to their definition."""
-        first = node.decorator_list[0] if isinstance(node, (*FUNCTIONS, ast.ClassDef)) and node.decorator_list else node
-        start = self.offset(first.lineno, first.col_offset)  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownArgumentType]
+        first: Any = node
+        if isinstance(node, (*FUNCTIONS, ast.ClassDef)) and node.decorator_list:
+            first = node.decorator_list[0]
+        last: Any = node
+        start = self.offset(first.lineno, first.col_offset)
         if first is not node:
             start = self.text.rindex("@", 0, start)
-        return start, self.offset(node.end_lineno, node.end_col_offset)  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownArgumentType]
+        return start, self.offset(last.end_lineno, last.end_col_offset)
 
     def src(self, node: ast.AST) -> str:
         start, end = self.span(node)
@@ -86,7 +96,9 @@ class Source:
         )
 
     def replace(self, node: ast.AST, text: str, weight: float = 1.0, *, loose: bool = False) -> Edit:
-        """Replace a node. `loose` text (an operator expression) gets parentheses where its surroundings bind tighter."""
+        """Replace a node. `loose` text (an operator expression) gets parentheses where its surroundings
+        bind tighter.
+        """
         parent = self.parent(node)
         tight = isinstance(parent, _TIGHT) or (
             isinstance(parent, ast.Subscript | ast.Call)
@@ -103,7 +115,9 @@ class Source:
         return (start + found.start(), start + found.end()) if found else None
 
     def lines(self, first: ast.stmt, last: ast.stmt | None = None) -> tuple[int, int] | None:
-        """Return the span of whole lines that these statements fill alone, line end included; None if they share lines."""
+        """Return the span of whole lines that these statements fill alone, line end included; None if they share
+        lines.
+        """
         start, end = self.span(first)[0], self.span(last or first)[1]
         line = self.text.rfind("\n", 0, start) + 1
         rest = re.compile(r"[ \t]*(#[^\r\n]*)?(\r\n|\n|\r|$)").match(self.text, end)

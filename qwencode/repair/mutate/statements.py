@@ -1,13 +1,13 @@
 """Statements: deleted, moved, copied, in or out of a block, and how control leaves them.
 
-SDL, statement deletion: Offutt 1996; Delamaro et al. 2014. Delete, swap and insert from the same file: GenProg (Le Goues et
-al., TSE 2012). Move, and return statement templates: TBar FP14, FP15 (Liu et al., ISSTA 2019).
+SDL, statement deletion: Offutt 1996; Delamaro et al. 2014. Delete, swap and insert from the same file: GenProg (Le
+Goues et al., TSE 2012). Move, and return statement templates: TBar FP14, FP15 (Liu et al., ISSTA 2019).
 """
 
 import ast
 from collections.abc import Iterator
 
-from qwencode.repair.mutate.source import BUILTINS, FUNCTIONS, Edit, Source
+from qwencode.repair.mutate.source import BUILTINS, FUNCTIONS, Edit, Function, Source
 
 _SIMPLE = (
     ast.Expr,
@@ -144,61 +144,51 @@ def move_in(source: Source, node: ast.AST) -> Iterator[Edit]:
             yield Edit(mine[0], place[0], source.text[mine[1] : place[0]] + text)
 
 
+def _copies(source: Source, node: ast.stmt, scope: Function) -> Iterator[tuple[ast.stmt, str, float]]:
+    """Yield the one-line statements of the file whose names make sense in a function, with their weights."""
+    known, owner = source.names_in(scope), source.owner(node)
+    seen: set[str] = set()
+    for other in source.statements:
+        home, text = source.function(other), source.src(other)
+        kinds = ast.Expr | ast.Assign | ast.AugAssign | ast.Delete | ast.Raise
+        if other is node or home is None or not isinstance(other, kinds) or _is_doc(other) or text in seen:
+            continue
+        own = source.names_in(home)
+        local = {name for name in source.names_in(other) if name in own and name not in source.definitions}
+        fits = home is scope or all(name in known or name in BUILTINS or name not in own for name in local)
+        if fits and "\n" not in text and len(text) <= 100:
+            seen.add(text)
+            yield other, text, 0.5 if home is scope else 1.0 if owner and source.owner(other) is owner else 0.3
+
+
 def insert_copy(source: Source, node: ast.AST) -> Iterator[Edit]:
-    """A copy of a statement of the same function, class or file, before or after this one (GenProg insert)."""
+    """A copy of a statement of the same function, class or file, before or after this one (GenProg insert).
+
+    After a loop or a branch also under the condition that what it uses is not empty: the forgotten last round.
+    """
     scope = source.function(node)
     if not isinstance(node, ast.stmt) or scope is None or isinstance(node, (*FUNCTIONS, ast.ClassDef)) or _is_doc(node):
         return
-    whole, owner = source.lines(node), source.owner(node)
-    if whole is None:
+    if (whole := source.lines(node)) is None:
         return
-    pad, line = source.indent(node), source.newline
-    known = source.names_in(scope)
-    found: dict[str, float] = {}
-    for other in source.statements:
-        home = source.function(other)
-        if (
-            other is node
-            or home is None
-            or not isinstance(other, ast.Expr | ast.Assign | ast.AugAssign | ast.Delete | ast.Raise)
-            or _is_doc(other)
-        ):
-            continue
-        text = source.src(other)
-        if "\n" in text or len(text) > 100:
-            continue
-        missing = [
-            name for name in source.names_in(other) if name not in known and name not in source.names_in(source.tree)
-        ]
-        foreign = home is not scope and any(
-            n not in known
-            for n in source.names_in(other)
-            if n in source.names_in(home) and n not in source.definitions and n not in BUILTINS
-        )
-        weight = (
-            0.0
-            if missing or foreign
-            else 1.0
-            if home is not scope and source.owner(other) is owner and owner
-            else 0.5
-            if home is scope
-            else 0.3
-        )
-        found[text] = max(found.get(text, 0.0), weight)
-    after = whole[1] if source.text[: whole[1]].endswith("\n") else None
-    for text, weight in found.items():
-        if weight:
-            yield Edit(whole[0], whole[0], pad + text + line, weight)
-            if (
-                after is not None
-                and not isinstance(node, ast.Return | ast.Raise | ast.Break | ast.Continue)
-                and not hasattr(node, "body")
-            ):
-                yield Edit(after, after, pad + text + line, weight)
+    pad, line, block = source.indent(node), source.newline, source.block(node)
+    simple = not isinstance(node, ast.Return | ast.Raise | ast.Break | ast.Continue) and not hasattr(node, "body")
+    after = whole[1] if simple and source.text[: whole[1]].endswith("\n") else None
+    at = block.index(node)
+    flush = at > 0 and isinstance(block[at - 1], ast.For | ast.While | ast.With)
+    stored = {n.id for n in ast.walk(scope) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+    for other, text, weight in _copies(source, node, scope):
+        yield Edit(whole[0], whole[0], pad + text + line, weight)
+        if after is not None:
+            yield Edit(after, after, pad + text + line, weight)
+        for name in sorted(source.names_in(other).keys() & stored) if flush else ():
+            yield Edit(whole[0], whole[0], f"{pad}if {name}:{line}{pad}    {text}{line}", weight)
 
 
 def leave(source: Source, node: ast.AST) -> Iterator[Edit]:
-    """`break`, `continue`, `return` and `pass` for one another; one put in at the end of a block in a loop (TBar FP14)."""
+    """`break`, `continue`, `return` and `pass` for one another; one put in at the end of a block in a loop (TBar
+    FP14).
+    """
     if isinstance(node, ast.Break | ast.Continue | ast.Pass):
         for other in ("break", "continue", "return", "pass"):
             if other != source.src(node) and (source.loop(node) or other in ("return", "pass")):

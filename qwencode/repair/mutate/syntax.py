@@ -1,7 +1,7 @@
 """Edits of a file that does not parse: the usual slips of the pen around the line that the parser names.
 
-Every candidate that parses again is worth a try; there are few. After the single-token repairs of Corchuelo et al., *Repairing
-syntax errors in LR parsers*, TOPLAS 2002: insert, delete or replace one token.
+Every candidate that parses again is worth a try; there are few. After the single-token repairs of Corchuelo et al.,
+*Repairing syntax errors in LR parsers*, TOPLAS 2002: insert, delete or replace one token.
 """
 
 import re
