@@ -1,4 +1,4 @@
-"""A model whose replies were written beforehand: for tests, demonstrations and faulty policies. It understands nothing."""
+"""A model whose replies were written beforehand: for tests, demonstrations and faulty policies."""
 
 from collections.abc import Callable, Generator, Iterable, Sequence
 

@@ -33,15 +33,16 @@ def build_call(
     A string is converted where the schema wants something else; what cannot be converted stays as it was written and is
     named in `problem`, after the `problem` that was known before.
     """
+    name = str(valid(name))
     spec = tools.get(name)
     if spec is None:
-        return ToolCall(call_id, name, dict(written), problem or _unknown_tool(name, tools))
+        return ToolCall(call_id, name, valid(dict(written)), problem or _unknown_tool(name, tools))
     schema = spec.parameters
     declared: Mapping[str, Any] = schema.get("properties", {})
     required: Sequence[str] = schema.get("required", ())
     problems = [problem] if problem else []
     arguments: dict[str, Any] = {}
-    for key, value in written.items():
+    for key, value in cast(dict[str, Any], valid(dict(written))).items():
         if key not in declared:
             problems.append(f"{name} has no parameter {key!r}; it has: {', '.join(declared) or 'none'}.")
             arguments[key] = value
@@ -70,6 +71,19 @@ def coerce(value: Any, schema: Mapping[str, Any]) -> Any:
     if choices is not None and result is not _MISSING and result not in choices:
         return _MISSING
     return result
+
+
+def valid(value: Any) -> Any:
+    """Return a JSON value with halves of surrogate pairs replaced: no text that holds one can be stored or sent."""
+    match value:
+        case str():
+            return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        case list():
+            return [valid(item) for item in cast(list[Any], value)]
+        case dict():
+            return {valid(key): valid(item) for key, item in cast(dict[str, Any], value).items()}
+        case _:
+            return value
 
 
 def read_json_call(value: Any) -> tuple[str, dict[str, Any]] | None:
