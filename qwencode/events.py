@@ -1,12 +1,13 @@
-"""Everything that happens, as values. The only channel to every reader: terminal, plain text, JSON lines, trace, report.
+"""Everything that happens, as values. The only channel to every reader: terminal, text, JSON lines, trace, report.
 
 An event is a frozen dataclass of plain JSON-able fields. `to_dict` gives `{"type": "snake_case_name", …}` and
 `from_dict` takes it back, so that a recorded trace can be replayed into any reader.
 """
 
 import re
-from dataclasses import dataclass, fields, is_dataclass
-from typing import Any, Literal, get_args
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, is_dataclass
+from typing import Any, Literal, cast, get_args
 
 from qwencode.messages import Message, ToolCall, Usage
 
@@ -110,7 +111,7 @@ class CandidateFound:
 
 @dataclass(frozen=True, slots=True)
 class SearchFinished:
-    """The outcome of search repair. `tried` candidates in `seconds`; `diffs` are the best plausible ones, best first."""
+    """The outcome of search repair: `tried` candidates in `seconds`; `diffs` are the plausible ones, best first."""
 
     tried: int
     plausible: int
@@ -253,7 +254,7 @@ class RunFinished:
     exit_code: int
     reason: str
     seconds: float
-    usage: Usage = Usage()
+    usage: Usage = field(default_factory=Usage)
 
 
 Event = (
@@ -292,7 +293,7 @@ def type_name(event: Event | type[Event]) -> str:
 
 def to_dict(event: Event) -> dict[str, Any]:
     """Return the event as plain JSON values, its type first."""
-    return {"type": type_name(event), **{field.name: _plain(getattr(event, field.name)) for field in fields(event)}}
+    return {"type": type_name(event), **{each.name: _plain(getattr(event, each.name)) for each in fields(event)}}
 
 
 def from_dict(data: dict[str, Any]) -> Event:
@@ -310,21 +311,39 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Message):
         return value.to_dict()
     if is_dataclass(value) and not isinstance(value, type):
-        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+        return {each.name: _plain(getattr(value, each.name)) for each in fields(value)}
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in cast("Mapping[str, Any]", value).items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]  # pyright: ignore[reportUnknownVariableType]
+        return [_plain(item) for item in cast("Sequence[Any]", value)]
     return value
 
 
 def _tuples(value: Any) -> Any:
-    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value  # pyright: ignore[reportUnknownVariableType]
+    return tuple(_tuples(item) for item in cast("list[Any]", value)) if isinstance(value, list) else value
+
+
+def _call(value: dict[str, Any]) -> ToolCall:
+    return ToolCall(**value)
+
+
+def _usage(value: dict[str, Any]) -> Usage:
+    return Usage(**value)
+
+
+def _suspects(value: list[dict[str, Any]]) -> tuple[Suspect, ...]:
+    return tuple(Suspect(**item) for item in value)
+
+
+def _proof(value: list[dict[str, Any]]) -> tuple[TestChange, ...]:
+    return tuple(TestChange(**item) for item in value)
 
 
 _BY_NAME: dict[str, type[Event]] = {type_name(cls): cls for cls in get_args(Event)}
-_BUILD: dict[str, Any] = {
+_BUILD: dict[str, Callable[[Any], Any]] = {
     "message": Message.from_dict,
-    "call": lambda value: ToolCall(**value),
-    "usage": lambda value: Usage(**value),
-    "suspects": lambda value: tuple(Suspect(**item) for item in value),
-    "proof": lambda value: tuple(TestChange(**item) for item in value),
+    "call": _call,
+    "usage": _usage,
+    "suspects": _suspects,
+    "proof": _proof,
 }

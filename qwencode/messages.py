@@ -1,7 +1,7 @@
 """The values that a conversation is made of. Pure values: no tokens, no files, no wire form of any server."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 Role = Literal["system", "user", "assistant", "tool"]
@@ -36,13 +36,20 @@ class Message:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values; empty fields are left out."""
-        return {key: value for key, value in asdict(self).items() if value}
+        data: dict[str, Any] = {"role": self.role, "content": self.content, "reasoning": self.reasoning}
+        data["tool_calls"] = [
+            {"id": call.id, "name": call.name, "arguments": dict(call.arguments), "problem": call.problem}
+            for call in self.tool_calls
+        ]
+        data["answers"] = self.answers
+        return {key: value for key, value in data.items() if value}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Message":
-        """Rebuild what `to_dict` gave."""
+        """Rebuild what `to_dict` gave. Raises TypeError for missing or unknown fields."""
         calls = tuple(ToolCall(**call) for call in data.get("tool_calls", ()))
-        return cls(**{**data, "tool_calls": calls})
+        others: dict[str, Any] = {key: value for key, value in data.items() if key != "tool_calls"}
+        return cls(tool_calls=calls, **others)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +73,7 @@ class Usage:
     decode_seconds: float = 0.0
 
     def __add__(self, other: "Usage") -> "Usage":
-        mine, theirs = asdict(self), asdict(other)
-        return Usage(**{key: mine[key] + theirs[key] for key in mine})
+        return Usage(*(getattr(self, each.name) + getattr(other, each.name) for each in fields(self)))
 
 
 Finish = Literal["stop", "tool_calls", "length", "repetition"]

@@ -1,5 +1,6 @@
 """A run on disk: every event as one JSON line, written as it happens."""
 
+import errno
 import json
 import os
 import secrets
@@ -21,26 +22,36 @@ def new_id() -> str:
 
 
 class Session:
-    """The trace of one run: append-only JSON lines, readable by the user alone."""
+    """The trace of one run: append-only JSON lines, readable by the user alone.
+
+    Opened again, it goes on; what a crash left half-written at the end is cut off. Raises UsageError when it cannot be
+    written, also later (a full disk).
+    """
 
     def __init__(self, folder: Path, session_id: str):
         self.id = session_id
         self.path = folder / f"{session_id}.jsonl"
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            handle = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+            handle = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
+            whole = self.path.read_bytes().rfind(b"\n") + 1
+            os.truncate(handle, whole)
         except OSError as error:
             raise UsageError(f"The session cannot be recorded in {folder}: {error.strerror}.") from error
-        self._file = os.fdopen(handle, "a", encoding="utf-8")
+        self._file = os.fdopen(handle, "ab", buffering=0)
 
     def record(self, event: Event) -> None:
         """Append an event. Deltas and progress are left out: the message that they build is kept."""
         if isinstance(event, _NOT_KEPT):
             return
         data = {"time": round(time.time(), 3), **to_dict(event)}
+        line = (
+            json.dumps(data).encode("ascii") + b"\n"
+        )  # escaped: any text, also an ill-formed one, comes back as it was
         try:
-            self._file.write(json.dumps(data, ensure_ascii=False) + "\n")
-            self._file.flush()
+            if (written := self._file.write(line)) != len(line):
+                self._file.truncate(os.fstat(self._file.fileno()).st_size - (written or 0))
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             if data["type"] in _SYNCED:
                 os.fsync(self._file.fileno())
         except OSError as error:
@@ -61,15 +72,14 @@ class Session:
 def read(path: Path) -> Iterator[Event]:
     """Yield the recorded events. A half-written last line is left out; any other bad line raises UsageError."""
     try:
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = path.read_bytes().split(b"\n")
     except OSError as error:
         raise UsageError(f"The session {path} cannot be read: {error.strerror}.") from error
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(lines[:-1], 1):
         try:
             data = json.loads(line)
             data.pop("time", None)
-            yield from_dict(data)
+            event = from_dict(data)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            if number == len(lines):
-                return
             raise UsageError(f"{path}, line {number}, is not an event of this version of qwencode.") from error
+        yield event

@@ -12,6 +12,7 @@ import platformdirs
 from qwencode.errors import UsageError
 
 PROJECT_FILE = Path(".qwencode") / "config.toml"
+_WORDS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
 _PROJECT_MAY_SET = {"test", "max_steps", "max_minutes"}
 
 
@@ -66,9 +67,8 @@ def load(
             allowed = ", ".join(sorted(_PROJECT_MAY_SET))
             raise UsageError(f"{project / PROJECT_FILE} sets {refused[0]!r}; a project file may set only: {allowed}.")
         settings = _apply(settings, values, project / PROJECT_FILE)
-    settings = _apply(
-        settings, _from_environment(os.environ if environment is None else environment), "the environment"
-    )
+    given = _from_environment(os.environ if environment is None else environment)
+    settings = _apply(settings, given, "the environment")
     return _apply(settings, {key: value for key, value in flags.items() if value is not None}, "the command line")
 
 
@@ -84,30 +84,44 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
+    """Return the settings given as QWENCODE_<NAME>. An empty variable was not given."""
     found: dict[str, Any] = {}
-    for setting in fields(Settings):
-        raw = environment.get(f"QWENCODE_{setting.name.upper()}")
-        if raw is None:
+    for name, kind in _kinds().items():
+        variable = f"QWENCODE_{name.upper()}"
+        raw = environment.get(variable, "")
+        if not raw:
             continue
-        kind = type(setting.default)
+        if kind is bool:
+            if raw.lower() not in _WORDS:
+                raise UsageError(f"{variable}={raw!r} is neither yes nor no.")
+            found[name] = _WORDS[raw.lower()]
+            continue
         try:
-            found[setting.name] = raw.lower() in {"1", "true", "yes"} if kind is bool else kind(raw)  # pyright: ignore[reportCallIssue]
+            found[name] = kind(raw)
         except ValueError as error:
-            raise UsageError(f"QWENCODE_{setting.name.upper()}={raw!r} is not a number.") from error
+            whole = "whole " if kind is int else ""
+            raise UsageError(f"{variable}={raw!r} is not a {whole}number.") from error
     return found
 
 
 def _apply(settings: Settings, values: Mapping[str, Any], source: Path | str) -> Settings:
-    kinds = {setting.name: type(setting.default) for setting in fields(Settings)}
+    kinds = _kinds()
+    right: dict[str, Any] = {}
     for key, value in values.items():
         if key not in kinds:
             raise UsageError(f"{source} sets {key!r}, which is not a setting. There are: {', '.join(kinds)}.")
         wanted = kinds[key]
-        right = (
-            isinstance(value, int | float) and not isinstance(value, bool) if wanted is float else type(value) is wanted
-        )
-        if not right:
+        if wanted is float and type(value) is int:
+            value = float(value)
+        if type(value) is not wanted:
             raise UsageError(f"{source} sets {key!r} to {value!r}; it takes a value of type {wanted.__name__}.")
-        if wanted in (int, float) and value < 0:
-            raise UsageError(f"{source} sets {key!r} to {value!r}; it cannot be negative.")
-    return replace(settings, **values)
+        if isinstance(value, int | float) and not value >= 0:  # nor NaN
+            raise UsageError(f"{source} sets {key!r} to {value!r}; it must be 0 or more.")
+        right[key] = value
+    return replace(settings, **right)
+
+
+def _kinds() -> dict[str, type[str] | type[int] | type[float] | type[bool]]:
+    """Return the type of each setting: that of its default."""
+    default = Settings()
+    return {setting.name: type(getattr(default, setting.name)) for setting in fields(Settings)}
