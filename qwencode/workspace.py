@@ -15,7 +15,8 @@ from qwencode.errors import ToolError, UsageError
 MAX_TEXT_BYTES = 10_000_000
 _INHERITED = ("GIT_AUTHOR_", "GIT_CEILING_", "GIT_COMMITTER_", "GIT_CONFIG_", "GIT_DISCOVERY_", "GIT_EXEC_", "GIT_SSL_")
 _QUIET = ("core.fsmonitor=false", "core.hooksPath=/dev/null", "core.logAllRefUpdates=false", "core.quotePath=false")
-_ASCII = bytes(range(128))
+_PLAIN = rb"\x41\u0041+AEE-~{!~}"
+"""Plain text that an encoding with escapes, unfit to be edited in, would read as something else."""
 _BOMS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 
 
@@ -139,6 +140,8 @@ class Workspace:
             raise ToolError(
                 f"{path} is stored as {encoding}, which cannot hold {error.object[error.start]!r}."
             ) from error
+        except (FileExistsError, NotADirectoryError) as error:
+            raise ToolError(f"{path} cannot be written: a part of that path is a file, not a directory.") from error
         except OSError as error:
             raise ToolError(f"{path} cannot be written: {error.strerror}.") from error
 
@@ -218,7 +221,7 @@ def _encoding(data: bytes) -> str:
         declared, _ = tokenize.detect_encoding(lambda: next(lines, b""))
     except SyntaxError:
         declared = "latin-1"
-    return declared if _fits(_ASCII, declared) and _fits(data, declared) else "latin-1"
+    return declared if _fits(_PLAIN, declared) and _fits(data, declared) else "latin-1"
 
 
 def _fits(data: bytes, encoding: str) -> bool:
