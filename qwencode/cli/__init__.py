@@ -81,6 +81,8 @@ def fix(
         raise UsageError("--no-model and --no-search together leave nothing that could mend anything.")
     if no_model and model:
         raise UsageError("--model and --no-model contradict each other.")
+    if keep and dry_run:
+        raise UsageError("--keep and --dry-run contradict each other.")
     flags = {"test": test, "model": model, "max_steps": max_steps, "max_minutes": max_minutes}
     request = FixRequest(
         paths=tuple(paths or ["."]),

@@ -24,8 +24,9 @@ from qwencode.verify.results import Baseline
 from qwencode.verify.verdict import judge
 from qwencode.workspace import Workspace
 
-SEARCH_SECONDS = 90.0
-"""What search may take when a model stands behind it; without one it may use the whole time."""
+SEARCH_SECONDS = 60.0
+"""What search may take when a model stands behind it."""
+SEARCH_SECONDS_ALONE = 180.0
 SEARCH_CANDIDATES = 20_000
 TEST_SECONDS = 600.0
 """A test run longer than this counts as hanging."""
@@ -144,7 +145,7 @@ class Fix:
 
     def _search(self, run: Run, baseline: Baseline, ranking: Ranking) -> Generator[Event, None, VerdictReached | None]:
         """Try search repair. None when it found nothing that stands the verdict; then the tree is as before."""
-        limit = SEARCH_SECONDS if self.parts.open_model else self._left()
+        limit = SEARCH_SECONDS if self.parts.open_model else SEARCH_SECONDS_ALONE
         budget = Budget(seconds=self._left(limit), candidates=SEARCH_CANDIDATES)
         workspace = self.parts.workspace
         result = yield from search(workspace, self.parts.sandbox, baseline, ranking, budget)

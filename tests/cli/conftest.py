@@ -1,0 +1,33 @@
+"""Starting qwencode as a user does: a process of its own, its output and its exit code."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+Qwencode = Callable[..., "subprocess.CompletedProcess[str]"]
+ENTRY = "import sys; from qwencode.cli import main; main()"
+
+
+@pytest.fixture
+def qwencode() -> Qwencode:
+    """Return a function that runs the command line in a directory, without a terminal."""
+
+    def run(
+        *arguments: object, cwd: Path | None = None, stdin: str = "", **env: str
+    ) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-c", ENTRY, *map(str, arguments)],
+            cwd=cwd,
+            input=stdin,
+            env={**os.environ, **env},
+            capture_output=True,
+            text=True,
+            timeout=110,
+            check=False,
+        )
+
+    return run
