@@ -9,7 +9,7 @@ from qwencode.events import BaselineTaken, Event, Notice, PhaseStarted, Progress
 from qwencode.sandbox.protocol import Sandbox
 from qwencode.verify.protected import awareness, fingerprints, volatile
 from qwencode.verify.results import Baseline, TestCommand, TestResult, TestRun
-from qwencode.verify.runners import run
+from qwencode.verify.runners import PROCESS_ENDED, STILL_RUNNING, run
 from qwencode.workspace import Workspace
 
 REPEATS = 2
@@ -18,7 +18,6 @@ _NO_NETWORK = re.compile(
     r"Temporary failure in name resolution|Name or service not known|Network is unreachable|getaddrinfo (?:ENOTFOUND|"
     r"EAI_AGAIN)|nodename nor servname|socket[^\n]*\n(?:.*\n){0,3}.*\[Errno 1\] Operation not permitted"
 )
-HANGS = "Still running when the time was up"
 
 
 def take(
@@ -41,7 +40,8 @@ def take(
     protected |= {name: value for name, value in known.items() if name.endswith("::tests in it")}
     protected |= dict.fromkeys(known.keys() - protected.keys(), "*")
     blocked = tuple(test for test in whole.failing if _NO_NETWORK.search(whole.results[test].message))
-    suspects = [test for test in whole.failing if test not in blocked and HANGS not in whole.results[test].message]
+    failing = [result for result in whole.results.values() if result.bad and result.id not in blocked]
+    suspects = [result.id for result in failing if not result.message.startswith(STILL_RUNNING)]
     flaky = yield from _flaky(suspects, whole, command, sandbox, seconds)
     if blocked:
         yield Notice(f"{_count(blocked)} no network in the sandbox and cannot be a goal: {_names(blocked)}.", "warning")
@@ -83,7 +83,7 @@ def _complete(
         whole = _merged(whole, rest, tuple(test for test in whole.unfinished if test not in rest.results))
         if not rest.results:
             break
-    cut = [test for test, result in whole.results.items() if HANGS in result.message]
+    cut = [test for test, result in whole.results.items() if result.message.startswith(STILL_RUNNING)]
     for test in cut if command.runner in ("pytest", "unittest") else ():
         alone = run(command, sandbox, tests=[test], seconds=min(seconds, 60.0), coverage=coverage)
         whole = _merged(whole, alone, whole.unfinished)
@@ -102,8 +102,11 @@ def _flaky(
 ) -> Generator[Event, None, tuple[str, ...]]:
     flaky: set[str] = set()
     limit = min(seconds, max(10.0, 3 * whole.seconds))
+    deadly = [test for test in tests if whole.results[test].message.startswith(PROCESS_ENDED)]
+    groups = [[test for test in tests if test not in deadly], *([test] for test in deadly)]
     for number in range(REPEATS if tests else 0):
         yield Progress("baseline", number, REPEATS, "repeats", note=f"repeating {len(tests)} failing tests")
-        again = run(command, sandbox, tests=tests, seconds=limit)
-        flaky |= {test for test in tests if test in again.results and again.results[test].outcome == "passed"}
+        for group in filter(None, groups):
+            again = run(command, sandbox, tests=group, seconds=limit)
+            flaky |= {test for test in group if test in again.results and again.results[test].outcome == "passed"}
     return tuple(sorted(flaky))

@@ -26,7 +26,9 @@ import importlib.machinery
 import importlib.util
 import json
 import os
+import signal
 import threading
+import time
 from typing import Any, Callable  # noqa: UP035 (Python 3.8)
 
 VARIABLE = "QWENCODE_PROBE"
@@ -180,9 +182,7 @@ class Probe:
         self.tracer = Tracer(self.repository) if settings["coverage"] else None
         self._open: dict[str, dict[str, Any]] = {}
         self.harness: dict[str, tuple[Any, Any]] = {}
-        if settings["deadline"]:
-            stacks = open(settings["log"] + ".stacks", "w")  # noqa: SIM115 (open until the process ends)
-            faulthandler.dump_traceback_later(settings["deadline"], file=stacks)
+        tell_stacks_at(settings["deadline"], settings["log"] + ".stacks")
         loader_type: Any = importlib.machinery.SourceFileLoader
         original = loader_type.path_stats
 
@@ -235,7 +235,6 @@ class Probe:
         """Note that the session ended by itself, and which parts of the test runner are not what they were."""
         if self.tracer is not None:
             self.tracer.stop()
-        faulthandler.cancel_dump_traceback_later()
         now, gone = harness(), (None, None)
         pairs = [(name, then, now.get(name, gone)) for name, then in self.harness.items()]
         replaced = sorted(name for name, then, new in pairs if then[0] is not new[0] or then[1] is not new[1])
@@ -253,6 +252,27 @@ def harness() -> dict[str, tuple[Any, Any]]:
                 if callable(part):
                     found[f"{module}.{path}"] = (part, getattr(part, "__code__", None))
     return found
+
+
+def tell_stacks_at(deadline: float, path: str) -> None:
+    """Write every thread's stack to a file at `deadline`, seconds since the epoch: there a hanging test is.
+
+    By a POSIX timer and a real-time signal: the watchdog thread of `faulthandler.dump_traceback_later` would make each
+    fork of the tests warn and their children hang at exit. Where there is no such timer, there are no stacks.
+    """
+    try:
+        import ctypes
+
+        number = signal.SIGRTMAX - 7
+        library = ctypes.CDLL(None)
+        timer, left = ctypes.c_void_p(), max(0.1, deadline - time.time())
+        event = (ctypes.c_int * 16)(0, 0, number, 0)  # struct sigevent: value, signal, SIGEV_SIGNAL
+        when = (ctypes.c_long * 4)(0, 0, int(left), int(left % 1 * 1e9))  # struct itimerspec: once
+        faulthandler.register(number, file=open(path, "w"), all_threads=True)  # noqa: SIM115 (open until the end)
+        if library.timer_create(time.CLOCK_MONOTONIC, event, ctypes.byref(timer)) == 0:
+            library.timer_settime(timer, 0, when, None)
+    except (ImportError, OSError, AttributeError):
+        pass
 
 
 def half(runner: str) -> Any:

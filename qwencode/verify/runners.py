@@ -12,6 +12,7 @@ import re
 import secrets
 import shutil
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -25,6 +26,8 @@ from qwencode.verify.results import Status, TestCommand, TestResult, TestRun
 OUTPUT_CHARACTERS = 16_000
 OUTPUT_BYTES = 32_000_000
 PYTHON_MEMORY = 8 << 30  # address space; numerical libraries reserve far more than they use
+STILL_RUNNING = "Still running when the time was up"
+PROCESS_ENDED = "The test process ended"
 _PROBE = ("inside_probe.py", "inside_pytest.py", "inside_unittest.py")
 _TAKES_VALUE = {
     *("-c", "-k", "-m", "-p", "-o", "-r", "-W", "-n", "--rootdir", "--confcutdir", "--ignore", "--deselect"),
@@ -132,7 +135,7 @@ def _probe(
         "key": key,
         "root": str(root),
         "coverage": coverage,
-        "deadline": max(0.2, seconds * 0.95 - 0.5),
+        "deadline": time.time() + seconds * 0.95 - 0.5,
         "args": arguments,
         "only": list(tests) if command.runner == "unittest" else [],
         "cwd_on_path": command.as_module,
@@ -243,10 +246,10 @@ def _status(finish: Mapping[str, Any] | None, done: Completed, any_result: bool)
 
 def _ended(done: Completed, stacks: str, output: str) -> str:
     if done.timed_out:
-        return f"Still running when the time was up, after {done.seconds:.0f} s.\n{trim(stacks, 6_000)}".strip()
+        return f"{STILL_RUNNING}, after {done.seconds:.0f} s.\n{trim(stacks, 6_000)}".strip()
     if done.truncated:
-        return "Printed without end; the run was stopped.\n" + output[-2_000:]
-    return f"The test process ended (exit status {done.returncode}) while this test ran.\n{output[-4_000:]}"
+        return f"{PROCESS_ENDED}: it printed without end while this test ran.\n{output[-2_000:]}"
+    return f"{PROCESS_ENDED} (exit status {done.returncode}) while this test ran.\n{output[-4_000:]}"
 
 
 def _from_output(command: TestCommand, root: Path, done: Completed) -> TestRun:
