@@ -1,6 +1,7 @@
 """A model behind an OpenAI-compatible endpoint: llama-server, vLLM, SGLang, LM Studio, Ollama."""
 
 import ipaddress
+import os
 import re
 import socket
 import time
@@ -45,16 +46,17 @@ _NO_MODEL = re.compile(
 class ServerModel:
     """Continues a history on a server, given its base URL with or without `/v1`.
 
-    An empty `model` takes the one after `#` in the URL, else the first that the server lists. `delays` are the seconds
-    between attempts; a request is sent again only when nothing of its reply was received, and never when the connection
-    is refused.
+    An empty `model` takes the one after `#` in the URL, else the first that the server lists; an empty `api_key` the
+    environment's QWENCODE_API_KEY. `delays` are the seconds between attempts; a request is sent again only when nothing
+    of its reply was received, and never when the connection is refused.
 
     A thinking budget is passed on, but only llama-server is known to keep it.
     """
 
     def __init__(self, url: str, model: str = "", api_key: str = "", delays: Sequence[float] = (0.5, 2.0, 5.0)):
         self._base, named = _base_url(url)
-        self._model, self._api_key, self._delays = model or named, api_key, delays
+        self._model, self._delays = model or named, delays
+        self._api_key = api_key or os.environ.get("QWENCODE_API_KEY", "")
         self._client: httpx.Client | None = None
         self._context_length: int | None = None
         self._refused_fields: set[str] = set()
@@ -162,6 +164,7 @@ class ServerModel:
         if self._client is None:
             remote, secure = not _is_loopback(self._base.host), self._base.scheme == "https"
             keep_alive = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]  # notices a machine that is gone
+            # Without TLS there is nothing to verify, and loading the certificates takes longer than the rest.
             direct = httpx.HTTPTransport(verify=secure, socket_options=keep_alive)
             headers = {"Authorization": f"Bearer {self._api_key}"} if self._api_key else {}
             self._client = httpx.Client(
@@ -206,7 +209,7 @@ class ServerModel:
         status = error["code"] if status == 200 and isinstance(error.get("code"), int) else status
         if status in (401, 403):
             what = "does not accept the API key" if self._api_key else "wants an API key"
-            return f"The server at {place} {what} ({status}). Give the key that it was started with."
+            return f"The server at {place} {what} ({status}). Give the right one in QWENCODE_API_KEY."
         if error.get("type") == "exceed_context_size_error" or _TOO_LONG.search(message):
             tokens, limit = error.get("n_prompt_tokens"), error.get("n_ctx")
             counted = f": {tokens} tokens, and it takes {limit}" if tokens and limit else f" ({message})"

@@ -130,10 +130,13 @@ def test_the_listed_model_is_taken():
     assert loopback.requests[0]["model"] == "a"
 
 
-def test_the_key_is_sent_and_not_shown():
-    loopback = Loopback(stream(delta(content="ok"), STOP))
+def test_the_key_is_sent_and_not_shown(monkeypatch: pytest.MonkeyPatch):
+    loopback = Loopback(*[stream(delta(content="ok"), STOP) for _ in range(3)])
+    run(loopback)
     run(loopback, api_key="secret")
-    assert loopback.headers[0]["Authorization"] == "Bearer secret"
+    monkeypatch.setenv("QWENCODE_API_KEY", "kept")
+    run(loopback)
+    assert [sent.get("Authorization") for sent in loopback.headers] == [None, "Bearer secret", "Bearer kept"]
     assert "secret" not in ServerModel("http://user:secret@localhost", api_key="secret").name
 
 
