@@ -94,10 +94,10 @@ def _covers(outer: _Span, inner: _Span) -> bool:
 
 
 def _merged(spans: Sequence[_Span]) -> list[_Span]:
-    """Join spans that overlap or touch, in the order of lines."""
+    """Join spans that overlap, touch or leave out a single line, in the order of lines."""
     merged: list[_Span] = []
     for span in sorted(spans, key=lambda span: span.first):
-        if merged and span.first <= merged[-1].last + 1:
+        if merged and span.first <= merged[-1].last + 2:
             merged[-1] = _Span(merged[-1].first, max(merged[-1].last, span.last))
         else:
             merged.append(span)

@@ -25,10 +25,10 @@ def carry_out(tools: Mapping[str, Tool], call: ToolCall) -> ToolResult:
 
 
 def checked(spec: ToolSpec, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments in the declared types; ones left out, or null, take their default.
+    """Return the arguments if they are of the declared types; ones that are null take their default.
 
-    A value of another type is taken when it can only mean one thing ("20" for 20). Raises ToolError with a sentence for
-    unknown, missing and mistyped parameters.
+    Raises ToolError with a sentence for unknown, missing and mistyped parameters. Nothing is converted here: that is
+    done where a reply is parsed.
     """
     known, required = spec.parameters["properties"], spec.parameters["required"]
     given = {name: value for name, value in arguments.items() if value is not None}
@@ -41,10 +41,6 @@ def checked(spec: ToolSpec, arguments: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _typed(tool_name: str, name: str, value: Any, kind: str) -> Any:
-    if isinstance(value, str) and kind != "string":
-        value = _from_text(value, kind)
-    if isinstance(value, float) and kind == "integer" and value.is_integer():
-        value = int(value)
     if not _is(value, kind):
         raise ToolError(f"{tool_name}: {name} must be {_WANTED[kind]}, not {json.dumps(value, default=str)[:80]}.")
     for text in _texts(value):
@@ -63,14 +59,6 @@ def _is(value: Any, kind: str) -> bool:
             return isinstance(value, bool)
         case _:
             return isinstance(value, list) and all(isinstance(item, str) for item in cast(list[object], value))
-
-
-def _from_text(text: str, kind: str) -> Any:
-    """Read a value that came as text: JSON, or for a list one item a line."""
-    try:
-        return json.loads(text.strip().lower() if kind == "boolean" else text)
-    except (ValueError, RecursionError):
-        return [line for line in text.splitlines() if line.strip()] if kind == "array" else text
 
 
 def _texts(value: Any) -> list[str]:

@@ -74,21 +74,25 @@ def _wanted(file_path: str, text: str, old: str, new: str, replace_all: bool) ->
 
 def _result(file_path: str, text: str, spans: Sequence[tuple[int, int]], found: Sequence[Place]) -> ToolResult:
     """Show the changed lines as they are now."""
-    lines = split_lines(text)
-    shown: list[str] = []
-    for start, end in spans[:_REGIONS]:
+    lines, regions = split_lines(text), list[tuple[int, int]]()
+    for start, end in spans:
         first = max(1, _line(text, start) - _AROUND)
-        last = min(len(lines), _line(text, max(start, end - 1)) + _AROUND, first + _REGION_LINES - 1)
-        shown.append(numbered(lines[first - 1 : last], first))
-    more = f"\n[{len(spans) - _REGIONS} more places changed]" if len(spans) > _REGIONS else ""
-    note = (
-        " old_string had another indentation; new_string was shifted to the file's."
-        if found[0].add or found[0].drop
-        else ""
-    )
-    places_said = "" if len(spans) == 1 else f" in {len(spans)} places"
-    text_for_model = f"Edited {file_path}{places_said}.{note} It now reads:\n" + "\n...\n".join(shown) + more
-    return ToolResult(text_for_model, f"edited {file_path}{places_said or f', line {_line(text, spans[0][0])}'}")
+        last = min(len(lines), _line(text, max(start, end - 1)) + _AROUND)
+        if regions and first <= regions[-1][1] + 1:
+            first = regions.pop()[0]
+        regions.append((first, last))
+    shown = [_numbered_region(lines, first, last) for first, last in regions[:_REGIONS]]
+    if len(regions) > _REGIONS:
+        shown.append(f"[{len(regions) - _REGIONS} more regions of the file changed]")
+    many = f" in {len(spans)} places" if len(spans) > 1 else ""
+    shifted = " new_string was shifted to the file's indentation." if found[0].add or found[0].drop else ""
+    said = f"Edited {file_path}{many}.{shifted} It now reads:\n"
+    return ToolResult(said + "\n".join(shown), f"edited {file_path}{many or f', line {_line(text, spans[0][0])}'}")
+
+
+def _numbered_region(lines: Sequence[str], first: int, last: int) -> str:
+    cut = min(last, first + _REGION_LINES - 1)
+    return numbered(lines[first - 1 : cut], first) + (f"\n[and {last - cut} more lines]" if cut < last else "")
 
 
 def _line(text: str, position: int) -> int:

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from rapidfuzz import fuzz, process
 
 from qwencode.errors import ToolError
-from qwencode.excerpt import listed
+from qwencode.excerpt import clip, listed
 from qwencode.sandbox.policy import Tree, secrets_in
 from qwencode.workspace import TextFile, Workspace
 
@@ -38,7 +38,7 @@ class Files:
 
     def existing(self, path: str) -> Path:
         """Return the resolved path of a file or directory."""
-        full = self.workspace.resolve(path)
+        full = self._resolve(path)
         if full in self._secrets():
             raise ToolError(f"{path} looks like a file with secrets and is hidden. Work without it.")
         if not full.exists():
@@ -53,12 +53,20 @@ class Files:
 
     def changeable(self, file_path: str) -> Path:
         """Return the resolved path of a file that need not exist."""
-        full = self.workspace.resolve(file_path)
+        full = self._resolve(file_path)
         if self._protected(self.workspace.relative(full)):
             raise ToolError(
                 f"{file_path} belongs to the tests or their settings, which are the proof and stay as they are. "
                 "Mend the source code that the tests exercise instead."
             )
+        return full
+
+    def _resolve(self, path: str) -> Path:
+        full = self.workspace.resolve(path)
+        try:
+            full.exists()
+        except OSError as error:  # a name that is too long, a directory that may not be entered
+            raise ToolError(f"{clip(path, 80)} cannot be reached: {error.strerror}.") from error
         return full
 
     def _secrets(self) -> set[Path]:

@@ -57,7 +57,7 @@ class Hit:
     text: str
 
 
-def grep_tool(files: Files, sandbox: Sandbox) -> Tool:
+def grep_tool(files: Files, sandbox: Sandbox, seconds: float = SECONDS) -> Tool:
     """Make the tool that searches the workspace. ripgrep runs in the sandbox, so it reads what commands may read."""
 
     def grep_search(
@@ -69,8 +69,8 @@ def grep_tool(files: Files, sandbox: Sandbox) -> Tool:
         where = files.workspace.relative(files.existing(path or "."))
         if not pattern:
             raise ToolError("pattern is empty. Give a word or a regular expression to look for.")
-        hits = _ripgrep(files.workspace, sandbox, pattern, where, glob)
-        hits = _python(files, pattern, where, glob) if hits is None else hits
+        hits = _ripgrep(files.workspace, sandbox, pattern, where, glob, seconds)
+        hits = _python(files, pattern, where, glob, seconds) if hits is None else hits
         place = f" in {path}" if where != "." else ""
         if not hits:
             among = f" among files that match {glob}" if glob else ""
@@ -83,15 +83,17 @@ def grep_tool(files: Files, sandbox: Sandbox) -> Tool:
     return tool(grep_search)
 
 
-def _ripgrep(workspace: Workspace, sandbox: Sandbox, pattern: str, where: str, glob: str) -> list[Hit] | None:
+def _ripgrep(
+    workspace: Workspace, sandbox: Sandbox, pattern: str, where: str, glob: str, seconds: float
+) -> list[Hit] | None:
     """Return the hits, or None where ripgrep is not installed. Raises ToolError for an invalid pattern or glob."""
     globs = ["--glob", glob] if glob else []
     command = [*_RIPGREP, *globs, "--regexp", pattern, "--", where]
-    done = sandbox.run(command, cwd=workspace.root, limits=Limits(seconds=SECONDS, output_bytes=1_000_000))
+    done = sandbox.run(command, cwd=workspace.root, limits=Limits(seconds=seconds, output_bytes=1_000_000))
     if done.returncode == _NOT_FOUND:
         return None
     if done.timed_out:
-        raise _too_slow()
+        raise _too_slow(seconds)
     hits = list(_hits(done.text.splitlines()))
     if done.returncode == 2 and not hits:
         raise _invalid(pattern, glob, done.text)
@@ -106,7 +108,7 @@ def _hits(rows: Iterable[str]) -> Iterator[Hit]:
             yield Hit(name.removeprefix("./"), int(number), text)
 
 
-def _python(files: Files, pattern: str, where: str, glob: str) -> list[Hit]:
+def _python(files: Files, pattern: str, where: str, glob: str, seconds: float) -> list[Hit]:
     """Search with Python's `re` in a process of its own, which can be ended: a pattern may take exponential time."""
     inside = "" if where == "." else f"{where}/"
     names = [name for name in files.names() if name == where or name.startswith(inside)]
@@ -115,10 +117,10 @@ def _python(files: Files, pattern: str, where: str, glob: str) -> list[Hit]:
     command = [sys.executable, "-I", "-c", _SEARCH]
     try:
         done = subprocess.run(
-            command, input=asked.encode(), capture_output=True, cwd=files.workspace.root, timeout=SECONDS, check=False
+            command, input=asked.encode(), capture_output=True, cwd=files.workspace.root, timeout=seconds, check=False
         )
     except subprocess.TimeoutExpired as error:
-        raise _too_slow() from error
+        raise _too_slow(seconds) from error
     if done.returncode:
         raise _invalid(pattern, "", done.stderr.decode("utf-8", "replace"))
     rows = (row.partition("\0") for row in done.stdout.decode("utf-8", "replace").splitlines())
@@ -149,8 +151,8 @@ def _grouped(hits: list[Hit]) -> str:
     return "\n".join(rows)
 
 
-def _too_slow() -> ToolError:
-    return ToolError(f"The search took more than {SECONDS:.0f} seconds. Narrow it with path or glob, or simplify it.")
+def _too_slow(seconds: float) -> ToolError:
+    return ToolError(f"The search took more than {seconds:g} seconds. Narrow it with path or glob, or simplify it.")
 
 
 def _invalid(pattern: str, glob: str, said: str) -> ToolError:

@@ -55,6 +55,7 @@ def _difference(ours: Sequence[str], theirs: Sequence[str], first: int) -> str:
         if our.strip() == their.strip():
             return f"Line {number} is indented by {_blanks(their)}, old_string by {_blanks(our)}."
         if _folded(our) == _folded(their):
+            our, their = our.strip(), their.strip()
             return f"Line {number} has {_odd(their, our)} where old_string has {_odd(our, their)}."
         return f"The first difference is in line {number}, where old_string has `{clip(our.strip(), 200)}`."
     return f"The file has {len(theirs)} of its {len(ours)} lines there."

@@ -61,7 +61,9 @@ def _notes(done: Completed, output: str, *, confined: bool) -> list[str]:
         notes.append("If it needs longer, give a greater timeout; it cannot wait for input or serve in the background.")
     elif done.leftovers:
         notes.append(f"{done.leftovers} background process(es) were killed: nothing runs on after a command.")
-    if not confined or not done.returncode:
+    if done.too_many_processes:
+        notes.append("It had started too many processes and was killed.")
+    if not confined:
         return notes
     if _NO_NETWORK.search(output):
         notes.append("There is no network here: nothing can be downloaded or installed. Work with what is there.")
