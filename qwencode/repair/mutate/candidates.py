@@ -112,6 +112,11 @@ def _candidate(path: str, text: str, edit: Edit, name: str, function: str, score
     return Candidate(path, edit.start, edit.end, edit.text, what, line, function, score)
 
 
+def _bare(text: str) -> str:
+    """Leave out what may make no difference: blanks, line ends and parentheses."""
+    return "".join(character for character in text if character not in " \t\r\n()")
+
+
 class _Unit:
     """The smallest piece of a file that compiles alone and holds a statement: an outermost function, or the
     statement.
@@ -128,23 +133,21 @@ class _Unit:
             whole, parent = (0, len(source.text)), source.tree
         self._text, (self._start, self._end) = source.text, whole
         self._head = "class _:\n" if isinstance(parent, ast.ClassDef) else ""
-        self._original = ast.dump(self._parsed(source.text[whole[0] : whole[1]]) or source.tree)
 
     def compiles(self, edit: Candidate) -> bool:
         """Say whether the edited unit compiles and means something else."""
         start, end = min(self._start, edit.start), max(self._end, edit.end)
-        tree = self._parsed(self._text[start : edit.start] + edit.text + self._text[edit.end : end])
-        return tree is not None and ast.dump(tree) != self._original
-
-    def _parsed(self, text: str) -> ast.Module | None:
-        try:
-            tree = parse(self._head + text)
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                compile(tree, "<candidate>", "exec", dont_inherit=True)
-        except (SyntaxError, ValueError, RecursionError):
-            return None
-        return tree
+        text = self._text[start : edit.start] + edit.text + self._text[edit.end : end]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                compile(self._head + text, "<candidate>", "exec", dont_inherit=True)
+            except (SyntaxError, ValueError, RecursionError):
+                return False
+        if _bare(self._text[edit.start : edit.end]) != _bare(edit.text):
+            return True
+        before, after = (parse(self._head + part) for part in (self._text[start:end], text))
+        return ast.dump(before) != ast.dump(after)
 
 
 _Waiting = _Place | tuple[Candidate, _Unit | None]

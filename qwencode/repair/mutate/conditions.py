@@ -6,6 +6,7 @@ TBar FP2 null-pointer check, FP6 conditional mutation (Liu et al., ISSTA 2019).
 
 import ast
 from collections.abc import Iterator
+from functools import lru_cache
 
 from qwencode.repair.mutate.source import BUILTINS, FUNCTIONS, Edit, Function, Source
 
@@ -61,28 +62,31 @@ def identity(source: Source, node: ast.AST) -> Iterator[Edit]:
         yield source.replace(node, f"{source.atom(node)} is not None", loose=True)
 
 
-def _pool(source: Source, node: ast.AST) -> dict[str, float]:
+@lru_cache(maxsize=64)
+def _pool(source: Source, scope: Function | None) -> dict[str, float]:
     """Conditions of the same function and file by text, those of the function first."""
-    scope, found = source.function(node), dict[str, float]()
+    found: dict[str, float] = {}
     for other in ast.walk(source.tree):
         tested = isinstance(other, ast.expr) and (
             _is_test(source, other) or isinstance(source.parent(other), ast.BoolOp)
         )
-        if tested and not isinstance(other, ast.BoolOp) and len(source.src(other)) < 80:
-            found.setdefault(source.atom(other), 1.0 if source.function(other) is scope else 0.3)
+        if (
+            tested
+            and not isinstance(other, ast.BoolOp | ast.IfExp | ast.NamedExpr | ast.Lambda)
+            and len(source.src(other)) < 80
+        ):
+            found.setdefault(source.src(other), 1.0 if source.function(other) is scope else 0.3)
     return found
 
 
-def _simple_conditions(source: Source, node: ast.AST) -> dict[str, float]:
-    scope = source.function(node)
-    names = source.names_in(scope) if scope else {}
-    local = {
-        n.arg if isinstance(n, ast.arg) else n.id
-        for n in ast.walk(scope or source.tree)
-        if isinstance(n, ast.arg) or (isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store))
-    }
+@lru_cache(maxsize=64)
+def _simple_conditions(source: Source, scope: Function | None) -> dict[str, float]:
+    """Conditions on the variables of a function."""
+    nodes = list(ast.walk(scope)) if scope else []
+    local = {n.arg for n in nodes if isinstance(n, ast.arg)}
+    local |= {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
     made: dict[str, float] = {}
-    for name in sorted(names.keys() & local - {"self", "cls", "_"}):
+    for name in sorted(local - {"self", "cls", "_"}):
         made |= {name: 0.8, f"not {name}": 0.8, f"{name} is None": 0.5, f"{name} is not None": 0.6, f"{name} > 0": 0.4}
     return made
 
@@ -98,17 +102,18 @@ def terms(source: Source, node: ast.AST) -> Iterator[Edit]:
         return
     own = source.atom(node) if isinstance(node, ast.BoolOp | ast.IfExp | ast.Lambda) else source.src(node)
     start, end = source.span(node)
-    for text, weight in {
-        **{k: v * 0.6 for k, v in _simple_conditions(source, node).items()},
-        **_pool(source, node),
-    }.items():
-        if text in own:
-            continue
-        clause = f"({text})" if " or " in text or " if " in text else text
-        yield Edit(start, end, f"{own} and {clause}", weight)
-        yield Edit(start, end, f"{own} or {clause}", weight * 0.9)
-        yield Edit(start, end, f"{clause} and {own}", weight * 0.5)
-        yield Edit(start, end, text, weight * 0.4)
+    for part in ast.walk(node):
+        if isinstance(part, ast.Subscript) and not isinstance(part.slice, ast.Slice):
+            container, key = source.src(part.value), source.src(part.slice)
+            yield Edit(start, end, f"{key} not in {container} or {own}")
+            yield Edit(start, end, f"{key} in {container} and {own}", 0.9)
+    simple = {text: 0.6 * weight for text, weight in _simple_conditions(source, source.function(node)).items()}
+    for text, weight in {**simple, **_pool(source, source.function(node))}.items():
+        if text not in own:
+            yield Edit(start, end, f"{own} and {text}", weight)
+            yield Edit(start, end, f"{own} or {text}", weight * 0.9)
+            yield Edit(start, end, f"{text} and {own}", weight * 0.5)
+            yield Edit(start, end, text, weight * 0.4)
 
 
 def comprehension_filter(source: Source, node: ast.AST) -> Iterator[Edit]:
@@ -154,15 +159,14 @@ def constant_condition(source: Source, node: ast.AST) -> Iterator[Edit]:
         yield Edit(start, start + 5, "if", 0.4)
 
 
-def _leaves(source: Source, node: ast.AST) -> list[str]:
+@lru_cache(maxsize=64)
+def _leaves(source: Source, scope: Function, looped: bool) -> list[str]:
     """Ways to leave before a statement: as the function and the file do it, then the usual ones."""
-    scope = source.function(node)
-    inside = [n for n in ast.walk(scope or source.tree) if isinstance(n, ast.Return | ast.Raise)]
+    inside = [n for n in ast.walk(scope) if isinstance(n, ast.Return | ast.Raise)]
     raised = [n for n in ast.walk(source.tree) if isinstance(n, ast.Raise) and n.exc]
     own = [source.src(n) for n in (*inside, *raised) if len(source.src(n)) < 100 and "\n" not in source.src(n)]
     exits = [f"return {value}" for value in ("None", "[]", "0", "False", "True", '""', "{}", "set()", "1")]
-    looped = ["continue", "break"] if source.loop(node) else []
-    usual = [*looped, *exits[:5], 'raise ValueError("invalid value")', *exits[5:]]
+    usual = [*(["continue", "break"] if looped else []), *exits[:5], 'raise ValueError("invalid value")', *exits[5:]]
     return list(dict.fromkeys([*own[:8], *usual]))
 
 
@@ -200,11 +204,12 @@ def guard(source: Source, node: ast.AST) -> Iterator[Edit]:
         return
     pad, line, first = source.indent(node), source.newline, node in scope.body[:2]
     conditions = {
-        **{text: 0.5 * weight for text, weight in _pool(source, node).items()},
+        **{text: 0.5 * weight for text, weight in _pool(source, source.function(node)).items()},
         **_doubts(source, node, scope),
     }
+    leaves = _leaves(source, scope, source.loop(node) is not None)
     for condition, likely in conditions.items():
-        for rank, leave in enumerate(_leaves(source, node)):
+        for rank, leave in enumerate(leaves):
             weight = likely * (1.0 if first or leave == "continue" else 0.7) / (1 + 0.15 * rank)
             yield Edit(whole[0], whole[0], f"{pad}if {condition}:{line}{pad}    {leave}{line}", weight)
 
@@ -225,7 +230,10 @@ def wrap_in_if(source: Source, node: ast.AST) -> Iterator[Edit]:
         return
     pad, line = source.indent(node), source.newline
     start = whole[0]
-    conditions = {**{k: v * 0.6 for k, v in _simple_conditions(source, node).items()}, **_pool(source, node)}
+    conditions = {
+        **{k: v * 0.6 for k, v in _simple_conditions(source, source.function(node)).items()},
+        **_pool(source, source.function(node)),
+    }
     if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Subscript):
         container, key = source.src(node.targets[0].value), source.src(node.targets[0].slice)
         conditions[f"{key} not in {container}"] = 1.2

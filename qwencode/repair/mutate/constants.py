@@ -79,11 +79,6 @@ def emptiness(source: Source, node: ast.AST) -> Iterator[Edit]:
 
 def _variants(value: str, *, raw: bool) -> Iterator[str]:
     """Yield texts that differ in case, blanks, a sign or an end; for patterns also in what they repeat."""
-    yield from (value.strip(), value.lower(), value.upper(), value.title(), value.capitalize())
-    yield from (value + " ", " " + value, value[:-1], value[1:])
-    if len(value) <= 2:
-        yield from ("", " ", ",", ", ", "\n", "\t", "-", "_", ".", ":", ": ", "/", ";", "=", "|", "'", '"', "\\")
-        yield from (value + "\n", "\n" + value, value * 2)
     if raw or value.startswith(("^", "\\", "[", "(")) or value.endswith(("$", "+", "*", ")")):
         yield from (value + "$", value + "+", value + "*", value.rstrip("$"), "^" + value)
         swaps = (
@@ -97,6 +92,11 @@ def _variants(value: str, *, raw: bool) -> Iterator[str]:
             (".", r"\."),
         )
         yield from (value.replace(old, new) for old, new in swaps)
+    yield from (value.strip(), value.lower(), value.upper(), value.title(), value.capitalize())
+    yield from (value + " ", " " + value, value[:-1], value[1:])
+    if len(value) <= 2:
+        yield from ("", " ", ",", ", ", "\n", "\t", "-", "_", ".", ":", ": ", "/", ";", "=", "|", "'", '"', "\\")
+        yield from (value + "\n", "\n" + value, value * 2)
     if "%" in value and value[-1:] in "dfsr":
         yield from (value[:-1] + kind for kind in "dfsr")
 
@@ -123,7 +123,7 @@ def string(source: Source, node: ast.AST) -> Iterator[Edit]:
     for other in _variants(value, raw=raw):
         wanted[other] = max(wanted.get(other, 0.0), 0.3)
     wanted.pop(value, None)
-    for other, weight in sorted(wanted.items(), key=lambda item: -item[1])[:25]:
+    for other, weight in sorted(wanted.items(), key=lambda item: -item[1])[:40]:
         yield source.replace(node, _quoted(other, bare[0], raw=raw), weight)
 
 

@@ -55,14 +55,19 @@ def arithmetic(source: Source, node: ast.AST) -> Iterator[Edit]:
 
 
 def swap_operands(source: Source, node: ast.AST) -> Iterator[Edit]:
-    """Operands of a non-commutative operator the other way round (Just 2014; TBar FP11, Liu et al., ISSTA 2019)."""
-    if isinstance(node, ast.BinOp) and isinstance(
-        node.op, ast.Sub | ast.Div | ast.FloorDiv | ast.Mod | ast.Pow | ast.Add
-    ):
-        (start, middle), (after, end) = source.span(node.left), source.span(node.right)
-        text = source.atom(node.right) + source.text[middle:after] + source.atom(node.left)
-        if source.text[middle:after].count(")") == source.text[middle:after].count("("):
-            yield Edit(start, end, text, 0.4 if isinstance(node.op, ast.Add) else 1.0)
+    """Operands the other way round (Just 2014; TBar FP11, Liu et al., ISSTA 2019)."""
+    if not isinstance(node, ast.BinOp) or (symbol := _ARITHMETIC.get(type(node.op), ("",))[0]) not in "+-//%**":
+        return
+    place = source.between(node.left, node.right, symbol)
+    if place is None:
+        return
+    start, end = source.span(node)
+    left, right = source.text[start : place[0]], source.text[place[1] : end]
+    first, second = left.rstrip(), right.lstrip()
+    if isinstance(node.left, ast.BinOp) and not first.endswith(")"):
+        first = f"({first})"
+    gap = left[len(left.rstrip()) :] + symbol + right[: len(right) - len(right.lstrip())]
+    yield Edit(start, end, second + gap + first, 0.4 if symbol == "+" else 1.0)
 
 
 def drop_operand(source: Source, node: ast.AST) -> Iterator[Edit]:

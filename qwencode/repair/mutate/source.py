@@ -61,6 +61,7 @@ class Source:
             self._starts.append(position)
             position = match.end()
         self._parents = {child: node for node in ast.walk(self.tree) for child in ast.iter_child_nodes(node)}
+        self._names: dict[ast.AST, dict[str, int]] = {}
         self._misplaced = self._nodes_of_fstrings()
 
     # -- text ----------------------------------------------------------------------------------------------------
@@ -198,7 +199,9 @@ class Source:
 
     def names_in(self, scope: ast.AST) -> dict[str, int]:
         """Count the names (parameters too) that occur in a scope."""
-        counts: dict[str, int] = {}
+        if scope in self._names:
+            return self._names[scope]
+        counts = self._names[scope] = {}
         for node in ast.walk(scope):
             name = node.id if isinstance(node, ast.Name) else node.arg if isinstance(node, ast.arg) else ""
             if name:

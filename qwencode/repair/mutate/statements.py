@@ -6,6 +6,7 @@ Goues et al., TSE 2012). Move, and return statement templates: TBar FP14, FP15 (
 
 import ast
 from collections.abc import Iterator
+from functools import lru_cache
 
 from qwencode.repair.mutate.source import BUILTINS, FUNCTIONS, Edit, Function, Source
 
@@ -144,21 +145,22 @@ def move_in(source: Source, node: ast.AST) -> Iterator[Edit]:
             yield Edit(mine[0], place[0], source.text[mine[1] : place[0]] + text)
 
 
-def _copies(source: Source, node: ast.stmt, scope: Function) -> Iterator[tuple[ast.stmt, str, float]]:
-    """Yield the one-line statements of the file whose names make sense in a function, with their weights."""
-    known, owner = source.names_in(scope), source.owner(node)
-    seen: set[str] = set()
+@lru_cache(maxsize=64)
+def _copies(source: Source, scope: Function) -> list[tuple[ast.stmt, str, float]]:
+    """Return the one-line statements of the file whose names make sense in a function, with their weights."""
+    known, owner = source.names_in(scope), source.owner(scope)
+    found: dict[str, tuple[ast.stmt, str, float]] = {}
     for other in source.statements:
         home, text = source.function(other), source.src(other)
         kinds = ast.Expr | ast.Assign | ast.AugAssign | ast.Delete | ast.Raise
-        if other is node or home is None or not isinstance(other, kinds) or _is_doc(other) or text in seen:
+        if home is None or not isinstance(other, kinds) or _is_doc(other) or "\n" in text or len(text) > 100:
             continue
         own = source.names_in(home)
-        local = {name for name in source.names_in(other) if name in own and name not in source.definitions}
-        fits = home is scope or all(name in known or name in BUILTINS or name not in own for name in local)
-        if fits and "\n" not in text and len(text) <= 100:
-            seen.add(text)
-            yield other, text, 0.5 if home is scope else 1.0 if owner and source.owner(other) is owner else 0.3
+        local = [name for name in source.names_in(other) if name in own and name not in source.definitions]
+        if home is scope or all(name in known or name in BUILTINS for name in local):
+            weight = 0.5 if home is scope else 1.0 if owner and source.owner(other) is owner else 0.3
+            found.setdefault(text, (other, text, weight))
+    return list(found.values())
 
 
 def insert_copy(source: Source, node: ast.AST) -> Iterator[Edit]:
@@ -177,7 +179,9 @@ def insert_copy(source: Source, node: ast.AST) -> Iterator[Edit]:
     at = block.index(node)
     flush = at > 0 and isinstance(block[at - 1], ast.For | ast.While | ast.With)
     stored = {n.id for n in ast.walk(scope) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
-    for other, text, weight in _copies(source, node, scope):
+    for other, text, weight in _copies(source, scope):
+        if other is node:
+            continue
         yield Edit(whole[0], whole[0], pad + text + line, weight)
         if after is not None:
             yield Edit(after, after, pad + text + line, weight)
