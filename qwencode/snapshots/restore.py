@@ -57,13 +57,14 @@ def put(root: Path, plan: Mapping[str, Entry | None]) -> None:
         for name, entry in plan.items():
             if entry is not None:
                 _make_way(root, name)
-                _write(root / name, entry, copy)
+                with _writable((root / name).parent):
+                    _write(root / name, entry, copy)
 
 
 def set_folders(root: Path, created: Iterable[str], wanted: Mapping[str, int]) -> None:
     """Remove those of the created directories that are empty; make the wanted ones, with their permissions."""
     for name in sorted(created, reverse=True):
-        with suppress(OSError):  # holds what is not ours to remove, or is gone
+        with suppress(OSError), _writable((root / name).parent):  # it holds what is not ours to remove, or is gone
             os.rmdir(root / name)  # noqa: PTH106 (a mere path of ours)
     for name in sorted(wanted):
         _folder(root / name)
@@ -88,20 +89,31 @@ def _open_folders(root: Path, folders: Mapping[str, int]) -> None:
 
 def _folder(path: Path) -> None:
     """Make a directory whose parent is there. Anything else in its place goes."""
-    if path.is_symlink() or (path.exists() and not path.is_dir()):
-        path.unlink()
-    path.mkdir(exist_ok=True)
+    if path.is_dir() and not path.is_symlink():
+        return
+    with _writable(path.parent):
+        path.unlink(missing_ok=True)
+        path.mkdir()
 
 
 def _remove(root: Path, name: str) -> None:
     path = root / name
+    with suppress(FileNotFoundError, NotADirectoryError), _writable(path.parent):
+        path.unlink()
+
+
+@contextmanager
+def _writable(folder: Path) -> Generator[None]:
+    """Lift a write protection of a directory for a while."""
+    mode = stat.S_IMODE(folder.stat().st_mode)
+    protected = not os.access(folder, os.W_OK | os.X_OK)
+    if protected:
+        folder.chmod(mode | stat.S_IRWXU)
     try:
-        path.unlink()
-    except (FileNotFoundError, NotADirectoryError):
-        pass
-    except PermissionError:  # in a directory that was made unwritable
-        path.parent.chmod(0o700)
-        path.unlink()
+        yield
+    finally:
+        if protected:
+            folder.chmod(mode)
 
 
 def _make_way(root: Path, name: str) -> None:
@@ -110,7 +122,8 @@ def _make_way(root: Path, name: str) -> None:
         _folder(root / folder)
     path = root / name
     if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
+        with _writable(path.parent):
+            shutil.rmtree(path)
 
 
 def _write(path: Path, entry: Entry, copy: Callable[[str, int], None]) -> None:

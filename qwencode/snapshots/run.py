@@ -78,6 +78,15 @@ class Run:
             found = git(self._journal.root, *_DIFF_SETTINGS, *command, index=Path(nothing, "index"))
         return found.decode(errors="replace")
 
+    def unsaved(self, names: Sequence[str]) -> tuple[str, ...]:
+        """Return those of the files that held work of the user's that was not committed when the run began.
+
+        To commit one of these is to commit that work as well.
+        """
+        root = self._journal.root
+        with readable_errors():
+            return tuple(name for name in names if name in self.before.files and not self._is_committed(root, name))
+
     def restore(self) -> None:
         """Put the working tree back to what it was, byte for byte; ignored files stay as they are."""
         with readable_errors():
@@ -109,6 +118,16 @@ class Run:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.finish(kept=False)
+
+    def _is_committed(self, root: Path, name: str) -> bool:
+        """Say whether a file was, but for git's conversions, what the commit holds that the run began on."""
+        entry, commit = self.before.files[name], self._record.head
+        listed = git(root, "--literal-pathspecs", "ls-tree", commit, "--", name).split() if commit else []
+        if not listed or listed[0] != entry.git_mode.encode():
+            return False
+        content = git(root, "cat-file", "blob", entry.oid)
+        path = ("--no-filters",) if entry.is_link else (f"--path={name}",)
+        return git(root, "hash-object", "--stdin", *path, stdin=content).split()[0] == listed[2]
 
     def _look(self, keep: bool) -> Snapshot:
         journal = self._journal

@@ -440,6 +440,22 @@ class TestBlocked:
             (project / "src").chmod(0o000)
         assert on_disk(project) == before
 
+    def test_write_protected_directories_are_written_to_and_stay_protected(self, project: Path):
+        (project / "src").chmod(0o555)
+        before = on_disk(project)
+        for kept in (False, True):
+            run = begin(project)
+            (project / "src").chmod(0o755)
+            (project / "src" / "unix.txt").write_bytes(b"x")
+            (project / "src" / "secret.txt").unlink()
+            (project / "src" / "new").write_bytes(b"x")
+            (project / "src").chmod(0o555)
+            run.finish(kept=kept)
+            if kept:
+                undo(Workspace.find(project))
+            assert on_disk(project) == before
+        (project / "src").chmod(0o755)
+
     def test_special_files_are_not_touched(self, project: Path):
         os.mkfifo(project / "pipe")
         with begin(project):
@@ -463,6 +479,21 @@ class TestBlocked:
         (project / ".git" / "qwencode" / "open.json").write_bytes(b"{")
         with pytest.raises(UsageError, match=r"open\.json is damaged"):
             begin(project)
+
+
+def test_says_which_files_held_work_that_was_not_committed(project: Path):
+    git(project, "config", "core.autocrlf", "true")
+    (project / "src" / "unix.txt").write_bytes(b"a\r\nb\r\n")  # as git itself would write it out
+    names = ["src/unix.txt", "src/main.py", "src/secret.txt", "link", "run.sh", "made later"]
+    with begin(project) as run:
+        (project / "src" / "unix.txt").write_bytes(b"by the run")
+        (project / "made later").write_bytes(b"by the run")
+        assert run.unsaved(names) == ("src/main.py", "src/secret.txt")
+    (project / "run.sh").chmod(0o644)
+    (project / "link").unlink()
+    (project / "link").symlink_to("run.sh")
+    with begin(project) as run:
+        assert run.unsaved(["link", "run.sh"]) == ("link", "run.sh")
 
 
 class TestDiff:
