@@ -13,6 +13,7 @@ from qwencode.tools.schema import tool
 
 _AROUND = 2
 _REGIONS = 3
+_MOST_PLACES = 2_000
 _REGION_LINES = 40
 
 
@@ -63,21 +64,25 @@ def _wanted(file_path: str, text: str, old: str, new: str, replace_all: bool) ->
     if not found:
         raise ToolError(f"old_string is not in {file_path}. {miss(text, old, new)}")
     if len(found) > 1 and not replace_all:
-        lines = list(dict.fromkeys(str(_line(text, place.start)) for place in found))
+        lines = list(dict.fromkeys(map(str, _line_numbers(text, [place.start for place in found]))))
         where = f"line{'s' * (len(lines) > 1)} {listed(lines, 12)}"
         raise ToolError(
             f"old_string is {len(found)} times in {file_path}, at {where}. "
             "Add neighbouring lines until it is unique, or set replace_all to true."
         )
-    return apart(found)
+    if len(found := apart(found)) > _MOST_PLACES:
+        raise ToolError(
+            f"old_string is {len(found):,} times in {file_path}; edit changes at most {_MOST_PLACES:,} places."
+        )
+    return found
 
 
 def _result(file_path: str, text: str, spans: Sequence[tuple[int, int]], found: Sequence[Place]) -> ToolResult:
     """Show the changed lines as they are now."""
     lines, regions = split_lines(text), list[tuple[int, int]]()
-    for start, end in spans:
-        first = max(1, _line(text, start) - _AROUND)
-        last = min(len(lines), _line(text, max(start, end - 1)) + _AROUND)
+    numbers = _line_numbers(text, [position for start, end in spans for position in (start, max(start, end - 1))])
+    for begin, end in zip(numbers[::2], numbers[1::2], strict=True):
+        first, last = max(1, begin - _AROUND), min(len(lines), end + _AROUND)
         if regions and first <= regions[-1][1] + 1:
             first = regions.pop()[0]
         regions.append((first, last))
@@ -87,7 +92,7 @@ def _result(file_path: str, text: str, spans: Sequence[tuple[int, int]], found: 
     many = f" in {len(spans)} places" if len(spans) > 1 else ""
     shifted = " new_string was shifted to the file's indentation." if found[0].add or found[0].drop else ""
     said = f"Edited {file_path}{many}.{shifted} It now reads:\n"
-    return ToolResult(said + "\n".join(shown), f"edited {file_path}{many or f', line {_line(text, spans[0][0])}'}")
+    return ToolResult(said + "\n".join(shown), f"edited {file_path}{many or f', line {numbers[0]}'}")
 
 
 def _numbered_region(lines: Sequence[str], first: int, last: int) -> str:
@@ -95,6 +100,12 @@ def _numbered_region(lines: Sequence[str], first: int, last: int) -> str:
     return numbered(lines[first - 1 : cut], first) + (f"\n[and {last - cut} more lines]" if cut < last else "")
 
 
-def _line(text: str, position: int) -> int:
-    """Return the number of the line, from 1, that holds the position."""
-    return text.count("\n", 0, position) + 1
+def _line_numbers(text: str, positions: Sequence[int]) -> list[int]:
+    """Return the number of the line, from 1, that holds each position; positions ascend."""
+    numbers: list[int] = []
+    line, done = 1, 0
+    for position in positions:
+        line += text.count("\n", done, position)
+        done = position
+        numbers.append(line)
+    return numbers

@@ -46,6 +46,8 @@ def replaced(text: str, place: Place, old: str, new: str) -> str:
     Lines that begin or end both old and new text are context: they keep the file's own characters, line endings and
     trailing white space included. The others get the indentation of the place and the line ending that is usual there.
     """
+    if "\n" not in old + new and not (place.add or place.drop):
+        return new
     region = text[place.start : place.end]
     theirs, before, after = region.split("\n"), _unix(old).split("\n"), _unix(new).split("\n")
     if len(before) > len(theirs):  # old ends with a line break, the file does not

@@ -18,6 +18,8 @@ from qwencode.workspace import Workspace
 SECONDS = 60
 MOST_SECONDS = 600
 CHARS = 6_000
+MEMORY = 16 << 30
+"""Address space of each process; node reserves about ten GiB for WebAssembly, and uses little of it."""
 _MILLISECONDS_FROM = 10_000
 _NO_NETWORK = re.compile(
     r"Network is unreachable|name resolution|[Cc]ould not resolve|Name or service not known|nodename nor servname"
@@ -34,7 +36,7 @@ def shell_tool(workspace: Workspace, sandbox: Sandbox) -> Tool:
         """Run a shell command in the repository root. No network; only files in the repository can be written."""
         # Agents that this model was trained with count in milliseconds; nobody means hours.
         seconds = timeout / 1000 if timeout >= _MILLISECONDS_FROM else timeout
-        limits = Limits(seconds=min(max(seconds, 1.0), MOST_SECONDS))
+        limits = Limits(seconds=min(max(seconds, 1.0), MOST_SECONDS), memory_bytes=MEMORY)
         done = sandbox.run([shell, "-c", command], cwd=workspace.root, limits=limits)
         output = plain(done.text).strip("\n")
         parts = [_outcome(done, limits), *_notes(done, output, confined=sandbox.rung != "none")]

@@ -14,6 +14,7 @@ from qwencode.tools.calls import carry_out
 from qwencode.tools.files import Files
 from qwencode.tools.grep_search import grep_tool
 from qwencode.tools.protocol import Tool, ToolResult
+from qwencode.tools.shell import shell_tool
 from qwencode.tools.todo import todo_tool
 from qwencode.workspace import Workspace
 
@@ -274,6 +275,13 @@ class TestEdit:
         assert "31416|value_31415 = 31415" in miss.text
         assert use("edit", file_path="huge.py", old_string="value_31415 = 31415\n", new_string="").ok
 
+    def test_too_many_places_end_soon(self, use: Use, workspace: Workspace):
+        (workspace.root / "min.js").write_text("ab" * 1_000_000)
+        result = use("edit", file_path="min.js", old_string="a", new_string="\n", replace_all=True)
+        assert "is 1,000,000 times in min.js; edit changes at most 2,000 places." in result.text
+        result = use("edit", file_path="min.js", old_string="a", new_string="c")
+        assert "is 1000000 times in min.js, at line 1." in result.text
+
     def test_missing_file_points_to_write_file(self, use: Use):
         assert "write_file creates new files" in use("edit", file_path="new.py", old_string="", new_string="x").text
 
@@ -358,10 +366,16 @@ class TestShell:
             (workspace.root / ".git" / "refs" / "heads").iterdir()
         )
 
-    def test_milliseconds_are_understood(self, shell: Use):
-        assert "Timed out after 10 s" not in shell(command="true", timeout=10_000).text
-        result = shell(command="sleep 3", timeout=1)
-        assert "after 1 s" in result.text
+    @pytest.mark.parametrize(
+        ("timeout", "seconds"), [(5, 5), (0, 1), (-3, 1), (9_999, 600), (10_000, 10), (120_000, 120), (10**9, 600)]
+    )
+    def test_timeouts_are_bounded_and_milliseconds_understood(self, workspace: Workspace, timeout: int, seconds: int):
+        nothing = NothingInstalled()
+        carry_out(
+            {"run_shell_command": shell_tool(workspace, nothing)},  # pyright: ignore[reportArgumentType]
+            ToolCall("1", "run_shell_command", {"command": "true", "timeout": timeout}),
+        )
+        assert [limits.seconds for limits in nothing.limits] == [seconds]
 
 
 class TestTodo:
