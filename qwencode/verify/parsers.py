@@ -14,7 +14,9 @@ from xml.etree import ElementTree
 
 from qwencode.verify.results import Outcome, TestResult
 
-_POINT = re.compile(r"^( *)(not )?ok\b *(\d+)? *(?:- )? *(.*?)(?: +# +(skip|todo)\S*(?: +(.*))?)?$", re.IGNORECASE)
+_POINT = re.compile(
+    r"^( {0,160})(not )?ok\b *(\d+)? *(?:- )? *(.*?)(?: +# +(skip|todo)\S*(?: +(.*))?)?$", re.IGNORECASE
+)
 _LOCATION = re.compile(r"^\s*location: '(.+?):(\d+):\d+'$", re.MULTILINE)
 _GO_OUTCOMES: dict[str, Outcome] = {"pass": "passed", "fail": "failed", "skip": "skipped"}
 

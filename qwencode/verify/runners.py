@@ -61,7 +61,7 @@ def run(
         if records is not None or python:
             found = _from_probe(records or [], done, _text(folder / "log.stacks"))
             return found if python else _with_exit_code(found, command, done)
-        return _from_output(command, root, done)
+        return _from_output(command, root, done, tests)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -100,7 +100,9 @@ def _plan(
             return _Plan(command.argv, {"NODE_OPTIONS": f"{os.environ.get('NODE_OPTIONS', '')} {node}".strip()})
         case "go":
             at = len(command.argv) - len(command.arguments)
-            names = sorted({test.rpartition(".")[2].split("/")[0] for test in tests})
+            names = sorted(
+                {found[1] for test in tests if (found := re.search(r"\.((?:Test|Fuzz|Example)[^/.]*)", test))}
+            )
             chosen = ("-run", f"^({'|'.join(map(re.escape, names))})$") if names else ()
             return _Plan((*command.argv[:at], "-json", *chosen, *command.arguments))
         case "cargo":
@@ -252,11 +254,13 @@ def _ended(done: Completed, stacks: str, output: str) -> str:
     return f"{PROCESS_ENDED} (exit status {done.returncode}) while this test ran.\n{output[-4_000:]}"
 
 
-def _from_output(command: TestCommand, root: Path, done: Completed) -> TestRun:
+def _from_output(command: TestCommand, root: Path, done: Completed, tests: Sequence[str]) -> TestRun:
     """Read the results of a runner that is not Python's out of what it printed."""
     text, finished = done.text, True
     if '{"event":"finish"}' in text or '{"event":"test"' in text:
         results, finished, text = parsers.parse_node(text, root)
+        chosen = [result for result in results if result.id in tests]
+        results = chosen or results  # node runs the whole suite that a chosen test is in
     elif command.runner == "go":
         results = parsers.parse_go(text)
     elif command.runner == "cargo":
