@@ -5,7 +5,7 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import assume, example, given
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from qwencode.events import CallDelta, Event, TextDelta, ThinkingDelta
@@ -315,6 +315,7 @@ MARKS += ["\n</parameter>\n</function>\n</tool_call>", "\n</function>\n</tool_ca
 soup = st.lists(st.sampled_from(MARKS) | st.integers(0, 99).map("w{:02}".format), max_size=30).map("".join)
 
 
+@settings(deadline=None)
 @given(soup, st.booleans(), st.lists(st.integers(1, 12), min_size=1), st.booleans())
 @example("<tool_call>\n<function=edit>\n<parameter=old>\n</parameter>\n\n</parameter>\n", False, [1], False)
 def test_chunking_never_matters(text: str, thinking: bool, lengths: list[int], truncated: bool):
@@ -330,6 +331,7 @@ def test_chunking_never_matters(text: str, thinking: bool, lengths: list[int], t
     assert merged(events) == merged(at_once)
 
 
+@settings(deadline=None)
 @given(st.text(), st.booleans(), st.booleans())
 def test_any_text_without_tags_is_the_text(text: str, thinking: bool, truncated: bool):
     assume("<" not in text)
@@ -339,15 +341,17 @@ def test_any_text_without_tags_is_the_text(text: str, thinking: bool, truncated:
     assert "".join(event.text for event in events if isinstance(event, ThinkingDelta | TextDelta)) == text.strip()
 
 
+@settings(deadline=None)
 @given(soup, st.booleans())
 def test_no_word_is_lost(text: str, thinking: bool):
     message, _ = read(text, thinking)
     kept = f"{message.reasoning} {message.content} {message.tool_calls!r}"
     assume("given twice" not in kept)
     for word in re.findall(r"w\d\d", text):
-        assert text.count(word) <= kept.count(word) or word in kept
+        assert text.count(word) <= kept.count(word)
 
 
+@settings(deadline=None)
 @given(soup, st.booleans())
 def test_no_call_comes_from_nowhere(text: str, thinking: bool):
     message, _ = read(text, thinking)
@@ -357,6 +361,7 @@ def test_no_call_comes_from_nowhere(text: str, thinking: bool):
         assert all(call.problem for call in message.tool_calls)
 
 
+@settings(deadline=None)
 @given(soup, st.booleans())
 def test_deltas_are_the_message(text: str, thinking: bool):
     message, events = read(text, thinking)
@@ -383,6 +388,7 @@ good_calls = st.one_of(
 )
 
 
+@settings(deadline=None)
 @given(prose, prose, st.lists(good_calls, max_size=3), st.booleans(), st.integers(1, 9))
 def test_what_was_rendered_is_read_back(reasoning: str, content: str, calls: list[ToolCall], thinking: bool, step: int):
     reasoning = reasoning if thinking else ""

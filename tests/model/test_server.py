@@ -323,6 +323,7 @@ def test_no_done_after_a_finish_reason():
     assert run(Loopback(Answer([events(delta(content="a"), STOP, done=False)], cut=True)))[0].message.content == "a"
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(1, 30), min_size=1))
 def test_how_the_network_cuts_the_bytes_never_matters(lengths: list[int]):
     chunks = [delta(reasoning_content="ä\u2028"), delta(content="日本 😀"), *CALLS["fragments"], delta("tool_calls")]
@@ -347,7 +348,7 @@ json_values = st.recursive(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow], max_examples=200)
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(
     st.lists(
         st.fixed_dictionaries({}, optional={"choices": json_values, "usage": json_values, "timings": json_values}),
