@@ -27,6 +27,9 @@ TICK_MS = 25
 PARTING = 0.15
 """Seconds that helpers of an ended command (a resource tracker, a logger) get to leave by themselves."""
 
+DEAF_TO = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+"""Signals that the guard does not hear: the socket tells it when to end."""
+
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_SECCOMP, PR_CAPBSET_DROP = 1, 4, 22, 24
 PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS, PR_CAP_AMBIENT = 36, 38, 47
 SYS_LANDLOCK_CREATE_RULESET, SYS_LANDLOCK_ADD_RULE, SYS_LANDLOCK_RESTRICT_SELF = 444, 445, 446
@@ -116,7 +119,7 @@ def become(plan: dict[str, Any]) -> None:
     if LINUX:
         prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         os.setpriority(os.PRIO_PROCESS, 0, plan["nice"])
-    for number in (signal.SIGPIPE, signal.SIGXFSZ):
+    for number in (signal.SIGPIPE, signal.SIGXFSZ, *DEAF_TO):
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
     os.chdir(plan["cwd"])
@@ -263,6 +266,8 @@ def read_plan(control: int) -> dict[str, Any]:
 
 def main(control: int) -> None:
     """Run one plan and report."""
+    for number in DEAF_TO:
+        signal.signal(number, signal.SIG_IGN)
     plan = read_plan(control)
     os.set_inheritable(control, False)
     try:

@@ -1,7 +1,10 @@
 """Attempts to change what is not the command's to change."""
 
+import errno
+import json
 import os
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -10,80 +13,78 @@ from sandbox_ground import Ground, git
 from qwencode.errors import UsageError
 from qwencode.sandbox.ladder import open_rung
 
-WRITES = {
-    "create": "open(target + '/new', 'w').write('x')",
-    "append": "open(target + '/kept.txt', 'a').write('x')",
-    "truncate": "os.truncate(target + '/kept.txt', 0)",
-    "open for reading but truncate": "os.open(target + '/kept.txt', os.O_RDONLY | os.O_TRUNC)",
-    "remove": "os.remove(target + '/kept.txt')",
-    "rename away": "os.rename(target + '/kept.txt', 'src/stolen')",
-    "rename into": "os.rename('src/code.py', target + '/new')",
-    "directory": "os.mkdir(target + '/new')",
-    "symlink": "os.symlink('/etc/passwd', target + '/new')",
-    "hard link out": "os.link('src/code.py', target + '/new')",
-    "hard link in": "os.link(target + '/kept.txt', 'src/linked')",
-    "fifo": "os.mkfifo(target + '/new')",
-    "unix socket": "socket.socket(socket.AF_UNIX).bind(target + '/new')",
-    "remove directory": "os.rmdir(target + '/empty')",
-    "replace directory": "os.rename('src', target + '/empty')",
-}
+WRITES = [
+    "open(target + '/new', 'w').write('x')",
+    "open(target + '/kept.txt', 'a').write('x')",
+    "os.truncate(target + '/kept.txt', 0)",
+    "os.open(target + '/kept.txt', os.O_RDONLY | os.O_TRUNC)",
+    "os.remove(target + '/kept.txt')",
+    "os.rename(target + '/kept.txt', 'src/stolen')",
+    "os.rename('src/code.py', target + '/new')",
+    "os.mkdir(target + '/new')",
+    "os.symlink('/etc/passwd', target + '/new')",
+    "os.link('src/code.py', target + '/new')",
+    "os.link(target + '/kept.txt', 'src/linked')",
+    "os.mkfifo(target + '/new')",
+    "socket.socket(socket.AF_UNIX).bind(target + '/new')",
+    "os.rmdir(target + '/empty')",
+    "os.rename('src', target + '/empty')",
+]
+EACH = """
+import json, os, socket, sys
+target, codes = sys.argv[1], json.loads(sys.argv[2])
+for code in codes:
+    try:
+        exec(code)
+        print("GOT THROUGH:", code)
+    except OSError as error:
+        if error.errno not in {errnos}: print("NOT REFUSED:", code, error)
+print("ALL TRIED")
+"""
+REFUSALS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.EXDEV, errno.EBUSY}
 
 
-def attempt(python, code: str, target: Path):
-    done = python(f"import os, socket, sys\ntarget = sys.argv[1]\n{code}\nprint('DONE')", target)
-    assert "DONE" not in done.text, f"got through: {code}"
-    assert "Error" in done.text
-    assert done.returncode != 0
+def attempt(python, codes: Iterable[str], target: Path, also: Iterable[int] = ()):
+    """Run each piece of code with `target` set; every one must be refused."""
+    done = python(EACH.replace("{errnos}", str(REFUSALS | set(also))), target, json.dumps(list(codes)))
+    assert done.text == "ALL TRIED\n"
 
 
-@pytest.mark.parametrize("code", WRITES.values(), ids=WRITES.keys())
-def test_nothing_outside_can_be_changed(python, ground: Ground, code: str):
+def tree(place: Path) -> dict[str, bytes | None]:
+    return {str(path.relative_to(place)): path.read_bytes() if path.is_file() else None for path in place.rglob("*")}
+
+
+@pytest.mark.parametrize("way", ["directly", "through a symlink in the repository"])
+def test_nothing_outside_can_be_changed(python, ground: Ground, way: str):
     (ground.outside / "empty").mkdir()
-    attempt(python, code, ground.outside)
-    assert sorted(path.name for path in ground.outside.iterdir()) == ["empty", "kept.txt"]
-    assert (ground.outside / "kept.txt").read_text() == "kept\n"
+    if way != "directly":
+        (ground.project / "src" / "door").symlink_to(ground.outside)
+    before = tree(ground.outside), tree(ground.project / "src")
+    attempt(python, WRITES, ground.outside if way == "directly" else Path("src/door"))
+    assert (tree(ground.outside), tree(ground.project / "src")) == before
     assert (ground.outside / "kept.txt").stat().st_nlink == 1
-    assert (ground.project / "src" / "code.py").exists()
-
-
-@pytest.mark.parametrize("code", WRITES.values(), ids=WRITES.keys())
-def test_a_symlink_in_the_repository_leads_nowhere(python, ground: Ground, code: str):
-    (ground.outside / "empty").mkdir()
-    (ground.project / "src" / "door").symlink_to(ground.outside)
-    attempt(python, code, Path("src/door"))
-    assert sorted(path.name for path in ground.outside.iterdir()) == ["empty", "kept.txt"]
-    assert (ground.outside / "kept.txt").read_text() == "kept\n"
 
 
 def test_a_symlink_made_inside_leads_nowhere(python, ground: Ground):
     code = "os.symlink(target, 'src/made'); os.rename('src/made', 'src/door'); open('src/door/new', 'w')"
-    attempt(python, code, ground.outside)
+    attempt(python, [code], ground.outside)
     assert not (ground.outside / "new").exists()
 
 
-@pytest.mark.parametrize("place", ["/etc", "/usr/local", "/var/lib", "/root", "/opt", "/proc/sys/vm", "/sys/kernel"])
-def test_the_system_can_not_be_changed(python, place: str):
-    if not Path(place).is_dir():
-        pytest.skip(f"{place} does not exist here")
-    attempt(python, "open(target + '/qwencode-test', 'w').write('x')", Path(place))
-    assert not Path(place, "qwencode-test").exists()
+def test_the_system_can_not_be_changed(python, ground: Ground):
+    named = ["/etc", "/usr/local", "/var/lib", "/root", "/opt", "/sys/kernel", str(ground.home)]
+    places = [place for place in named if Path(place).is_dir()]
+    attempt(python, [f"open('{place}/qwencode-test', 'w')" for place in places], Path("/"))
+    assert not [place for place in places if Path(place, "qwencode-test").exists()]
 
 
-KERNEL_SWITCHES = ["sys/kernel/core_pattern", "sys/kernel/hostname", "sys/vm/swappiness", "sys/kernel/modprobe"]
-
-
-@pytest.mark.parametrize("name", KERNEL_SWITCHES)
-def test_kernel_settings_can_not_be_changed(python, name: str):
-    path = Path("/proc", name)
-    if not path.exists():
-        pytest.skip(f"{path} does not exist here")
-    harmless = "text = open(target).read(); open(target, 'w').write(text)"  # the very value that is there already
-    attempt(python, harmless, path)
-
-
-def test_the_home_takes_no_new_files(python, ground: Ground):
-    attempt(python, "open(target + '/.bashrc', 'w').write('evil')", ground.home)
-    assert not (ground.home / ".bashrc").exists()
+def test_kernel_settings_can_not_be_changed(python):
+    names = ["kernel/core_pattern", "kernel/hostname", "vm/swappiness", "kernel/printk", "fs/file-max"]
+    found = [path for path in (Path("/proc/sys", name) for name in names) if path.exists()]
+    if not found:
+        pytest.skip("no kernel settings to be seen here")
+    harmless = "text = open('{0}').read(); open('{0}', 'w').write(text)"  # the very value that is there already
+    attempt(python, [harmless.format(path) for path in found], Path("/"))
 
 
 def test_mode_owner_and_times_outside(python, sandbox, ground: Ground, rung: str):
@@ -92,20 +93,17 @@ def test_mode_owner_and_times_outside(python, sandbox, ground: Ground, rung: str
     if rung == "landlock":
         assert any("mode, owner and times" in gap for gap in sandbox.gaps), "a gap that must be stated"
         return
-    attempt(python, "os.chmod(target, 0o777)", target)
-    attempt(python, "os.utime(target, (1, 1))", target)
+    attempt(python, ["os.chmod(target, 0o777)", "os.utime(target, (1, 1))", "os.chown(target, 1, 1)"], target)
     assert (target.stat().st_mode, target.stat().st_mtime) == (before.st_mode, before.st_mtime)
 
 
-@pytest.mark.parametrize("name", ["hooks/x", "config", "HEAD", "index", "refs/heads/main", "objects/new", "new"])
-def test_git_is_read_only(python, ground: Ground, name: str):
-    git_directory = ground.project / ".git"
-    before = {path: path.read_bytes() for path in git_directory.rglob("*") if path.is_file()}
-    attempt(python, "open(target, 'w').write('[core]\\nfsmonitor = touch /tmp/x')", git_directory / name)
-    for code in ("os.rename('.git', 'src/git')", "os.rename('.git', '.old')", "os.remove('.git/HEAD')"):
-        attempt(python, code, git_directory)
-    attempt(python, "os.makedirs('.git/hooks/x')", git_directory)
-    assert {path: path.read_bytes() for path in git_directory.rglob("*") if path.is_file()} == before
+def test_git_is_read_only(python, ground: Ground):
+    before = tree(ground.project / ".git")
+    names = ["hooks/x", "config", "HEAD", "index", "refs/heads/main", "objects/new", "new"]
+    codes = [f"open('.git/{name}', 'w').write('evil')" for name in names]
+    codes += ["os.rename('.git', 'src/git')", "os.rename('.git', '.o')", "os.remove('.git/HEAD')", "os.mkdir('.git/x')"]
+    attempt(python, codes, ground.project)
+    assert tree(ground.project / ".git") == before
 
 
 def test_hooks_that_lie_in_the_work_tree_are_read_only(ground: Ground, opened):
@@ -116,24 +114,19 @@ def test_hooks_that_lie_in_the_work_tree_are_read_only(ground: Ground, opened):
     assert list((ground.project / "dev" / "hooks").iterdir()) == []
 
 
-@pytest.mark.parametrize(
-    "line", ["mkdir .qwencode", "mkdir -p .qwencode && echo a > .qwencode/config.toml", "touch .qwencode"]
-)
-def test_own_config_can_not_be_made(sandbox, ground: Ground, line: str):
-    done = sandbox.run(
-        ["sh", "-c", f"{line}; cat .qwencode/config.toml; rm -r .qwencode; mv .qwencode x"], cwd=ground.project
-    )
-    assert done.returncode != 0
+def test_own_config_can_not_be_made(sandbox, ground: Ground):
+    line = "mkdir .qwencode; mkdir -p .qwencode; echo a > .qwencode/config.toml; cat .qwencode/config.toml"
+    line += "; rm -r .qwencode; mv .qwencode x; echo a > .qwencode"
+    assert sandbox.run(["sh", "-c", line], cwd=ground.project).returncode != 0
     sandbox.close()
-    assert not (ground.project / ".qwencode").exists(), "no litter either"
+    assert sorted(path.name for path in ground.project.iterdir()) == [".git", "src"], "no litter either"
 
 
-def test_own_config_can_not_be_changed(ground: Ground, opened, python):
+def test_own_config_can_not_be_changed(ground: Ground, python):
     (ground.project / ".qwencode").mkdir(exist_ok=True)
     config = ground.project / ".qwencode" / "config.toml"
     config.write_text("max_steps = 1\n")
-    attempt(python, "open(target, 'a').write('test = \"evil\"')", config)
-    attempt(python, "os.rename(os.path.dirname(target), 'src/x')", config)
+    attempt(python, ["open(target, 'a')", "os.rename('.qwencode', 'src/x')", "os.remove(target)"], config)
     assert config.read_text() == "max_steps = 1\n"
 
 
