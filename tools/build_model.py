@@ -11,6 +11,7 @@ does not depend on sense: tokens, caches, checkpoints, sampling, grammars, speed
 """
 
 import argparse
+import functools
 import itertools
 import re
 import sys
@@ -74,7 +75,7 @@ def vocabulary(shape: Shape) -> tuple[list[str], list[int], list[str]]:
     if room < 0:
         raise ValueError(f"a vocabulary of {shape.vocab} has no room for {256 + len(SPECIAL) + shape.padding} tokens")
     alphabet = byte_alphabet()
-    merges = train(Path(__file__).read_text(encoding="utf-8"), alphabet, min(room, 4096))
+    merges = train(Path(__file__).read_text(encoding="utf-8"), min(room, 4096))
     normal = list(dict.fromkeys([*alphabet, *("".join(pair) for pair in merges)]))
     filler = [f"[unused{number}]" for number in range(256 + room - len(normal))]
     padding = [f"[pad{number}]" for number in range(shape.padding)]
@@ -90,8 +91,10 @@ def byte_alphabet() -> list[str]:
     return [chr(byte) if byte in plain else chr(next(shifted)) for byte in range(256)]
 
 
-def train(text: str, alphabet: list[str], count: int) -> list[tuple[str, str]]:
+@functools.cache
+def train(text: str, count: int) -> list[tuple[str, str]]:
     """Return at most `count` byte-pair merges (Sennrich et al., 2016), most frequent first, ties in text order."""
+    alphabet = byte_alphabet()
     seen: Counter[str] = Counter(match.group() for match in WORDS.finditer(text))
     words = [([alphabet[byte] for byte in word.encode()], number) for word, number in seen.items()]
     merges: list[tuple[str, str]] = []

@@ -1,8 +1,10 @@
-"""From what the user calls a model to the model: a server's URL, a GGUF file, or the name of one in the models place."""
+"""From what the user calls a model to the model: the URL of a server, a GGUF file, or the name of one in its place."""
 
 import os
+import socket
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from qwencode.errors import ModelUnavailable
 from qwencode.model.llama.gguf_header import check
@@ -12,6 +14,7 @@ from qwencode.settings import Places, Settings
 
 _PREFERRED = ("qwen3.6-35b-a3b", "qwen3.6", "qwen3.5-35b-a3b", "qwen3.5", "")
 _SCHEMES = ("http://", "https://")
+_REACH_SECONDS = 5.0
 
 
 def open_model(name: str, settings: Settings, places: Places) -> Model:
@@ -35,6 +38,15 @@ def check_model(name: str, places: Places) -> None:
     """Raise ModelUnavailable when `open_model` could not open it, as far as can be known without loading anything."""
     if not name.lower().startswith(_SCHEMES):
         check(find_file(name, places))
+        return
+    try:
+        parts = urlsplit(name)
+        port = parts.port or {"http": 80, "https": 443}[parts.scheme.lower()]
+        socket.create_connection((parts.hostname or "", port), _REACH_SECONDS).close()
+    except (OSError, ValueError, UnicodeError) as error:
+        raise ModelUnavailable(
+            f"{name} cannot be reached ({error}). Is the server running, and the address right?"
+        ) from error
 
 
 def find_default(settings: Settings, places: Places) -> str:

@@ -32,7 +32,8 @@ _COUNTS = (
     *("ssm.conv_kernel", "ssm.state_size", "ssm.group_count", "ssm.time_step_rank", "ssm.inner_size"),
 )
 _EXPERT_COUNTS = ("expert_count", "expert_used_count", "expert_feed_forward_length")
-_LARGEST = 1 << 24  # of any hyperparameter above
+_LARGEST = 1 << 24  # of any hyperparameter above, but for these, which are llama.cpp's own bounds
+_LARGEST_OF = {"block_count": 512, "expert_count": 512}
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +125,8 @@ class _Reader:
         for _ in range(pairs):
             key = self._string()
             metadata[key] = self._value(self._scalar("I"))
+        if not tensors:
+            raise _Broken("holds no weights, only a vocabulary.")
         self._check_tensors(tensors, metadata.get("general.alignment", 32))
         return metadata
 
@@ -200,7 +203,7 @@ def _check_use(header: Header) -> None:
         raise ModelUnavailable(f"{path} is one of {parts} parts; join them with `llama-gguf-split --merge`.")
     wanted = _COUNTS + (_EXPERT_COUNTS if architecture == "qwen35moe" else ())
     for key in wanted:
-        if not 0 < header.count(key) < _LARGEST:
+        if not 0 < header.count(key) <= _LARGEST_OF.get(key, _LARGEST):
             found = metadata.get(f"{architecture}.{key}", "missing")
             raise ModelUnavailable(f"{path} cannot be used: {architecture}.{key} is {found}.")
     if problem := _disagreement(header) or _vocabulary_problem(metadata):
@@ -221,8 +224,11 @@ def _disagreement(header: Header) -> str:
     if count("ssm.inner_size") != count("ssm.time_step_rank") * count("ssm.state_size"):
         return "the sizes of its DeltaNet heads disagree"
     sections = header.metadata.get(f"{header.architecture}.rope.dimension_sections")
-    if not isinstance(sections, Array) or len(sections.items) != 4 or sum(sections.items) <= 0:
+    if not isinstance(sections, Array) or sections.kind != _INT32 or len(sections.items) != 4:
         return "rope.dimension_sections is missing"
+    rotated, size = count("rope.dimension_count"), count("attention.key_length")
+    if min(sections.items) < 0 or not 0 < sum(sections.items) <= rotated <= size or rotated % 2:
+        return "the sizes of its position encoding disagree"
     return ""
 
 
@@ -244,6 +250,6 @@ def _vocabulary_problem(metadata: Mapping[str, Any]) -> str:
     distinct = set(tokens.items)
     if missing := [token for token in CHAT_TOKENS if token not in distinct]:
         return f"its vocabulary lacks the chat token {missing[0]}"
-    if len(distinct) != len(tokens.items):
-        return "its vocabulary has a token twice"
+    if len(distinct) != len(tokens.items) or any("\0" in token for token in distinct):
+        return "its vocabulary has a token twice, or one with a zero byte"
     return ""

@@ -40,7 +40,7 @@ def _log(level: int, text: bytes | None, _: Any) -> None:
 
 def _reason() -> str:
     """Return llama.cpp's first error since the list was cleared, as a sentence; the later ones only follow from it."""
-    return f" llama.cpp says: {_errors[0]}" if _errors else ""
+    return f" llama.cpp says: {_errors[0].rstrip('.')}." if _errors else ""
 
 
 class Engine:

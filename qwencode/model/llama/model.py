@@ -48,7 +48,7 @@ class LlamaModel:
         header = check(self.path)
         trained = header.count("context_length")
         context = min(context or trained, trained)
-        _check_memory(header, context)
+        check_memory(header, context, free_memory())
         self._engine = Engine(self.path, context, threads or physical_cores(), batch)
         self._stops = {self._token(text): text for text in qwen.STOP}
         self._call = self._token("<tool_call>")
@@ -62,7 +62,9 @@ class LlamaModel:
         self._banned = [
             token for token, bits in kinds.items() if bits & (CONTROL | UNUSED) and token not in self._stops
         ]
-        literals = [self._engine.piece(token).decode() for token, bits in kinds.items() if bits & USER_DEFINED]
+        literals = [
+            self._engine.piece(token).decode(errors="replace") for token, bits in kinds.items() if bits & USER_DEFINED
+        ]
         self._live = LiveState(self._engine, checkpoint_bytes)
         self._transcript = Transcript(self._engine, literals)
         self._string_limit = string_limit
@@ -218,9 +220,8 @@ class LlamaModel:
             raise RuntimeError("this reply was ended by a newer one or by close()")
 
 
-def _check_memory(header: Header, context: int) -> None:
-    """Raise ModelUnavailable when the context does not fit beside what else is in memory."""
-    free = free_memory()
+def check_memory(header: Header, context: int, free: int) -> None:
+    """Raise ModelUnavailable when the context does not fit into `free` bytes; 0: unknown, so nothing is refused."""
     room = free - 2 * header.state_bytes
     if not free or context * header.cache_bytes <= room:
         return

@@ -1,0 +1,459 @@
+"""The whole engine on a real file: nothing is evaluated twice, nothing changes what the model would have said."""
+
+import itertools
+import shutil
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+
+import gguf
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from qwencode.errors import ModelUnavailable
+from qwencode.events import CallDelta, Event, PrefillProgress, TextDelta, ThinkingDelta
+from qwencode.messages import Message, Reply, ToolSpec
+from qwencode.model.llama.gguf_header import Header
+from qwencode.model.llama.library import Engine
+from qwencode.model.llama.model import LlamaModel, check_memory
+from qwencode.model.llama.state import LiveState
+from qwencode.model.llama.writer import Writer
+from qwencode.model.protocol import Model, Options
+
+EDIT = ToolSpec(
+    "edit",
+    "Replace a text.",
+    {
+        "type": "object",
+        "properties": {
+            "file_path": {"type": "string"},
+            "old_string": {"type": "string"},
+            "new_string": {"type": "string"},
+            "replace_all": {"type": "boolean"},
+        },
+        "required": ["file_path", "old_string", "new_string"],
+    },
+)
+TESTS = ToolSpec("run_tests", "Run tests.", {"type": "object", "properties": {"selection": {"type": "string"}}})
+ITEMS = {"type": "array", "items": {"type": "string"}}
+TODO = ToolSpec("todo_write", "Plan.", {"type": "object", "properties": {"items": ITEMS}, "required": ["items"]})
+READ = ToolSpec(
+    "read_file",
+    "Read.",
+    {
+        "type": "object",
+        "properties": {
+            "file_path": {"type": "string"},
+            "offset": {"type": "integer"},
+            "mode": {"enum": ["text", "hex"]},
+        },
+        "required": ["file_path"],
+    },
+)
+TOOLS = [EDIT, TESTS, TODO, READ]
+START = [Message("system", "You are terse."), Message("user", "Mend it. <tool_call> </think> <|im_end|>")]
+TOLERANCE = 0.5
+"""Of logits that spread over about 25."""
+SHORT = Options(max_tokens=24, seed=5)
+
+
+@pytest.fixture
+def model(tiny: Path) -> Iterator[LlamaModel]:
+    model = LlamaModel(tiny, context=4096, threads=1, batch=64, string_limit=40)
+    yield model
+    model.close()
+
+
+def run(stream: Generator[Event, None, Reply]) -> tuple[Reply, list[Event]]:
+    events: list[Event] = []
+    while True:
+        try:
+            events.append(next(stream))
+        except StopIteration as end:
+            return end.value, events
+
+
+def answer(reply: Reply, text: str = "done") -> list[Message]:
+    calls = reply.message.tool_calls
+    return [reply.message, *(Message("tool", text, answers=call.id) for call in calls)]
+
+
+def test_it_is_a_model(model: Model, tiny: Path) -> None:
+    assert model.name == tiny.stem
+    assert model.context_length == 4096
+
+
+@pytest.mark.parametrize("tools", [[], TOOLS], ids=["plain", "forced calls"])
+@pytest.mark.parametrize("thinking", [False, True], ids=["fast", "thinking"])
+def test_ten_turns_evaluate_exactly_the_new_tokens(model: LlamaModel, tools: list[ToolSpec], thinking: bool) -> None:
+    history = START
+    choice = "required" if tools else "auto"
+    live = 0  # tokens that the model has seen: the last one of a reply is not among them
+    for turn in range(10):
+        options = Options(thinking, 8, 300 if tools else 24, choice, seed=turn)
+        reply, _ = run(model.stream(history, tools, options))
+        usage = reply.usage
+        assert usage.cached == live
+        assert usage.evaluated == usage.prompt - live
+        live = usage.prompt + usage.generated - 1
+        history = [*history, *answer(reply), *([] if tools else [Message("user", f"Turn {turn}.")])]
+
+
+def test_retrying_the_last_turn_evaluates_nothing(model: LlamaModel) -> None:
+    first, _ = run(model.stream(START, TOOLS, SHORT))
+    again, _ = run(model.stream(START, TOOLS, SHORT))
+    assert again.usage.evaluated == 0
+    assert again.usage.cached == first.usage.prompt
+    assert again.message == first.message
+    other, _ = run(model.stream(START, TOOLS, replace(SHORT, seed=6)))
+    assert other.usage.evaluated == 0
+    assert other.message != first.message
+    undecided, _ = run(model.stream(START, TOOLS, replace(SHORT, seed=None)))
+    replayed, _ = run(model.stream(START, TOOLS, replace(SHORT, seed=undecided.seed)))
+    assert replayed.message == undecided.message
+
+
+def test_thinking_costs_the_opening_only(model: LlamaModel) -> None:
+    run(model.stream(START, TOOLS, SHORT))
+    opening = len(model._engine.tokenize("<|im_start|>assistant\n<think>\n", special=True))
+    for thinking in (True, True, False):
+        reply, _ = run(model.stream(START, TOOLS, replace(SHORT, thinking=thinking)))
+        assert reply.usage.evaluated <= opening + 3
+    closed = len(model._engine.tokenize("<|im_start|>assistant\n<think>\n\n</think>\n\n", special=True))
+    assert reply.usage.evaluated == closed
+
+
+def test_an_edited_past_evaluates_from_the_nearest_place(model: LlamaModel) -> None:
+    history = START
+    for turn in range(4):
+        reply, _ = run(model.stream(history, [], replace(SHORT, seed=turn)))
+        history = [*history, reply.message, Message("user", f"Go on with part {turn}.")]
+    run(model.stream(history, [], SHORT))
+    prompt = model._transcript.prompt(history, [], False)
+    for place in (6, 4, 2):  # the third, second and first of the user's later messages
+        edited = [*history[:place], Message(history[place].role, "Something else."), *history[place + 1 :]]
+        reply, _ = run(model.stream(edited, [], SHORT))
+        assert reply.usage.cached == prompt.stops[place - 1]  # after the message before; stops count from the prefix
+    other, _ = run(model.stream([Message("system", "You are verbose."), *history[1:]], [], SHORT))
+    assert other.usage.cached == 0
+
+
+def test_undo_and_fork_pay_for_what_differs_only(model: LlamaModel) -> None:
+    first, _ = run(model.stream(START, [], SHORT))
+    branch = [*START, first.message, Message("user", "Left.")]
+    run(model.stream(branch, [], SHORT))
+    right = [*START, first.message, Message("user", "Right, then.")]
+    reply, _ = run(model.stream(right, [], SHORT))
+    kept = model._transcript.prompt([*START, first.message], [], False).stops[-1]
+    assert reply.usage.cached == kept
+    undone, _ = run(model.stream(START, [], SHORT))
+    assert undone.usage.evaluated == 0 or undone.usage.evaluated <= 10
+    assert undone.message == first.message
+
+
+class Recording:
+    """An engine that remembers in which batches its live tokens were evaluated."""
+
+    def __init__(self, engine: Engine):
+        self.engine = engine
+        self.batch_size = engine.batch_size
+        self.logits, self.save = engine.logits, engine.save
+        self.batches: list[list[int]] = []
+
+    def decode(self, tokens: Sequence[int], position: int, logits: bool) -> None:
+        self.engine.decode(tokens, position, logits)
+        self.batches.append(list(tokens))
+
+    def restore(self, state: np.ndarray, length: int) -> bool:
+        while sum(map(len, self.batches)) > length:
+            self.batches.pop()
+        assert sum(map(len, self.batches)) == length
+        return self.engine.restore(state, length)
+
+    def clear(self) -> None:
+        self.batches.clear()
+        self.engine.clear()
+
+
+@pytest.fixture(scope="module")
+def fresh(tiny: Path) -> Iterator[Callable[[Sequence[Sequence[int]]], np.ndarray]]:
+    """Return a function that evaluates batches of tokens from nothing, in a context of its own."""
+    engine = Engine(tiny, context=4096, threads=1, batch=64)
+
+    def logits(batches: Sequence[Sequence[int]]) -> np.ndarray:
+        engine.clear()
+        position = 0
+        for batch in batches:
+            engine.decode(batch, position, logits=True)
+            position += len(batch)
+        return engine.logits().copy()
+
+    yield logits
+    engine.close()
+
+
+@pytest.fixture(scope="module")
+def shared(tiny: Path) -> Iterator[tuple[LlamaModel, Recording]]:
+    """Return a model that lives through many histories, with room for few checkpoints."""
+    model = LlamaModel(tiny, context=4096, threads=1, batch=32)
+    recording = Recording(model._engine)
+    model._live = LiveState(recording, budget=6 * 70_000)
+    yield model, recording
+    model.close()
+
+
+steps = st.one_of(
+    st.tuples(st.just("append"), st.integers(0, 3)),
+    st.tuples(st.just("retry"), st.integers(0, 3)),
+    st.tuples(st.just("rewind"), st.integers(1, 6)),
+    st.tuples(st.just("edit"), st.integers(1, 6)),
+    st.tuples(st.just("stop"), st.integers(0, 5)),
+)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(steps, min_size=1, max_size=7), st.booleans())
+def test_whatever_came_before_the_model_says_the_same(
+    shared: tuple[LlamaModel, Recording],
+    fresh: Callable[[Sequence[Sequence[int]]], np.ndarray],
+    steps: list[tuple[str, int]],
+    thinking: bool,
+) -> None:
+    """The logits after any way to a history are, bit for bit, those of a fresh evaluation in the same batches.
+
+    In other batches they differ by rounding, and by what a changed choice of experts makes of it.
+    """
+    model, recording = shared
+    history: list[Message] = [START[0], Message("user", f"Begin {thinking}.")]
+    for (what, number), seed in zip(steps, itertools.count(), strict=False):
+        if what == "rewind" and len(history) > number + 1:
+            history = history[:-number]
+        elif what == "edit" and len(history) > number + 1:
+            history[-number] = replace(history[-number], content=f"Edited {seed}.")
+        elif what == "stop":
+            stream = model.stream([*history, Message("user", "Wait. " * 40)], [], replace(SHORT, seed=seed))
+            for _ in zip(range(number), stream, strict=False):
+                pass
+            stream.close()
+        options = Options(thinking, 4, 6, seed=number)
+        expected = model._transcript.prompt(history, [], thinking).tokens
+        reply, _ = run(model.stream(history, [], options))
+        assert reply.usage.prompt == len(expected)
+        live = list(model._live.tokens)
+        assert live[: len(expected)] == expected
+        assert list(itertools.chain.from_iterable(recording.batches)) == live
+        assert (model._live.logits == fresh(recording.batches)).all()
+        whole = fresh([live[at : at + 64] for at in range(0, len(live), 64)])
+        assert np.abs(model._live.logits - whole).max() < TOLERANCE
+        if what == "append":
+            history = [*history, reply.message, Message("user", f"More {seed}.")]
+
+
+@pytest.mark.parametrize("replies", [100, pytest.param(3000, marks=[pytest.mark.slow, pytest.mark.timeout(900)])])
+def test_forced_calls_are_valid(tiny: Path, replies: int) -> None:
+    model = LlamaModel(tiny, context=4096, threads=1, string_limit=6)
+    names = {tool.name for tool in TOOLS}
+    seen: set[str] = set()
+    for seed in range(replies):
+        options = Options(seed % 5 == 0, 6, 1500, "required", seed)
+        task = Message("user", f"Task {seed // 4}.")
+        reply, events = run(model.stream([START[0], task], TOOLS, options))
+        (call,) = reply.message.tool_calls
+        assert reply.finish == "tool_calls"
+        assert call.problem == ""
+        assert call.name in names
+        assert any(isinstance(event, CallDelta) for event in events)
+        seen.add(call.name)
+    assert len(seen) > 1
+    model.close()
+
+
+def test_a_forced_call_follows_thinking_without_a_budget(model: LlamaModel) -> None:
+    reply, _ = run(model.stream(START, TOOLS, Options(True, 0, 600, "required", 3)))
+    assert reply.message.reasoning
+    assert [call.problem for call in reply.message.tool_calls] == [""]
+
+
+def test_calls_of_its_own_accord_keep_to_the_declarations(tiny: Path, tmp_path: Path) -> None:
+    """With weights that like `<tool_call>` above all the grammar holds from there on, and only there."""
+    eager = tmp_path / "eager.gguf"
+    shutil.copy(tiny, eager)
+    head = next(tensor for tensor in gguf.GGUFReader(eager, "r+").tensors if tensor.name == "output.weight")
+    model = LlamaModel(eager, context=4096, threads=1, string_limit=6)
+    head.data[model._call] *= 3
+    head.data.flush()
+    model.close()
+    model = LlamaModel(eager, context=4096, threads=1, string_limit=6)
+    calls, texts = 0, 0
+    for seed in range(30):
+        options = Options(max_tokens=200, seed=seed, thinking=bool(seed % 3))
+        reply, _ = run(model.stream(START, TOOLS, options))
+        texts += bool(reply.message.content or reply.message.reasoning)
+        whole = reply.message.tool_calls[:-1] if reply.finish == "length" else reply.message.tool_calls
+        for call in whole:
+            calls += 1
+            assert call.name in {tool.name for tool in TOOLS}
+            assert call.problem == ""
+    assert calls > 20
+    assert texts > 20
+    model.close()
+
+
+def test_ids_of_calls_differ_within_a_history(model: LlamaModel) -> None:
+    history = START
+    for seed in range(3):
+        reply, _ = run(model.stream(history, TOOLS, Options(max_tokens=600, tool_choice="required", seed=seed)))
+        history = [*history, *answer(reply)]
+    ids = [call.id for message in history for call in message.tool_calls]
+    assert len(set(ids)) == 3
+
+
+def test_the_thinking_budget_closes_the_block(model: LlamaModel) -> None:
+    reply, events = run(model.stream(START, [], Options(True, 10, 40, seed=2)))
+    assert reply.finish == "length"
+    assert reply.message.reasoning
+    assert reply.message.content
+    close = model._engine.tokenize("</think>", special=True)[0]
+    start = reply.usage.prompt
+    assert close in model._live.tokens[start + 8 : start + 16]
+    assert "".join(event.text for event in events if isinstance(event, ThinkingDelta)) == reply.message.reasoning
+    assert "".join(event.text for event in events if isinstance(event, TextDelta)) == reply.message.content
+
+
+def test_a_reply_ends_at_the_stop_token_or_at_the_limit(model: LlamaModel) -> None:
+    finishes: dict[str, Reply] = {}
+    for seed in range(100):
+        reply, _ = run(model.stream(START, [], Options(max_tokens=400, seed=seed)))
+        finishes[reply.finish] = reply
+        assert reply.usage.generated <= 400
+        assert (reply.finish == "length") == (reply.usage.generated == 400)
+        assert "<|im_end|>" not in reply.message.content
+        assert "<|im_start|>" not in reply.message.content
+        if finishes.keys() >= {"stop", "length"}:
+            break
+    assert finishes.keys() >= {"stop", "length"}
+    for reply in finishes.values():
+        after, _ = run(model.stream([*START, reply.message, Message("user", "On.")], [], SHORT))
+        text = b"".join(model._engine.piece(token, special=True) for token in model._live.tokens).decode(
+            errors="replace"
+        )
+        assert text.count("<|im_end|>\n<|im_start|>user\nOn.<|im_end|>\n") == 1
+        assert after.usage.prompt > reply.usage.prompt + reply.usage.generated
+
+
+def test_progress_is_told(model: LlamaModel) -> None:
+    long = [*START, Message("user", "Lorem ipsum dolor sit amet. " * 60)]
+    reply, events = run(model.stream(long, [], SHORT))
+    progress = [event for event in events if isinstance(event, PrefillProgress)]
+    assert progress[0].done == progress[0].cached == 0
+    assert [event.done for event in progress] == sorted({event.done for event in progress})
+    assert progress[-1].done == progress[-1].total == reply.usage.prompt
+    assert all(later.done - sooner.done <= 64 for sooner, later in itertools.pairwise(progress))
+    assert progress[-1].tokens_per_second > 0
+    assert progress[-1].seconds_left == 0
+    _, events = run(model.stream(long, [], SHORT))
+    assert not [event for event in events if isinstance(event, PrefillProgress)]  # all of it is there
+
+
+@pytest.mark.parametrize("events", [0, 1, 2, 3, 5, 9, 14])
+def test_it_can_be_stopped_anywhere(model: LlamaModel, tiny: Path, events: int) -> None:
+    history = [*START, Message("user", "Lorem ipsum dolor sit amet. " * 12)]
+    stream = model.stream(history, [], SHORT)
+    taken = list(itertools.islice(stream, events))
+    stream.close()
+    done = max((event.done for event in taken if isinstance(event, PrefillProgress)), default=0)
+    reply, _ = run(model.stream(history, [], SHORT))
+    assert reply.usage.cached >= done  # what was read is not read again
+    other = LlamaModel(tiny, context=4096, threads=1, batch=64)
+    expected, _ = run(other.stream(history, [], SHORT))
+    assert reply.message == expected.message
+    other.close()
+
+
+def test_a_newer_reply_ends_the_one_before(model: LlamaModel) -> None:
+    old = model.stream(START, [], SHORT)
+    next(old)
+    reply, _ = run(model.stream(START, [], SHORT))
+    with pytest.raises(RuntimeError, match="newer"):
+        list(old)
+    again, _ = run(model.stream(START, [], SHORT))
+    assert again.message == reply.message
+
+
+def test_two_models_do_not_disturb_each_other(model: LlamaModel, tiny: Path) -> None:
+    alone, _ = run(model.stream(START, [], SHORT))
+    other = LlamaModel(tiny, context=1024, threads=1)
+    mixed = model.stream(START, [], replace(SHORT, thinking=True))
+    theirs = other.stream([Message("user", "Something else.")], TOOLS, SHORT)
+    for _ in itertools.zip_longest(mixed, theirs):
+        pass
+    other.close()
+    again, _ = run(model.stream(START, [], SHORT))
+    assert again.message == alone.message
+
+
+def test_close_can_be_repeated_and_is_final(model: LlamaModel) -> None:
+    open_stream = model.stream(START, [], SHORT)
+    next(open_stream)
+    model.close()
+    model.close()
+    with pytest.raises(RuntimeError):
+        next(open_stream)
+    with pytest.raises(ModelUnavailable, match="closed"):
+        next(model.stream(START, [], SHORT))
+
+
+def test_a_full_context(tiny: Path) -> None:
+    model = LlamaModel(tiny, context=512, threads=1)
+    assert model.context_length == 512
+    with pytest.raises(ModelUnavailable, match="context holds 512"):
+        next(model.stream([Message("user", "word " * 600)], [], SHORT))
+    reply, _ = run(model.stream([Message("user", "word " * 200)], [], Options(max_tokens=4000, seed=1)))
+    assert reply.finish == "length"
+    assert reply.usage.prompt + reply.usage.generated == 512
+    with pytest.raises(ModelUnavailable, match="new session"):
+        next(model.stream([Message("user", "word " * 200), reply.message, Message("user", "On.")], [], SHORT))
+    again, _ = run(model.stream([Message("user", "Short.")], [], SHORT))
+    assert again.usage.generated == 24
+    model.close()
+
+
+def test_a_context_beyond_the_memory(builder: ModuleType, tmp_path: Path) -> None:
+    path = tmp_path / "wide.gguf"
+    builder.build(path, replace(builder.PRESETS["tiny"], head_size=1024, kv_heads=2, context=1 << 24))
+    with pytest.raises(ModelUnavailable, match=r"needs 128.0 GiB beside the model"):
+        LlamaModel(path, context=1 << 24)
+    model = LlamaModel(path, context=1024, threads=1)
+    assert run(model.stream(START, [], SHORT))[0].usage.generated
+    model.close()
+
+
+def test_the_advice_names_a_context_that_fits() -> None:
+    values = {"block_count": 40, "attention.head_count_kv": 2, "attention.key_length": 256}
+    values |= {"attention.value_length": 256, "full_attention_interval": 4}
+    metadata = {f"qwen35moe.{key}": value for key, value in values.items()}
+    header = Header(Path("x.gguf"), {"general.architecture": "qwen35moe", **metadata}, 1)
+    with pytest.raises(ModelUnavailable, match=r"needs 5.0 GiB .* 2.0 GiB .* `context` to 104,448 at most"):
+        check_memory(header, 262_144, 2 << 30)
+    check_memory(header, 104_448, 2 << 30)
+    check_memory(header, 262_144, 0)
+    with pytest.raises(ModelUnavailable, match="smaller model"):
+        check_memory(header, 262_144, 1)
+
+
+def test_characters_spread_over_tokens_come_whole(engine: Engine) -> None:
+    text = "für 3 € 😀"
+    single = [engine.tokenize(char, False) for char in text]
+    tokens = [token for tokens in single for token in tokens]
+    assert len(tokens) > len(text)
+    writer = Writer(engine, [], False, 1)
+    pieces = [event.text for token in tokens for event in writer.take([token]) if isinstance(event, TextDelta)]
+    pieces += [event.text for event in writer.drain() if isinstance(event, TextDelta)]
+    assert "".join(pieces) == text
+    broken = Writer(engine, [], False, 1)
+    broken.take(engine.tokenize("ab€", False)[:-1])
+    broken.drain()
+    assert broken.finish(truncated=False)[0].content == "ab\ufffd"

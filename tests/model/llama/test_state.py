@@ -1,0 +1,152 @@
+"""The live state against a stand-in for llama.cpp with the same two memories, which says when it is misused."""
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from qwencode.model.llama.state import LiveState, Logits, State
+
+
+def digest(tokens: Sequence[int]) -> State:
+    return np.frombuffer(hashlib.sha256(repr(list(tokens)).encode()).digest(), np.uint8).copy()
+
+
+class Recurrent:
+    """An evaluator whose recurrent state is a digest of all tokens, and whose attention cache is the list of them."""
+
+    batch_size = 4
+
+    def __init__(self) -> None:
+        self.cache: list[int] = []
+        self.state = digest([])
+        self.evaluated = 0
+        self.breaks_after = -1  # tokens until Ctrl-C arrives, right after they were evaluated
+
+    def decode(self, tokens: Sequence[int], position: int, logits: bool) -> None:
+        assert 0 < len(tokens) <= self.batch_size
+        assert position == len(self.cache)
+        assert (self.state == digest(self.cache)).all(), "the two memories differ"
+        self.cache += tokens
+        self.state = digest(self.cache)
+        self.evaluated += len(tokens)
+        if 0 <= self.breaks_after < self.evaluated:
+            self.breaks_after = -1
+            raise KeyboardInterrupt
+
+    def logits(self) -> Logits:
+        return self.state.astype(np.float32)
+
+    def save(self) -> State:
+        return self.state.copy()
+
+    def restore(self, state: State, length: int) -> bool:
+        del self.cache[length:]
+        self.state = state.copy()
+        return bool((self.state == digest(self.cache)).all())
+
+    def clear(self) -> None:
+        self.cache, self.state = [], digest([])
+
+
+def read(live: LiveState, wanted: list[int], stops: Sequence[int] = (), batch: int = 4) -> int:
+    """Bring the whole of `wanted` in, keeping the stops; returns how much was there before."""
+    cached = at = live.align(wanted)
+    while at < len(wanted):
+        end = min([len(wanted), at + batch, *(stop for stop in stops if stop > at)])
+        live.extend(wanted[at:end], logits=end == len(wanted))
+        at = end
+        if at in stops:
+            live.checkpoint()
+    live.checkpoint(logits=True)
+    return cached
+
+
+tokens = st.lists(st.integers(0, 2), max_size=14)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.tuples(tokens, st.sets(st.integers(1, 13)), st.integers(-1, 40)), max_size=12), st.integers(0, 400))
+def test_whatever_is_asked_the_memory_holds_exactly_that(
+    requests: list[tuple[list[int], set[int], int]], budget: int
+) -> None:
+    engine = Recurrent()
+    live = LiveState(engine, budget)
+    for wanted, stops, breaks_after in requests:
+        before, expected = engine.evaluated, list(live.tokens)
+        shared = next((at for at, (a, b) in enumerate(zip(expected, wanted, strict=False)) if a != b), None)
+        shared = min(len(expected), len(wanted)) if shared is None else shared
+        engine.breaks_after = engine.evaluated + breaks_after if breaks_after >= 0 else -1
+        try:
+            cached = read(live, [*wanted, 9], sorted(stops))
+        except KeyboardInterrupt:
+            continue
+        engine.breaks_after = -1
+        assert engine.cache == list(live.tokens) == [*wanted, 9]
+        assert (engine.state == digest(engine.cache)).all()
+        assert (live.logits == digest(engine.cache).astype(np.float32)).all()
+        assert engine.evaluated - before == len(wanted) + 1 - cached
+        assert cached <= shared + 1
+        if wanted[: len(expected)] == expected and len(expected) <= len(wanted) and engine.evaluated == before:
+            assert cached == len(wanted) + 1
+
+
+def test_appending_evaluates_the_new_tokens_and_asking_again_none() -> None:
+    engine = Recurrent()
+    live = LiveState(engine, 1 << 20)
+    assert read(live, [1, 2, 3, 4, 5, 6], [3, 5]) == 0
+    assert read(live, [1, 2, 3, 4, 5, 6, 7, 8]) == 6
+    for token in (9, 9, 9):  # a reply is written
+        live.extend([token], logits=True)
+    assert read(live, [1, 2, 3, 4, 5, 6, 7, 8]) == 8
+    assert engine.evaluated == 11
+    assert (live.logits == digest([1, 2, 3, 4, 5, 6, 7, 8]).astype(np.float32)).all()
+    assert read(live, [1, 2, 3, 4, 0]) == 3  # an edited past: from the nearest place before it
+
+
+def test_a_torn_evaluation_is_not_trusted() -> None:
+    engine = Recurrent()
+    live = LiveState(engine, 1 << 20)
+    read(live, [1, 2, 3], [2])
+    engine.breaks_after = engine.evaluated
+    with pytest.raises(KeyboardInterrupt):
+        live.extend([4], logits=True)
+    with pytest.raises(RuntimeError):
+        _ = live.logits
+    assert read(live, [1, 2, 3, 4, 5]) == 3
+    assert engine.cache == [1, 2, 3, 4, 5]
+
+
+def test_the_least_recently_used_go_first_and_the_pinned_stay() -> None:
+    engine = Recurrent()
+    live = LiveState(engine, 4 * 32)
+    live.extend([0], logits=False)
+    live.checkpoint(pinned=True)
+    for token in range(1, 4):
+        live.extend([token], logits=False)
+        live.checkpoint()
+    assert live.checkpoints == [1, 2, 3, 4]
+    assert live.align([0, 1, 7]) == 2  # used again
+    for token in range(7, 9):
+        live.extend([token], logits=False)
+        live.checkpoint()
+    assert live.checkpoints == [1, 2, 3, 4]
+    live.extend([9], logits=False)
+    live.checkpoint()
+    assert live.checkpoints == [1, 3, 4, 5]
+    assert live.checkpoint_bytes <= 4 * 32
+
+
+def test_a_saved_state_that_does_not_load_costs_time_and_nothing_else() -> None:
+    class Refusing(Recurrent):
+        def restore(self, state: State, length: int) -> bool:
+            return False
+
+    engine = Refusing()
+    live = LiveState(engine, 1 << 20)
+    read(live, [1, 2, 3], [2])
+    assert read(live, [1, 2, 4]) == 0
+    assert engine.cache == [1, 2, 4]

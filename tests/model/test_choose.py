@@ -1,0 +1,105 @@
+"""From a name to a model, or to one sentence that helps."""
+
+import shutil
+import socket
+from pathlib import Path
+
+import pytest
+
+from qwencode.errors import ModelUnavailable
+from qwencode.model.choose import check_model, find_default, find_file, open_model
+from qwencode.model.llama.model import LlamaModel
+from qwencode.model.server import ServerModel
+from qwencode.settings import Places, Settings
+
+
+@pytest.fixture
+def places(tmp_path: Path) -> Places:
+    places = Places(*(tmp_path / name for name in ("config", "data", "state", "cache")))
+    places.models.mkdir(parents=True)
+    return places
+
+
+def put(places: Places, *names: str) -> None:
+    for name in names:
+        path = places.models / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"GGUF")
+
+
+def said(name: str, places: Places) -> str:
+    with pytest.raises(ModelUnavailable) as caught:
+        open_model(name, Settings(), places)
+    assert str(caught.value).endswith(".")
+    with pytest.raises(ModelUnavailable) as checked:
+        check_model(name, places)
+    assert str(checked.value) == str(caught.value)
+    return str(caught.value)
+
+
+def test_an_address_is_a_server(places: Places) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        address = f"HTTP://127.0.0.1:{listening.getsockname()[1]}/v1"
+        check_model(address, places)
+        model = open_model(address, Settings(), places)
+        assert isinstance(model, ServerModel)
+        model.close()
+    for nowhere in (address, "http://127.0.0.1:99999/v1"):
+        with pytest.raises(ModelUnavailable, match=r"cannot be reached .*right\?$"):
+            check_model(nowhere, places)
+
+
+def test_a_name_may_be_short_and_in_any_case(places: Places) -> None:
+    put(places, "Qwen3.6-35B-A3B-UD-Q4_K_XL.gguf", "Qwen3.5-4B-Q4.gguf", "Qwen3.5-4B-Q4-MTP.gguf", "mmproj-F16.gguf")
+    big = places.models / "Qwen3.6-35B-A3B-UD-Q4_K_XL.gguf"
+    for name in ("qwen3.6", "QWEN3.6-35b-a3b", big.name, big.stem, str(big)):
+        assert find_file(name, places) == big
+    assert find_file("qwen3.5-4b-q4", places).name == "Qwen3.5-4B-Q4.gguf"  # exact before prefix
+    assert "could be Qwen3.5-4B-Q4-MTP, Qwen3.5-4B-Q4" in said("qwen3.5", places)
+
+
+def test_files_may_lie_deeper(places: Places) -> None:
+    put(places, "models--unsloth--x/snapshots/abc/Some-Model.gguf")
+    assert find_file("some", places).name == "Some-Model.gguf"
+
+
+def test_what_is_there_is_listed(places: Places) -> None:
+    assert "it is empty" in said("nothing", places)
+    put(places, *(f"m{number}.gguf" for number in range(10)), "mmproj-x.gguf")
+    sentence = said("nothing", places)
+    assert str(places.models) in sentence
+    assert "m0, m1" in sentence
+    assert "…" in sentence
+    assert "mmproj" not in sentence
+    assert "http://" in sentence
+
+
+def test_a_path_is_a_path(places: Places, tmp_path: Path) -> None:
+    assert f"no model file {tmp_path}/none.gguf" in said(f"{tmp_path}/none.gguf", places)
+    assert "directory" in said(f"{tmp_path}/", places)
+    (tmp_path / "text.gguf").write_text("hello, this is not a model")
+    assert "not a GGUF" in said(str(tmp_path / "text.gguf"), places)
+
+
+def test_a_file_is_opened_with_the_settings(places: Places, tiny: Path) -> None:
+    shutil.copy(tiny, places.models / "Tiny.gguf")
+    model = open_model("tiny", Settings(context=1024, threads=1), places)
+    assert isinstance(model, LlamaModel)
+    assert model.name == "Tiny"
+    assert model.context_length == 1024
+    model.close()
+
+
+def test_the_default_is_what_can_be_run_best(places: Places, tiny: Path) -> None:
+    assert find_default(Settings(), places) == ""
+    assert find_default(Settings(model="x"), places) == "x"
+    put(places, "Qwen3.6-35B-A3B-broken.gguf", "mmproj-F16.gguf")
+    assert find_default(Settings(), places) == ""
+    shutil.copy(tiny, places.models / "other.gguf")
+    assert find_default(Settings(), places) == "other"
+    shutil.copy(tiny, places.models / "qwen3.6-x.gguf")
+    assert find_default(Settings(), places) == "qwen3.6-x"
+    (places.models / "b").mkdir()
+    shutil.copy(tiny, places.models / "b" / "Qwen3.6-X.gguf")
+    path = find_default(Settings(), places)
+    assert find_file(path, places).exists()
