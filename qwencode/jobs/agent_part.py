@@ -30,8 +30,8 @@ class AgentPart:
     protected: Callable[[str], bool]
     test_seconds: float
 
-    def work(self, model: Model, max_steps: int, seconds: float) -> Generator[Event, None, Outcome]:
-        """Let the model work until it is done, or steps or time are used up. Raises ModelUnavailable."""
+    def work(self, model: Model, options: Options, budget: Budget) -> Generator[Event, None, Outcome]:
+        """Let the model work until it is done or the budget is spent. Raises ModelUnavailable."""
         followed = instructions(self.workspace)
         yield from followed.notices
         opening = first_message(
@@ -48,7 +48,7 @@ class AgentPart:
         tools = toolbox(
             self.workspace, self.sandbox, self._run_tests, before=self.baseline.run, protected=self.protected
         )
-        agent = Agent(model, tools, Options(), Budget(max_steps, seconds), check=self._missing)
+        agent = Agent(model, tools, options, budget, check=self._missing)
         return (yield from agent.run(history))
 
     def _run_tests(self, tests: tuple[str, ...]) -> TestRun:

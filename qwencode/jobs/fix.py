@@ -5,15 +5,17 @@ import threading
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
+from qwencode.agent.budget import Budget
 from qwencode.errors import BudgetSpent, ConsentNeeded
 from qwencode.events import Event, Notice, PhaseStarted, SandboxReady, SuspectsRanked, TreeChanged, VerdictReached
 from qwencode.jobs.agent_part import AgentPart
 from qwencode.messages import Usage
-from qwencode.model.protocol import Model
+from qwencode.model.protocol import Model, Options
 from qwencode.repair.localise import Ranking, rank
-from qwencode.repair.search import Budget, apply, search
+from qwencode.repair.search import Budget as SearchBudget
+from qwencode.repair.search import apply, search
 from qwencode.sandbox.protocol import Sandbox
 from qwencode.snapshots import Run, commit_paths
 from qwencode.tools.files import nothing_protected
@@ -59,6 +61,7 @@ class Parts:
     approve: Callable[[], bool]
     advice: str = ""
     """What to tell the user when a model would have been needed and there is none."""
+    options: Options = field(default_factory=Options)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +149,7 @@ class Fix:
     def _search(self, run: Run, baseline: Baseline, ranking: Ranking) -> Generator[Event, None, VerdictReached | None]:
         """Try search repair. None when it found nothing that stands the verdict; then the tree is as before."""
         limit = SEARCH_SECONDS if self.parts.open_model else SEARCH_SECONDS_ALONE
-        budget = Budget(seconds=self._left(limit), candidates=SEARCH_CANDIDATES)
+        budget = SearchBudget(seconds=self._left(limit), candidates=SEARCH_CANDIDATES)
         workspace = self.parts.workspace
         result = yield from search(workspace, self.parts.sandbox, baseline, ranking, budget)
         for patch in result.patches:
@@ -171,7 +174,7 @@ class Fix:
             workspace, sandbox = self.parts.workspace, self.parts.sandbox
             protected = nothing_protected if self.task.allow_test_changes else is_test_path
             part = AgentPart(self.task.goal, workspace, sandbox, baseline, ranking, protected, TEST_SECONDS)
-            spent = yield from part.work(model, self.task.max_steps, self._left())
+            spent = yield from part.work(model, self.parts.options, Budget(self.task.max_steps, self._left()))
             self.usage = spent.usage
             verdict = yield from self._verdict(run, baseline, f"the model {model.name}")
         finally:

@@ -1,0 +1,253 @@
+"""`fix` from end to end: what is proven is kept, and whatever else happens the tree is as it was."""
+
+import subprocess
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from fix_ground import Ran, contents
+
+from qwencode.errors import BudgetSpent, ConsentNeeded
+from qwencode.events import (
+    BaselineTaken,
+    MessageAdded,
+    PhaseStarted,
+    SearchFinished,
+    ToolFinished,
+    TreeChanged,
+    VerdictReached,
+)
+from qwencode.messages import Message, ToolCall
+from qwencode.model.scripted import ScriptedModel, call
+from qwencode.snapshots import undo
+from qwencode.workspace import Workspace
+
+OLD = """        while self._next.is_(*COMPARISONS):
+            operators.append(str(self._take().value))
+            operands.append(self._sum())
+"""
+NEW = """        while operator := self._operator():
+            operators.append(operator)
+            operands.append(self._sum())
+"""
+METHOD_OLD = "    def _sum(self) -> Node:\n"
+METHOD = '''    def _operator(self) -> str:
+        """Take a comparison operator, which may be two words, and return it; '' when there is none."""
+        if self._next.is_(*COMPARISONS):
+            return str(self._take().value)
+        if self._next.is_("not") and self._tokens[self._position + 1].is_("in"):
+            self._position += 2
+            return "not in"
+        return ""
+
+'''
+PARSER = "quillexpr/parser.py"
+GOOD = [
+    call("read_file", file_path=PARSER, offset=55, limit=30),
+    call("edit", file_path=PARSER, old_string=OLD, new_string=NEW),
+    call("run_tests", selection="tests/test_parser.py"),
+    call("edit", file_path=PARSER, old_string=METHOD_OLD, new_string=METHOD + METHOD_OLD),
+    call("run_tests"),
+    "The parser had no case for `not in`; it has one now.",
+]
+RunFix = Callable[..., Ran]
+
+
+@pytest.fixture
+def quillexpr(practice_copy: Callable[[str], Path]) -> Path:
+    return practice_copy("quillexpr")
+
+
+def verdict_of(ran: Ran) -> VerdictReached:
+    assert ran.error is None, ran.error
+    return ran.of(VerdictReached)[-1]
+
+
+def test_a_scripted_model_mends_what_search_cannot(run_fix: RunFix, quillexpr: Path):
+    model = ScriptedModel(GOOD)
+    before = contents(quillexpr)
+    ran = run_fix(quillexpr, model, use_search=False)
+    verdict = verdict_of(ran)
+    assert verdict.status == "fixed", verdict.reason
+    assert ran.outcome and ran.outcome.exit_code == 0
+    assert verdict.changed_files == (PARSER,)
+    assert {row.after for row in verdict.proof} == {"passed"}
+    assert len(verdict.proof) == 3
+    assert [event.ok for event in ran.of(ToolFinished)] == [True, True, False, True, True]
+    assert '+            return "not in"' in ran.of(TreeChanged)[-1].diff
+    assert contents(quillexpr).keys() == before.keys()
+    assert undo(Workspace.find(quillexpr))
+    assert contents(quillexpr) == before
+
+
+def test_the_first_message_saves_the_model_a_search(run_fix: RunFix, quillexpr: Path):
+    model = ScriptedModel(GOOD)
+    run_fix(quillexpr, model, use_search=False, goal="Mend the operator.")
+    history, tools, _ = model.requests[0]
+    assert [message.role for message in history] == ["system", "user"]
+    for part in ("Mend the operator.", "test_not_in_is_one_operator", "'not' is not expected here", "def _comparison"):
+        assert part in history[1].content
+    assert [tool.name for tool in tools] == [
+        *("read_file", "grep_search", "edit", "write_file", "run_shell_command", "run_tests", "todo_write")
+    ]
+
+
+def test_every_request_only_appends_to_the_one_before(run_fix: RunFix, quillexpr: Path):
+    model = ScriptedModel(GOOD)
+    run_fix(quillexpr, model, use_search=False)
+    histories = [history for history, _, _ in model.requests]
+    for earlier, later in pairwise(histories):
+        assert later[: len(earlier)] == earlier
+    assert all(tools == model.requests[0][1] for _, tools, _ in model.requests)
+
+
+def test_without_a_model_search_mends(run_fix: RunFix, practice_copy: Callable[[str], Path]):
+    root = practice_copy("stencil")
+    ran = run_fix(root)
+    assert verdict_of(ran).status == "fixed"
+    assert ran.of(SearchFinished)[0].plausible >= 1
+    assert "is not None" in ran.of(TreeChanged)[-1].diff
+
+
+def test_what_a_model_did_not_mend_is_put_back(run_fix: RunFix, quillexpr: Path):
+    before = contents(quillexpr)
+    wrong = call("edit", file_path=PARSER, old_string=METHOD_OLD, new_string=METHOD + METHOD_OLD)
+    more = [
+        call("write_file", file_path="notes.md", content="x"),
+        call("run_shell_command", command="rm -rf quillexpr README.md"),
+    ]
+    ran = run_fix(quillexpr, ScriptedModel([wrong, *more, "Done.", "Done!", "Really done."]), use_search=False)
+    assert verdict_of(ran).status == "not_fixed"
+    assert ran.outcome and ran.outcome.exit_code == 1
+    assert contents(quillexpr) == before
+    reminders = [event.message.content for event in ran.of(MessageAdded) if event.message.role == "user"]
+    assert sum("still" in text for text in reminders[1:]) == 2
+
+
+def test_keep_keeps_what_was_not_mended(run_fix: RunFix, quillexpr: Path):
+    before = contents(quillexpr)
+    lines = [call("write_file", file_path="notes.md", content="x\n"), "Done.", "Done!", "Really."]
+    ran = run_fix(quillexpr, ScriptedModel(lines), use_search=False, keep=True)
+    assert ran.outcome and ran.outcome.exit_code == 1
+    assert contents(quillexpr).keys() - before.keys() == {"notes.md"}
+    undo(Workspace.find(quillexpr))
+    assert contents(quillexpr) == before
+
+
+def test_a_dry_run_shows_and_puts_back(run_fix: RunFix, quillexpr: Path):
+    before = contents(quillexpr)
+    ran = run_fix(quillexpr, ScriptedModel(GOOD), use_search=False, dry_run=True)
+    assert verdict_of(ran).status == "fixed"
+    assert ran.of(TreeChanged)
+    assert contents(quillexpr) == before
+
+
+def test_a_change_that_is_not_wanted_is_put_back(run_fix: RunFix, quillexpr: Path):
+    before = contents(quillexpr)
+    ran = run_fix(quillexpr, ScriptedModel(GOOD), use_search=False, approve=False)
+    assert isinstance(ran.error, ConsentNeeded)
+    assert contents(quillexpr) == before
+
+
+def test_commit_takes_the_changed_files_alone(run_fix: RunFix, quillexpr: Path):
+    (quillexpr / "README.md").write_text("the user's own change\n")
+    _git(quillexpr, "add", "README.md")
+    _git(quillexpr, "config", "user.name", "User")
+    _git(quillexpr, "config", "user.email", "user@example.invalid")
+    ran = run_fix(quillexpr, ScriptedModel(GOOD), use_search=False, commit=True)
+    assert verdict_of(ran).status == "fixed"
+    assert _git(quillexpr, "show", "--name-only", "--format=%s", "HEAD").split() == ["Mend", "failing", "tests", PARSER]
+    assert _git(quillexpr, "diff", "--cached", "--name-only").split() == ["README.md"]
+
+
+def test_a_model_that_never_stops_ends_at_its_budget(run_fix: RunFix, quillexpr: Path):
+    def again(history: Sequence[Message]) -> Message:
+        arguments = {"file_path": "README.md", "offset": len(history)}
+        return Message("assistant", tool_calls=(ToolCall(f"c{len(history)}", "read_file", arguments),))
+
+    before = contents(quillexpr)
+    ran = run_fix(quillexpr, ScriptedModel([again] * 20), use_search=False, max_steps=6)
+    assert isinstance(ran.error, BudgetSpent)
+    assert "6 steps" in str(ran.error)
+    assert contents(quillexpr) == before
+
+
+@pytest.mark.parametrize("way", ["edit", "shell", "conftest"])
+def test_a_model_that_changes_tests_proves_nothing(run_fix: RunFix, quillexpr: Path, way: str):
+    test = quillexpr / "tests" / "test_parser.py"
+    first = test.read_text().splitlines(keepends=True)[0]
+    lines = {
+        "edit": call("edit", file_path="tests/test_parser.py", old_string=first, new_string=f"# easier\n{first}"),
+        "shell": call("run_shell_command", command="echo > tests/test_parser.py; echo > tests/test_evaluator.py"),
+        "conftest": call("run_shell_command", command="printf 'collect_ignore=[\"tests\"]\\n' > conftest.py"),
+    }
+    before = contents(quillexpr)
+    ran = run_fix(quillexpr, ScriptedModel([lines[way], "Done.", "Done.", "Done."]), use_search=False)
+    verdict = verdict_of(ran)
+    assert verdict.status == "not_fixed"
+    assert bool(verdict.touched_tests) == (way != "edit"), "the edit tool refuses, a shell is seen by the verdict"
+    assert contents(quillexpr) == before
+
+
+@pytest.mark.parametrize("phase", ["baseline", "localise", "search", "agent", "verdict"])
+def test_closing_the_job_anywhere_puts_everything_back(
+    run_fix: RunFix, practice_copy: Callable[[str], Path], phase: str
+):
+    name = "quillexpr" if phase == "agent" else "stencil"
+    root = practice_copy(name)
+    before = contents(root)
+    head = _git(root, "rev-parse", "HEAD"), _git(root, "status", "--porcelain")
+    model = ScriptedModel(GOOD) if phase == "agent" else None
+    ran = run_fix(
+        root,
+        model,
+        use_search=phase != "agent",
+        stop_at=lambda event: isinstance(event, PhaseStarted) and event.phase == phase,
+    )
+    assert ran.outcome is None
+    assert contents(root) == before
+    assert (_git(root, "rev-parse", "HEAD"), _git(root, "status", "--porcelain")) == head
+
+
+def test_a_goal_in_words_proves_only_that_nothing_broke(run_fix: RunFix, practice_copy: Callable[[str], Path]):
+    root = practice_copy("quillexpr")
+    edit = [call("edit", file_path=PARSER, old_string=OLD, new_string=NEW)]
+    method = [call("edit", file_path=PARSER, old_string=METHOD_OLD, new_string=METHOD + METHOD_OLD)]
+    assert verdict_of(run_fix(root, ScriptedModel([*edit, *method, "Done."]), use_search=False)).status == "fixed"
+    line = call("write_file", file_path="quillexpr/version.py", content='VERSION = "2"\n')
+    ran = run_fix(root, ScriptedModel([line, "Done."]), goal="Add a version.")
+    verdict = verdict_of(ran)
+    assert verdict.status == "unbroken"
+    assert "Only that was proven" in verdict.reason
+    assert ran.outcome and ran.outcome.exit_code == 0
+
+
+def test_paths_narrow_the_goal(run_fix: RunFix, repository: Path):
+    (repository / "a.py").write_text("def a():\n    return 1 - 1\n\n\ndef b():\n    return 'b'\n")
+    (repository / "test_a.py").write_text("from a import a\n\ndef test_a():\n    assert a() == 2\n")
+    (repository / "test_b.py").write_text("from a import b\n\ndef test_b():\n    assert b() == 'something else'\n")
+    ran = run_fix(repository, wanted=("test_a.py",))
+    assert verdict_of(ran).status == "fixed"
+    assert ran.of(BaselineTaken)[0].failing == ("test_a.py::test_a", "test_b.py::test_b")
+    assert [row.test for row in verdict_of(ran).proof] == ["test_a.py::test_a"]
+
+
+def test_no_tool_of_the_model_reaches_git(run_fix: RunFix, quillexpr: Path):
+    lines = [
+        call("run_shell_command", command="git commit -am x; echo x > .git/hooks/pre-commit; git stash; true"),
+        call("read_file", file_path=".git/config"),
+        "Done.",
+        "Done.",
+        "Done.",
+    ]
+    head = _git(quillexpr, "rev-parse", "HEAD")
+    run_fix(quillexpr, ScriptedModel(lines), use_search=False)
+    assert _git(quillexpr, "rev-parse", "HEAD") == head
+    assert not (quillexpr / ".git" / "hooks" / "pre-commit").exists()
+
+
+def _git(root: Path, *arguments: str) -> str:
+    return subprocess.run(
+        ["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True
+    ).stdout.strip()
