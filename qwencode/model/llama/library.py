@@ -33,8 +33,8 @@ _errors: list[str] = []
 
 @lib.llama_log_callback
 def _log(level: int, text: bytes | None, _: Any) -> None:
-    if level == _ERROR and text and (line := text.decode("utf-8", "replace").strip()):
-        _errors.append(line)
+    if level == _ERROR and text and (line := " ".join(text.decode("utf-8", "replace").split())):
+        _errors.append(line[:300])
         del _errors[8:]
 
 

@@ -164,6 +164,8 @@ class LlamaModel:
             for token in tokens:
                 sampler.note(token)
             tokens = tokens or [sampler.draw(self._live.logits)]
+            if required and writer.thinking and tokens[0] in self._stops:
+                tokens = self._closer(writer)  # what is wanted has not come yet
             if tokens[0] in self._stops:
                 truncated = False
                 if self._stops[tokens[0]] == qwen.STOP[0]:
@@ -190,12 +192,14 @@ class LlamaModel:
         if writer.thinking:
             if len(writer.ids) < budget:
                 return []
-            closer = "</think>\n\n" if writer.text.endswith("\n") else "\n</think>\n\n"
-            return self._engine.tokenize(closer, special=True)
+            return self._closer(writer)
         if not required or writer.calling:
             return []
         gap = "" if not writer.text or writer.text.endswith("\n\n") else "\n\n"
         return [*self._engine.tokenize(gap, special=False), self._call]
+
+    def _closer(self, writer: Writer) -> list[int]:
+        return self._engine.tokenize("</think>\n\n" if writer.text.endswith("\n") else "\n</think>\n\n", special=True)
 
     def _room(self, prompt: Prompt, options: Options) -> int:
         return min(options.max_tokens, self.context_length - len(prompt.tokens))

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from qwencode.model.llama.library import CANDIDATE, Chain, Engine, Grammar
 from qwencode.model.sampling import Sampling
 
+_SEEDS = 0xFFFFFFFF  # the last number of 32 bits means "any" to llama.cpp
+
 
 class Sampler:
     """For one reply. `banned` tokens are never drawn; `window` is how far back the presence penalty looks.
@@ -19,7 +21,7 @@ class Sampler:
     """
 
     def __init__(self, engine: Engine, sampling: Sampling, banned: Sequence[int], seed: int | None, window: int):
-        self.seed = secrets.randbits(32) if seed is None else seed & 0xFFFFFFFF
+        self.seed = secrets.randbelow(_SEEDS) if seed is None else seed % _SEEDS
         """What was drawn can be drawn again with it."""
         self._chain = Chain(engine, sampling, banned, self.seed, window)
         self._grammar: Grammar | None = None

@@ -7,6 +7,7 @@ make of the text as a whole.
 
 import hashlib
 import re
+from array import array
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -44,7 +45,7 @@ class Transcript:
 
     def __init__(self, tokenizer: Tokenizer, literals: Iterable[str] = ()):
         self._tokenizer = tokenizer
-        self._made: OrderedDict[bytes, tuple[int, ...]] = OrderedDict()
+        self._made: OrderedDict[bytes, array[int]] = OrderedDict()
         uncut = [text for text in literals if len(text) > 1 and len(qwen.split_specials(text)) == 1]
         cuts = "|".join(f"(?<={re.escape(text[0])})(?={re.escape(text[1:])})" for text in uncut)
         self._cut = re.compile(cuts) if cuts else None
@@ -70,7 +71,7 @@ class Transcript:
         """Remember that after `prompt` the model wrote `generated`, which spells `text` and was read as `reply`."""
         opening = prompt.tokens[prompt.stops[-1] :]
         closing = self.encode(qwen.close_reply(text, thinking))
-        self._store(_key(prompt.key, repr(reply)), (*opening, *generated, *closing))
+        self._store(_key(prompt.key, repr(reply)), [*opening, *generated, *closing])
 
     def encode(self, pieces: Iterable[qwen.Piece]) -> list[int]:
         """Return the tokens of rendered pieces. Text from outside never becomes a special token."""
@@ -84,14 +85,14 @@ class Transcript:
         parts = qwen.split_specials(text)
         return [piece for part in parts for piece in self._cut.split(part)] if self._cut else parts
 
-    def _once(self, key: bytes, render: Callable[[], list[qwen.Piece]]) -> tuple[int, ...]:
+    def _once(self, key: bytes, render: Callable[[], list[qwen.Piece]]) -> Sequence[int]:
         if key not in self._made:
-            self._store(key, tuple(self.encode(render())))
+            self._store(key, self.encode(render()))
         self._made.move_to_end(key)
         return self._made[key]
 
-    def _store(self, key: bytes, tokens: tuple[int, ...]) -> None:
-        self._made[key] = tokens
+    def _store(self, key: bytes, tokens: Sequence[int]) -> None:
+        self._made[key] = array("i", tokens)
         self._made.move_to_end(key)
         while len(self._made) > _KEPT:
             self._made.popitem(last=False)

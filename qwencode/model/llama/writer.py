@@ -18,6 +18,7 @@ class Writer:
         self._engine = engine
         self._parser = qwen.Parser(tools, thinking, first_call)
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._stop = ""
 
     @property
     def thinking(self) -> bool:
@@ -35,14 +36,15 @@ class Writer:
         return self._feed(self._decoder.decode(b"".join(map(self._engine.piece, tokens))))
 
     def end(self, stop: int, text: str) -> None:
-        """Add the token at which the reply ended, which is no text of it. Nothing may be taken afterwards."""
-        self.text += self._decoder.decode(b"", final=True)
+        """Add the token at which the reply ended, which is no text of the message. Nothing may be taken afterwards."""
         self.ids.append(stop)
-        self.text += text
+        self._stop = text
 
     def drain(self) -> list[Event]:
         """Say that the reply has ended, and return what was waiting for more text."""
-        return [*self._feed(self._decoder.decode(b"", final=True)), *self._parser.drain()]
+        events = [*self._feed(self._decoder.decode(b"", final=True)), *self._parser.drain()]
+        self.text += self._stop
+        return events
 
     def finish(self, truncated: bool) -> tuple[Message, Finish]:
         """Return the message and why it ended; `truncated`: at a limit."""

@@ -93,11 +93,12 @@ def test_ten_turns_evaluate_exactly_the_new_tokens(model: LlamaModel, tools: lis
     choice = "required" if tools else "auto"
     live = 0  # tokens that the model has seen: the last one of a reply is not among them
     for turn in range(10):
-        options = Options(thinking, 8, 300 if tools else 24, choice, seed=turn)
+        options = Options(thinking, 8, 900 if tools else 24, choice, seed=turn)
         reply, _ = run(model.stream(history, tools, options))
         usage = reply.usage
         assert usage.cached == live
         assert usage.evaluated == usage.prompt - live
+        assert [call.problem for call in reply.message.tool_calls] == ([""] if tools else [])
         live = usage.prompt + usage.generated - 1
         history = [*history, *answer(reply), *([] if tools else [Message("user", f"Turn {turn}.")])]
 
@@ -457,3 +458,17 @@ def test_characters_spread_over_tokens_come_whole(engine: Engine) -> None:
     broken.take(engine.tokenize("ab€", False)[:-1])
     broken.drain()
     assert broken.finish(truncated=False)[0].content == "ab\ufffd"
+
+
+def test_damaged_weights_give_nonsense_and_no_crash(tiny: Path, tmp_path: Path) -> None:
+    path = tmp_path / "nan.gguf"
+    shutil.copy(tiny, path)
+    for tensor in gguf.GGUFReader(path, "r+").tensors:
+        if tensor.name == "blk.1.attn_gate.weight":
+            tensor.data[:] = np.nan
+            tensor.data.flush()
+    model = LlamaModel(path, context=1024, threads=1, string_limit=6)
+    for options in (SHORT, replace(SHORT, tool_choice="required"), replace(SHORT, thinking=True)):
+        reply, _ = run(model.stream(START, TOOLS, options))
+        assert reply.usage.generated <= 24
+    model.close()

@@ -62,7 +62,9 @@ def test_a_seed_can_be_drawn_again(engine: Engine) -> None:
     again = Sampler(engine, PLAIN, [], first.seed, 64)
     assert [again.draw(row) for _ in range(20)] == drawn
     assert Sampler(engine, PLAIN, [], None, 64).seed != first.seed
-    assert Sampler(engine, PLAIN, [], -1, 64).seed == 0xFFFFFFFF
+    for seed in (-1, 0xFFFFFFFF, 1 << 40):
+        one, two = (Sampler(engine, PLAIN, [], seed, 64) for _ in range(2))
+        assert [one.draw(row) for _ in range(20)] == [two.draw(row) for _ in range(20)]
 
 
 def test_a_grammar_lets_through_only_what_it_allows(engine: Engine) -> None:
