@@ -114,7 +114,7 @@ class ConfinedSandbox:
     def _launch(
         self, command: Sequence[str], cwd: Path, limits: Limits, env: Mapping[str, str] | None, stdin: Any, stderr: int
     ) -> Supervised:
-        table = {} if self.rung == "none" else self._policy.table()
+        table = {} if self.rung == "none" else self._policy.table(sockets=self.rung == "bubblewrap")
         kept = _capabilities(self._policy.root)
         home = Path(self._environ.get("HOME", "/"))
         plan: dict[str, Any] = {

@@ -74,7 +74,7 @@ def gaps() -> tuple[str, ...]:
     return (
         "other files that you may read are readable; names and sizes everywhere",
         "mode, owner and times of your files outside can be changed",
-        "Unix sockets of the host can be reached by path",
+        "Unix sockets of the host can be reached by path (docker, D-Bus, ssh-agent)",
         "host processes can be listed, and /dev/shm is shared with them",
         *(() if abi() >= 6 else ("host processes can be signalled; abstract sockets of the host can be reached",)),
         "nothing new directly in the repository's top directory; no terminals; no /tmp but TMPDIR",

@@ -76,6 +76,10 @@ def governing(table: Table, path: Path) -> Access:
     return next((table[parent] for parent in path.parents if parent in table), Access.READ)
 
 
+def _there(path: Path) -> bool:
+    return os.access(path, os.F_OK)  # unlike Path.exists, false for what lies in a directory that is not ours to search
+
+
 def _matters(access: Access, above: Access) -> bool:
     return access != above and max(access, above) > Access.PRIVATE
 
@@ -204,7 +208,7 @@ class Policy:
         self._homes = homes(root, environ)
         named = [Path(environ[name]) for name in SECRET_VARIABLES if environ.get(name, "").startswith("/")]
         listed = [home / name for home in self._homes for name in HOME_SECRETS]
-        secret = (path.resolve() for path in (*listed, *named) if path.is_file() or path.is_dir() or path.is_socket())
+        secret = (path.resolve() for path in (*listed, *named) if _there(path) and not path.is_char_device())
         self._secret = [path for path in secret if not any(home.is_relative_to(path) for home in self._homes)]
         own = [root / ".git", root / ".qwencode"]
         for path in own:
@@ -216,8 +220,11 @@ class Policy:
         users = [places.config, places.data, places.state, places.cache]
         self.protected = tuple(dict.fromkeys([*own, *(path.resolve() for path in (*users, *git_directories(root)))]))
 
-    def table(self) -> dict[Path, Access]:
-        """Return path to access, parents before what lies below them. Paths are absolute, without symlinks."""
+    def table(self, *, sockets: bool) -> dict[Path, Access]:
+        """Return path to access, parents before what lies below them. Paths are absolute, without symlinks.
+
+        `sockets`: hide the host's Unix sockets wherever they are.
+        """
         marked = self._tree.marked()
         nested = [path for path in marked if path.name == ".git"]
         secret = secrets_in(self.root, (path for path in marked if path.name != ".git"))
@@ -230,14 +237,15 @@ class Policy:
         own = {self.root, self.scratch}
         table |= {path: Access.WRITE for path in self._writable}
         table |= {path: Access.HIDE for path in self._secret}
-        table |= {path: Access.HIDE for path in host_sockets() if path.is_socket() and path.resolve() == path}
+        if sockets:
+            table |= {path: Access.HIDE for path in host_sockets() if _there(path) and path.is_socket()}
         table |= dict.fromkeys(own, Access.WRITE)
         for path in sorted(self._readable):
-            if path not in table and governing(table, path) < Access.READ and path.exists():
+            if path not in table and governing(table, path) < Access.READ and _there(path):
                 table[path] = Access.READ
         inside = [path for path in self.protected if governing(table, path) == Access.WRITE and path not in own]
         table |= dict.fromkeys([*inside, *(path for path in nested if not path.is_symlink())], Access.READ)
-        table |= {path.resolve(): Access.HIDE for path in secret}
+        table |= {path: Access.HIDE for path in map(Path.resolve, secret) if _there(path) and not path.is_char_device()}
         return dict(sorted(self._pinned(table).items(), key=lambda item: len(item[0].parts)))
 
     def _pinned(self, table: dict[Path, Access]) -> dict[Path, Access]:

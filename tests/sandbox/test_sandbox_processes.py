@@ -133,7 +133,7 @@ def test_memory_is_bounded(python):
 def test_file_size_and_core_dumps_are_bounded(python, ground: Ground):
     code = "import resource\nprint(resource.getrlimit(resource.RLIMIT_CORE))\nopen('src/big', 'wb').truncate(1 << 20)"
     done = python(code, limits=Limits(file_bytes=1 << 16))
-    assert done.text.startswith("(0, 0)\n") and "File too large" in done.text
+    assert "(0, 0)\n" in done.text and "File too large" in done.text
     assert (ground.project / "src" / "big").stat().st_size == 0
 
 

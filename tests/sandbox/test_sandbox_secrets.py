@@ -113,6 +113,14 @@ def test_a_link_to_a_secret_hides_its_target(ground: Ground, opened):
     assert SECRET not in opened(ground.project).run(["cat", ".env", str(target)], cwd=ground.project).text
 
 
+def test_links_with_secret_names_to_nowhere(ground: Ground, opened):
+    (ground.project / ".env").symlink_to(ground.outside / "missing")
+    (ground.project / "src" / ".env").symlink_to(os.devnull)
+    (ground.project / "src" / "a.key").symlink_to(ground.outside)
+    done = opened(ground.project).run(["sh", "-c", "echo x > /dev/null && echo fine"], cwd=ground.project)
+    assert done.text == "fine\n"
+
+
 def test_a_secret_that_comes_later_is_hidden_in_the_next_command(ground: Ground, sandbox):
     assert sandbox.run(["true"], cwd=ground.project).returncode == 0
     put(ground.project / "src" / ".env")
@@ -172,7 +180,7 @@ def test_sockets_of_the_host_by_path(ground: Ground, opened, rung: str):
         code = "import socket, sys\nsocket.socket(socket.AF_UNIX).connect(sys.argv[1])\nprint('CONNECTED')"
         done = sandbox.run([sys.executable, "-c", code, str(ground.outside / "agent")], cwd=ground.project)
     if rung == "landlock":
-        assert "Unix sockets of the host can be reached by path" in sandbox.gaps
+        assert any("Unix sockets of the host can be reached" in gap for gap in sandbox.gaps)
     else:
         assert "CONNECTED" not in done.text
 
