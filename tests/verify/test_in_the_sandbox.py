@@ -36,7 +36,7 @@ def test_the_reference_repair_is_a_fix(name: str, rung: Any, tmp_path: Path):
     except SandboxUnavailable as error:
         pytest.skip(str(error))
     try:
-        command = discover(workspace)
+        command = discover(workspace, " ".join(task.test))
         baseline = last(take(workspace, sandbox, command, seconds=120, coverage=task.language == "python"))
         names = [test.rpartition(" > ")[2] if task.language == "javascript" else test for test in baseline.goal]
         assert sorted(names) == sorted(task.failing)

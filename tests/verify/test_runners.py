@@ -75,7 +75,7 @@ def test_node_that_ends_early_or_hangs(repo: Make, sandbox: Any):
     found = run(discover(workspace), sandbox, seconds=60)
     assert "a.test.js > c" not in found.passing, "a test that never ran has not passed"
     (workspace.root / "a.test.js").write_text(text % "while (true) {}")
-    assert run(discover(workspace), sandbox, seconds=3).status == "timed_out"
+    assert run(discover(workspace), sandbox, seconds=2).status == "timed_out"
 
 
 @needs_cargo

@@ -271,6 +271,7 @@ def add(a, b): return a + b
     assert ("tests/test_calc.py::test_twice", "flaky") in [(row.test, row.after) for row in verdict.proof]
 
 
+@pytest.mark.slow
 def test_a_change_that_hangs(calc: Case):
     made = calc.edit({"calc.py": MENDED.replace("return a + b", "while True: pass")})
     verdict = last(
