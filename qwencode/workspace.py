@@ -6,6 +6,7 @@ import secrets
 import stat
 import subprocess
 import tokenize
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -195,10 +196,13 @@ def write_atomic(path: Path, data: bytes, mode: int | None = None) -> None:
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
+            if mode is None and before is not None:
+                mode = stat.S_IMODE(before.st_mode)
+            if mode is not None:
+                os.fchmod(file.fileno(), mode)
             if before is not None and os.geteuid() == 0:
-                os.fchown(file.fileno(), before.st_uid, before.st_gid)
-            if mode is not None or before is not None:
-                os.fchmod(file.fileno(), stat.S_IMODE(before.st_mode) if mode is None and before else mode or 0)
+                with suppress(OSError):  # root without the right to give files away
+                    os.fchown(file.fileno(), before.st_uid, before.st_gid)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)

@@ -29,7 +29,7 @@ def restore(
     _open_folders(root, before.folders)
     known = before
     while True:
-        now = take(root, private, index, also=before.files, known=known, keep=keep is not None)
+        now = take(root, private, index, since=before, known=known, keep=keep is not None)
         if keep:
             keep(now)
             known = now
@@ -98,15 +98,18 @@ def _folder(path: Path) -> None:
 
 def _remove(root: Path, name: str) -> None:
     path = root / name
+    if path.is_dir() and not path.is_symlink():
+        return  # already what files to be put back lie in
     with suppress(FileNotFoundError, NotADirectoryError), _writable(path.parent):
         path.unlink()
 
 
 @contextmanager
 def _writable(folder: Path) -> Generator[None]:
-    """Lift a write protection of a directory for a while."""
-    mode = stat.S_IMODE(folder.stat().st_mode)
-    protected = not os.access(folder, os.W_OK | os.X_OK)
+    """Lift a write protection of a directory of the user's for a while."""
+    found = folder.stat()
+    mode = stat.S_IMODE(found.st_mode)
+    protected = found.st_uid == os.geteuid() and mode & stat.S_IRWXU != stat.S_IRWXU
     if protected:
         folder.chmod(mode | stat.S_IRWXU)
     try:
@@ -130,17 +133,20 @@ def _write(path: Path, entry: Entry, copy: Callable[[str, int], None]) -> None:
     """Replace a file. Its temporary name is always the same, so a killed attempt leaves nothing behind for good."""
     temporary = path.with_name(f".{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]}.qwencode")
     temporary.unlink(missing_ok=True)
-    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    handle = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+    target = b""
     try:
         copy(entry.oid, handle)
-        os.fchmod(handle, stat.S_IMODE(entry.mode))
-        os.fsync(handle)
+        if entry.is_link:
+            target = os.pread(handle, os.fstat(handle).st_size, 0)
+        else:
+            os.fchmod(handle, stat.S_IMODE(entry.mode))
+            os.fsync(handle)
     finally:
         os.close(handle)
     if entry.is_link:
-        target = os.fsdecode(temporary.read_bytes())
         temporary.unlink()
-        temporary.symlink_to(target)
+        temporary.symlink_to(os.fsdecode(target))
     temporary.replace(path)
 
 

@@ -133,7 +133,7 @@ class Run:
         journal = self._journal
         with readable_errors():
             index = journal.index(self._record)
-            now = take(journal.root, journal.folder, index, also=self.before.files, known=self._seen, keep=keep)
+            now = take(journal.root, journal.folder, index, since=self.before, known=self._seen, keep=keep)
         if keep:
             self._seen = now
         return now
@@ -211,7 +211,7 @@ def _take_back(journal: Journal, record: Record) -> str | None:
             held.update(found)
 
     with readable_errors():
-        now = take(journal.root, journal.folder, index, also=before.files, known=journal.last())
+        now = take(journal.root, journal.folder, index, since=before, known=journal.last())
         names = before.differing(now)
         if not names and before.folders == now.folders:
             journal.drop(record)
@@ -251,7 +251,7 @@ def _put_back(journal: Journal, before: Snapshot, after: Snapshot, names: list[s
     """Give the files their state before. What was created stays if the old `.gitignore` files call it ignored."""
     rules = [name for name in names if is_rule(name)]
     put(journal.root, {name: before.files.get(name) for name in rules})
-    plan = {name: before.files.get(name) for name in names}
+    plan = {name: before.files.get(name) for name in names if name not in rules}
     if rules:
         listed = git(journal.root, "ls-files", "-z", "--others", "--ignored", "--exclude-standard")
         ignored = {os.fsdecode(name) for name in listed.split(b"\0")}

@@ -80,27 +80,32 @@ def take(
     private: Path,
     index: Path,
     *,
-    also: Iterable[str] = (),
+    since: Snapshot | None = None,
     known: Snapshot | None = None,
     keep: bool = True,
 ) -> Snapshot:
     """Return the state of the working tree, its contents kept as git objects.
 
-    `index` says what is tracked; `also` are paths that belong to it even if they are ignored; `private` is a directory
-    for scratch files; what `known` has seen unchanged is not read. Without `keep` nothing is written, as on a full
-    disk nothing can be, and the state has no `id`. Raises UsageError when a file cannot be read or there is no room,
-    OSError when `private` is not usable.
+    `index` says what is tracked; what was part of the state `since` is so still, even if it is ignored now; `private`
+    is a directory for scratch files; what `known` has seen unchanged is not read. Without `keep` nothing is written,
+    as on a full disk nothing can be, and the state has no `id`. Raises UsageError when a file cannot be read or there
+    is no room, OSError when `private` is not usable.
     """
     taken = _clock(private)
     names = {name for name in _names(root, "--cached", "--others", index=index) if not name.endswith("/")}
     bare = [name.rstrip("/") for name in _names(root, "--others", "--directory", index=index) if name.endswith("/")]
-    files, folders = look(root, sorted(names.union(also)), private, known, keep)
-    for name in [*bare, *names.intersection(folders)]:  # a directory may stand where a tracked file was
+    old = since.files.keys() | since.folders.keys() if since else set[str]()
+    files, folders = look(root, sorted(names | old), private, known, keep)
+    for name in [*bare, *names & folders.keys()]:  # a directory may stand where a tracked file was
         for empty in _empty_folders(root, name):
             real_folder(root, empty, folders)
+    real = {name for name, mode in folders.items() if mode != _NOT_A_FOLDER}
+    replaced = real & since.files.keys() if since else set[str]()
+    more = {inner for name in replaced for inner in _below(root, name)}
+    more |= {f"{name}/.gitignore" if name else ".gitignore" for name in real}  # one that ignores itself matters too
+    others, outer = look(root, sorted(more - files.keys()), private, known, keep)
+    files, folders = files | others, folders | outer
     folders = {name: mode for name, mode in folders.items() if name and mode != _NOT_A_FOLDER}
-    rules = {f"{name}/.gitignore" for name in folders} | {".gitignore"}  # one that ignores itself matters too
-    files |= look(root, sorted(rules - files.keys()), private, known, keep)[0]
     if not keep:
         return Snapshot("", files, folders, taken)
     try:
@@ -108,7 +113,7 @@ def take(
     except GitError:
         if known is None:
             raise
-        return take(root, private, index, also=also)  # an object that an earlier look had kept is gone
+        return take(root, private, index, since=since)  # an object that an earlier look had kept is gone
     return Snapshot(tree, files, folders, taken)
 
 
@@ -187,6 +192,13 @@ def _empty_folders(root: Path, name: str) -> Iterator[str]:
             inner.clear()
         elif not inner and not files:
             yield os.path.relpath(folder, root)
+
+
+def _below(root: Path, name: str) -> Iterator[str]:
+    """Yield every path below a directory that stands where a file was: ignored or not, it is new."""
+    for folder, inner, files in os.walk(root / name):
+        links = [each for each in inner if Path(folder, each).is_symlink()]
+        yield from (os.path.relpath(Path(folder, each), root) for each in files + links)
 
 
 def _hash(root: Path, files: Mapping[str, os.stat_result]) -> dict[str, str]:

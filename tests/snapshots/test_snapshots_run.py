@@ -266,6 +266,23 @@ class TestIgnored:
             undo(Workspace.find(project))
         assert on_disk(project) == before
 
+    @pytest.mark.parametrize("later", [False, True], ids=["restore", "undo"])
+    def test_what_is_ignored_is_still_removed_where_a_file_or_directory_was(self, project: Path, later: bool):
+        (project / ".gitignore").write_bytes(b"*\n")
+        (project / "src" / "secret.txt").unlink()
+        before = on_disk(project)
+        run = begin(project)
+        shutil.rmtree(project / "src")
+        (project / "src").symlink_to("build")
+        (project / "run.sh").unlink()
+        (project / "run.sh" / "deep").mkdir(parents=True)
+        (project / "run.sh" / "deep" / "file").write_bytes(b"ignored")
+        (project / "run.sh" / "link").symlink_to("..")
+        run.finish(kept=later)
+        if later:
+            undo(Workspace.find(project))
+        assert on_disk(project) == before
+
     def test_a_file_that_the_user_forced_into_the_index_is_not_removed(self, project: Path):
         with begin(project):
             (project / "mine.log").write_bytes(b"x")
@@ -462,7 +479,7 @@ class TestBlocked:
             disturb(project)
         assert (project / "pipe").is_fifo()
 
-    @pytest.mark.skipif(os.geteuid() == 0, reason="root can read every file")
+    @pytest.mark.skipif(os.geteuid() == 0, reason="git, started by root, can read every file")
     def test_an_unreadable_file_is_named(self, project: Path):
         (project / "src" / "secret.txt").chmod(0)
         with pytest.raises(UsageError, match=r"secret\.txt"):
