@@ -21,6 +21,7 @@ from qwencode.model.sampling import Sampling
 lib: Any = bindings  # its annotations are for people
 CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)], align=True)
 """The layout of llama.cpp's `llama_token_data`."""
+_BIAS = np.dtype([("token", np.int32), ("bias", np.float32)], align=True)
 UNUSED, CONTROL, USER_DEFINED = 2, 8, 16
 """Attribute bits of a token, after `llama_token_attr`."""
 _ERROR = 4
@@ -28,6 +29,7 @@ _SEQUENCE = 0
 _PARTIAL = lib.LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY
 
 State = NDArray[np.uint8]
+Tokens = Sequence[int] | NDArray[np.int32]
 _errors: list[str] = []
 
 
@@ -160,12 +162,14 @@ class Chain:
     The penalty looks back over `window` drawn tokens.
     """
 
-    def __init__(self, engine: Engine, sampling: Sampling, banned: Sequence[int], seed: int, window: int):
+    def __init__(self, engine: Engine, sampling: Sampling, banned: Tokens, seed: int, window: int):
         self._chain = lib.llama_sampler_chain_init(lib.llama_sampler_chain_default_params())
         self._free = weakref.finalize(self, lib.llama_sampler_free, self._chain)
-        if banned:
-            bias = (lib.llama_logit_bias * len(banned))(*((token, float("-inf")) for token in banned))
-            self._add(lib.llama_sampler_init_logit_bias(engine.vocab_size, len(banned), bias))
+        if len(banned):
+            bias: NDArray[Any] = np.empty(len(banned), _BIAS)
+            bias["token"], bias["bias"] = banned, -np.inf
+            data = bias.ctypes.data_as(lib.llama_logit_bias_p)
+            self._add(lib.llama_sampler_init_logit_bias(engine.vocab_size, len(banned), data))
         if sampling.presence_penalty:
             self._add(lib.llama_sampler_init_penalties(engine.vocab_size, window, 1.0, 0.0, sampling.presence_penalty))
         self._add(lib.llama_sampler_init_top_k(sampling.top_k))

@@ -4,6 +4,8 @@ import time
 from collections.abc import Generator, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from qwencode.errors import ModelUnavailable
 from qwencode.events import Event, PrefillProgress
 from qwencode.messages import Message, Reply, ToolSpec, Usage
@@ -59,9 +61,8 @@ class LlamaModel:
             for token, kind in enumerate(header.metadata["tokenizer.ggml.token_type"].items)
             if kind != _NORMAL
         }
-        self._banned = [
-            token for token, bits in kinds.items() if bits & (CONTROL | UNUSED) and token not in self._stops
-        ]
+        unwanted = [token for token, bits in kinds.items() if bits & (CONTROL | UNUSED) and token not in self._stops]
+        self._banned = np.array(unwanted, np.int32)
         literals = [
             self._engine.piece(token).decode(errors="replace") for token, bits in kinds.items() if bits & USER_DEFINED
         ]

@@ -1,13 +1,12 @@
 """Chooses the next token of one reply: by chance with the model's own values, within a grammar if one is in force."""
 
 import secrets
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from qwencode.model.llama.library import CANDIDATE, Chain, Engine, Grammar
+from qwencode.model.llama.library import CANDIDATE, Chain, Engine, Grammar, Tokens
 from qwencode.model.sampling import Sampling
 
 _SEEDS = 0xFFFFFFFF  # the last number of 32 bits means "any" to llama.cpp
@@ -20,7 +19,7 @@ class Sampler:
     follow.
     """
 
-    def __init__(self, engine: Engine, sampling: Sampling, banned: Sequence[int], seed: int | None, window: int):
+    def __init__(self, engine: Engine, sampling: Sampling, banned: Tokens, seed: int | None, window: int):
         self.seed = secrets.randbelow(_SEEDS) if seed is None else seed % _SEEDS
         """What was drawn can be drawn again with it."""
         self._chain = Chain(engine, sampling, banned, self.seed, window)
