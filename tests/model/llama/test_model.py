@@ -48,7 +48,7 @@ READ = ToolSpec(
         "properties": {
             "file_path": {"type": "string"},
             "offset": {"type": "integer"},
-            "mode": {"enum": ["text", "hex"]},
+            "mode": {"type": "string", "enum": ["text", "hex"]},
         },
         "required": ["file_path"],
     },
