@@ -2,6 +2,7 @@
 
 import subprocess
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -54,6 +55,56 @@ GOOD = [
 RunFix = Callable[..., Ran]
 
 
+SUM = "total.py"
+SUM_TEXT = """def total(values):
+    result = 1
+    for value in values:
+        result -= value
+    return result
+"""
+SUM_TESTS = """import unittest
+
+from total import total
+
+
+class TotalTest(unittest.TestCase):
+    def test_some(self):
+        self.assertEqual(total([1, 2]), 3)
+
+    def test_none(self):
+        self.assertEqual(total([]), 0)
+
+    def test_type(self):
+        self.assertIsInstance(total([]), int)
+"""
+RIGHT = [
+    call("read_file", file_path=SUM),
+    call("edit", file_path=SUM, old_string="result = 1", new_string="result = 0"),
+    call("run_tests"),
+    call("edit", file_path=SUM, old_string="result -= value", new_string="result += value"),
+    call("run_tests"),
+    "It began at one and went down.",
+]
+
+
+@pytest.fixture
+def small(repository: Path) -> Path:
+    """A repository with two faults in one function, tested with unittest, which starts quickly."""
+    (repository / SUM).write_text(SUM_TEXT)
+    (repository / "tests").mkdir()
+    (repository / "tests" / "__init__.py").write_text("")
+    (repository / "tests" / "test_total.py").write_text(SUM_TESTS)
+    (repository / "README.md").write_text("A sum.\n")
+    _git(repository, "add", "--all")
+    _git(repository, "-c", "user.name=T", "-c", "user.email=t@example.invalid", "commit", "-qm", "Sum")
+    return repository
+
+
+@pytest.fixture
+def run_small(run_fix: RunFix, small: Path) -> RunFix:
+    return partial(run_fix, small, test="python3 -m unittest")
+
+
 @pytest.fixture
 def quillexpr(practice_copy: Callable[[str], Path]) -> Path:
     return practice_copy("quillexpr")
@@ -93,9 +144,9 @@ def test_the_first_message_saves_the_model_a_search(run_fix: RunFix, quillexpr: 
     ]
 
 
-def test_every_request_only_appends_to_the_one_before(run_fix: RunFix, quillexpr: Path):
-    model = ScriptedModel(GOOD)
-    run_fix(quillexpr, model, use_search=False)
+def test_every_request_only_appends_to_the_one_before(run_small: RunFix, small: Path):
+    model = ScriptedModel(RIGHT)
+    run_small(model, use_search=False)
     histories = [history for history, _, _ in model.requests]
     for earlier, later in pairwise(histories):
         assert later[: len(earlier)] == earlier
@@ -110,117 +161,109 @@ def test_without_a_model_search_mends(run_fix: RunFix, practice_copy: Callable[[
     assert "is not None" in ran.of(TreeChanged)[-1].diff
 
 
-def test_what_a_model_did_not_mend_is_put_back(run_fix: RunFix, quillexpr: Path):
-    before = contents(quillexpr)
-    wrong = call("edit", file_path=PARSER, old_string=METHOD_OLD, new_string=METHOD + METHOD_OLD)
+def test_what_a_model_did_not_mend_is_put_back(run_small: RunFix, small: Path):
+    before = contents(small)
+    wrong = call("edit", file_path=SUM, old_string="result = 1", new_string="result = 0")
     more = [
         call("write_file", file_path="notes.md", content="x"),
-        call("run_shell_command", command="rm -rf quillexpr README.md"),
+        call("run_shell_command", command="rm -rf total.py README.md"),
     ]
-    ran = run_fix(quillexpr, ScriptedModel([wrong, *more, "Done.", "Done!", "Really done."]), use_search=False)
+    ran = run_small(ScriptedModel([wrong, *more, "Done.", "Done!", "Really done."]), use_search=False)
     assert verdict_of(ran).status == "not_fixed"
     assert ran.outcome and ran.outcome.exit_code == 1
-    assert contents(quillexpr) == before
+    assert contents(small) == before
     reminders = [event.message.content for event in ran.of(MessageAdded) if event.message.role == "user"]
     assert sum("still" in text for text in reminders[1:]) == 2
 
 
-def test_keep_keeps_what_was_not_mended(run_fix: RunFix, quillexpr: Path):
-    before = contents(quillexpr)
+def test_keep_keeps_what_was_not_mended(run_small: RunFix, small: Path):
+    before = contents(small)
     lines = [call("write_file", file_path="notes.md", content="x\n"), "Done.", "Done!", "Really."]
-    ran = run_fix(quillexpr, ScriptedModel(lines), use_search=False, keep=True)
+    ran = run_small(ScriptedModel(lines), use_search=False, keep=True)
     assert ran.outcome and ran.outcome.exit_code == 1
-    assert contents(quillexpr).keys() - before.keys() == {"notes.md"}
-    undo(Workspace.find(quillexpr))
-    assert contents(quillexpr) == before
+    assert contents(small).keys() - before.keys() == {"notes.md"}
+    undo(Workspace.find(small))
+    assert contents(small) == before
 
 
-def test_a_dry_run_shows_and_puts_back(run_fix: RunFix, quillexpr: Path):
-    before = contents(quillexpr)
-    ran = run_fix(quillexpr, ScriptedModel(GOOD), use_search=False, dry_run=True)
+def test_a_dry_run_shows_and_puts_back(run_small: RunFix, small: Path):
+    before = contents(small)
+    ran = run_small(ScriptedModel(RIGHT), use_search=False, dry_run=True)
     assert verdict_of(ran).status == "fixed"
     assert ran.of(TreeChanged)
-    assert contents(quillexpr) == before
+    assert contents(small) == before
 
 
-def test_a_change_that_is_not_wanted_is_put_back(run_fix: RunFix, quillexpr: Path):
-    before = contents(quillexpr)
-    ran = run_fix(quillexpr, ScriptedModel(GOOD), use_search=False, approve=False)
+def test_a_change_that_is_not_wanted_is_put_back(run_small: RunFix, small: Path):
+    before = contents(small)
+    ran = run_small(ScriptedModel(RIGHT), use_search=False, approve=False)
     assert isinstance(ran.error, ConsentNeeded)
-    assert contents(quillexpr) == before
+    assert contents(small) == before
 
 
-def test_commit_takes_the_changed_files_alone(run_fix: RunFix, quillexpr: Path):
-    (quillexpr / "README.md").write_text("the user's own change\n")
-    _git(quillexpr, "add", "README.md")
-    _git(quillexpr, "config", "user.name", "User")
-    _git(quillexpr, "config", "user.email", "user@example.invalid")
-    ran = run_fix(quillexpr, ScriptedModel(GOOD), use_search=False, commit=True)
+def test_commit_takes_the_changed_files_alone(run_small: RunFix, small: Path):
+    (small / "README.md").write_text("the user's own change\n")
+    _git(small, "add", "README.md")
+    _git(small, "config", "user.name", "User")
+    _git(small, "config", "user.email", "user@example.invalid")
+    ran = run_small(ScriptedModel(RIGHT), use_search=False, commit=True)
     assert verdict_of(ran).status == "fixed"
-    assert _git(quillexpr, "show", "--name-only", "--format=%s", "HEAD").split() == ["Mend", "failing", "tests", PARSER]
-    assert _git(quillexpr, "diff", "--cached", "--name-only").split() == ["README.md"]
+    assert _git(small, "show", "--name-only", "--format=%s", "HEAD").split() == ["Mend", "failing", "tests", SUM]
+    assert _git(small, "diff", "--cached", "--name-only").split() == ["README.md"]
 
 
-def test_a_model_that_never_stops_ends_at_its_budget(run_fix: RunFix, quillexpr: Path):
+def test_a_model_that_never_stops_ends_at_its_budget(run_small: RunFix, small: Path):
     def again(history: Sequence[Message]) -> Message:
         arguments = {"file_path": "README.md", "offset": len(history)}
         return Message("assistant", tool_calls=(ToolCall(f"c{len(history)}", "read_file", arguments),))
 
-    before = contents(quillexpr)
-    ran = run_fix(quillexpr, ScriptedModel([again] * 20), use_search=False, max_steps=6)
+    before = contents(small)
+    ran = run_small(ScriptedModel([again] * 20), use_search=False, max_steps=6)
     assert isinstance(ran.error, BudgetSpent)
     assert "6 steps" in str(ran.error)
-    assert contents(quillexpr) == before
+    assert contents(small) == before
 
 
-@pytest.mark.parametrize("way", ["edit", "shell", "conftest"])
-def test_a_model_that_changes_tests_proves_nothing(run_fix: RunFix, quillexpr: Path, way: str):
-    test = quillexpr / "tests" / "test_parser.py"
+@pytest.mark.parametrize("way", ["edit", "shell", "runner"])
+def test_a_model_that_changes_tests_proves_nothing(run_small: RunFix, small: Path, way: str):
+    test = small / "tests" / "test_total.py"
     first = test.read_text().splitlines(keepends=True)[0]
     lines = {
-        "edit": call("edit", file_path="tests/test_parser.py", old_string=first, new_string=f"# easier\n{first}"),
-        "shell": call("run_shell_command", command="echo > tests/test_parser.py; echo > tests/test_evaluator.py"),
-        "conftest": call("run_shell_command", command="printf 'collect_ignore=[\"tests\"]\\n' > conftest.py"),
+        "edit": call("edit", file_path="tests/test_total.py", old_string=first, new_string=f"# easier\n{first}"),
+        "shell": call("run_shell_command", command="echo > tests/test_total.py"),
+        "runner": call("run_shell_command", command="echo 'import unittest' > sitecustomize.py"),
     }
-    before = contents(quillexpr)
-    ran = run_fix(quillexpr, ScriptedModel([lines[way], "Done.", "Done.", "Done."]), use_search=False)
+    before = contents(small)
+    ran = run_small(ScriptedModel([lines[way], "Done.", "Done.", "Done."]), use_search=False)
     verdict = verdict_of(ran)
     assert verdict.status == "not_fixed"
     assert bool(verdict.touched_tests) == (way != "edit"), "the edit tool refuses, a shell is seen by the verdict"
-    assert contents(quillexpr) == before
+    assert contents(small) == before
 
 
 @pytest.mark.parametrize("phase", ["baseline", "localise", "search", "agent", "verdict"])
-def test_closing_the_job_anywhere_puts_everything_back(
-    run_fix: RunFix, practice_copy: Callable[[str], Path], phase: str
-):
-    name = "quillexpr" if phase == "agent" else "stencil"
-    root = practice_copy(name)
-    before = contents(root)
-    head = _git(root, "rev-parse", "HEAD"), _git(root, "status", "--porcelain")
-    model = ScriptedModel(GOOD) if phase == "agent" else None
-    ran = run_fix(
-        root,
-        model,
-        use_search=phase != "agent",
+def test_closing_the_job_anywhere_puts_everything_back(run_small: RunFix, small: Path, phase: str):
+    before = contents(small)
+    head = _git(small, "rev-parse", "HEAD"), _git(small, "status", "--porcelain")
+    ran = run_small(
+        ScriptedModel(RIGHT),
+        use_search=phase == "search",
         stop_at=lambda event: isinstance(event, PhaseStarted) and event.phase == phase,
     )
     assert ran.outcome is None
-    assert contents(root) == before
-    assert (_git(root, "rev-parse", "HEAD"), _git(root, "status", "--porcelain")) == head
+    assert contents(small) == before
+    assert (_git(small, "rev-parse", "HEAD"), _git(small, "status", "--porcelain")) == head
 
 
-def test_a_goal_in_words_proves_only_that_nothing_broke(run_fix: RunFix, practice_copy: Callable[[str], Path]):
-    root = practice_copy("quillexpr")
-    edit = [call("edit", file_path=PARSER, old_string=OLD, new_string=NEW)]
-    method = [call("edit", file_path=PARSER, old_string=METHOD_OLD, new_string=METHOD + METHOD_OLD)]
-    assert verdict_of(run_fix(root, ScriptedModel([*edit, *method, "Done."]), use_search=False)).status == "fixed"
-    line = call("write_file", file_path="quillexpr/version.py", content='VERSION = "2"\n')
-    ran = run_fix(root, ScriptedModel([line, "Done."]), goal="Add a version.")
+def test_a_goal_in_words_proves_only_that_nothing_broke(run_small: RunFix, small: Path):
+    (small / SUM).write_text(SUM_TEXT.replace("= 1", "= 0").replace("-=", "+="))
+    line = call("write_file", file_path="version.py", content='VERSION = "2"\n')
+    ran = run_small(ScriptedModel([line, "Done."]), goal="Add a version.")
     verdict = verdict_of(ran)
     assert verdict.status == "unbroken"
     assert "Only that was proven" in verdict.reason
     assert ran.outcome and ran.outcome.exit_code == 0
+    assert (small / "version.py").read_text() == 'VERSION = "2"\n'
 
 
 def test_paths_narrow_the_goal(run_fix: RunFix, repository: Path):
@@ -233,7 +276,7 @@ def test_paths_narrow_the_goal(run_fix: RunFix, repository: Path):
     assert [row.test for row in verdict_of(ran).proof] == ["test_a.py::test_a"]
 
 
-def test_no_tool_of_the_model_reaches_git(run_fix: RunFix, quillexpr: Path):
+def test_no_tool_of_the_model_reaches_git(run_small: RunFix, small: Path):
     lines = [
         call("run_shell_command", command="git commit -am x; echo x > .git/hooks/pre-commit; git stash; true"),
         call("read_file", file_path=".git/config"),
@@ -241,10 +284,10 @@ def test_no_tool_of_the_model_reaches_git(run_fix: RunFix, quillexpr: Path):
         "Done.",
         "Done.",
     ]
-    head = _git(quillexpr, "rev-parse", "HEAD")
-    run_fix(quillexpr, ScriptedModel(lines), use_search=False)
-    assert _git(quillexpr, "rev-parse", "HEAD") == head
-    assert not (quillexpr / ".git" / "hooks" / "pre-commit").exists()
+    head = _git(small, "rev-parse", "HEAD")
+    run_small(ScriptedModel(lines), use_search=False)
+    assert _git(small, "rev-parse", "HEAD") == head
+    assert not (small / ".git" / "hooks" / "pre-commit").exists()
 
 
 def _git(root: Path, *arguments: str) -> str:

@@ -1,0 +1,36 @@
+"""`fix` with the real llama.cpp in this process. Weights are random: calls are forced by a grammar, nothing is mended."""
+
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from fix_ground import Ran, contents
+
+from qwencode.errors import BudgetSpent
+from qwencode.events import MessageAdded, ReplyFinished, ToolFinished
+from qwencode.model.llama.model import LlamaModel
+from qwencode.model.protocol import Options
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_ten_steps_without_an_error_and_without_a_token_read_twice(
+    run_fix: Callable[..., Ran], practice_copy: Callable[[str], Path], tiny: Path, seed: int
+):
+    root = practice_copy("quillexpr")
+    before = contents(root)
+    model = LlamaModel(tiny, context=32_768, threads=1, string_limit=24)
+    options = Options(tool_choice="required", max_tokens=400, seed=seed)
+    ran = run_fix(root, model, use_search=False, max_steps=10, options=options)
+    assert isinstance(ran.error, BudgetSpent), ran.error
+    assert contents(root) == before
+    replies = [event.message for event in ran.of(MessageAdded) if event.message.role == "assistant"]
+    assert len(replies) == 10
+    assert all(reply.tool_calls for reply in replies)
+    assert len(ran.of(ToolFinished)) == sum(len(reply.tool_calls) for reply in replies)
+    usages = [event.usage for event in ran.of(ReplyFinished)]
+    for earlier, later in pairwise(usages):
+        # What the last turn read and wrote is cached, but for the last token of a reply, which nobody had read.
+        assert later.cached >= earlier.prompt
+        assert later.evaluated == later.prompt - later.cached
+    assert sum(usage.evaluated for usage in usages) <= usages[-1].prompt + len(usages)
