@@ -647,3 +647,34 @@ def test_a_look_trusts_an_earlier_one_only_when_it_must_be_true(project: Path):
     (project / "run.sh").write_bytes(b"#!/bin/ls\n")
     os.utime(project / "run.sh", ns=(old.st_atime_ns, old.st_mtime_ns))
     assert take(project, private, private / "index", known=known).files["run.sh"] != wrong
+
+
+def test_the_commands_of_the_documentation_do_what_it_says(project: Path):
+    text = (Path(__file__).parents[2] / "docs" / "safety.md").read_text()
+    block = text.split("```sh\n")[1].split("```")[0].replace("RUN", "20260101-000000-aaaa").replace("FILE", "run.sh")
+    kept, changed, did, one, every, staged, forget = (line.split("#")[0].strip() for line in block.splitlines())
+    before, users = on_disk(project), of_git(project)
+    run = begin(project)
+    (project / "run.sh").write_bytes(b"by the run\n")
+    (project / "src" / "secret.txt").unlink()
+    run.finish(kept=True)
+
+    def shell(command: str) -> str:
+        done = subprocess.run(command, shell=True, cwd=project, capture_output=True, text=True, check=True)
+        return done.stdout
+
+    assert shell(kept).count("tree\trefs/qwencode/main/") == 3
+    assert "+by the run" in shell(changed)
+    assert "+by the run" in shell(did)
+    shell(one)
+    assert (project / "run.sh").read_bytes() == b"#!/bin/sh\n"
+    shell(every)
+    (project / "src" / "secret.txt").chmod(0o600)  # git knows no more of permissions than "executable"
+    assert on_disk(project) == before
+    git(project, "add", "--all")
+    shell(staged)
+    assert git(project, "status", "--porcelain=v2", "--branch", "-z") == users["status"]
+    shell(forget)
+    assert not git(project, "for-each-ref", "refs/qwencode")
+    assert not (project / ".git" / "qwencode").exists()
+    begin(project).finish(kept=False)
