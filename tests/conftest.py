@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,12 @@ def repository(tmp_path: Path) -> Path:
     git(root, "init", "-q", "-b", "main")
     git(root, "commit", "-q", "--allow-empty", "-m", "Begin")
     return root
+
+
+@pytest.fixture
+def run_git() -> Callable[..., str]:
+    """Return a function that runs git in a directory as a test user and returns its output."""
+    return git
 
 
 def git(root: Path, *arguments: str) -> str:
