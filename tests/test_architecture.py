@@ -26,7 +26,20 @@ LAYERS = [  # each line may import the lines below it; on its own line only itse
 ]
 RANK = {unit: rank for rank, units in enumerate(reversed(LAYERS)) for unit in units}
 MODULES = sorted(PACKAGE.rglob("*.py"))
-PACKAGE_LINES = 9_000
+ROOM_LINES = {  # what a room may grow to before something has to be taken out of it
+    "agent": 700,
+    "cli": 500,
+    "context": 600,
+    "jobs": 600,
+    "model": 3_200,
+    "repair": 3_600,
+    "sandbox": 1_600,
+    "snapshots": 1_050,
+    "tools": 1_150,
+    "ui": 900,
+    "verify": 2_250,
+}
+LOOSE_LINES = 1_300
 FILE_LINES = 400
 FUNCTION_LINES = 60
 LOOP_LINES = 150
@@ -65,8 +78,13 @@ def test_module_shape(path: Path):
             assert lines <= FUNCTION_LINES, f"{node.name} is too long: {lines} lines"
 
 
-def test_the_package_stays_small():
-    assert sum(len(path.read_text(encoding="utf-8").splitlines()) for path in MODULES) <= PACKAGE_LINES
+def test_every_room_stays_small():
+    lines: dict[str, int] = {}
+    for path in MODULES:
+        room = unit_of(path) if path.parent != PACKAGE else "loose"
+        lines[room] = lines.get(room, 0) + len(path.read_text(encoding="utf-8").splitlines())
+    too_big = {room: count for room, count in lines.items() if count > {**ROOM_LINES, "loose": LOOSE_LINES}[room]}
+    assert not too_big
 
 
 def test_the_loop_fits_on_two_screens():
@@ -92,10 +110,14 @@ def test_no_module_is_started_with_python_dash_m():
     assert not list(PACKAGE.rglob("__main__.py")), "python -m would import from the opened repository"
 
 
-def test_nothing_catches_everything():
-    broad = re.compile(r"except\s*(Exception|BaseException)?\s*(as \w+)?:")
-    users = {name_of(p) for p in MODULES if broad.search(p.read_text(encoding="utf-8")) and "probe" not in p.stem}
-    assert users <= {"qwencode.cli"}, "name the exception"
+def test_nothing_swallows_everything():
+    """A broad `except` may clean up and raise again; only code inside someone else's process may do otherwise."""
+    for path in MODULES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ExceptHandler) and not path.stem.startswith("inside_"):
+                name = node.type.id if isinstance(node.type, ast.Name) else "" if node.type else "BaseException"
+                raises = isinstance(node.body[-1], ast.Raise) and node.body[-1].exc is None
+                assert name not in ("Exception", "BaseException") or raises, f"{path}:{node.lineno}: name the exception"
 
 
 def test_importing_does_nothing(tmp_path: Path):
@@ -108,8 +130,10 @@ def test_importing_does_nothing(tmp_path: Path):
 
 def test_help_loads_no_engine():
     importlib.invalidate_caches()
-    code = "import sys; sys.argv = ['qwencode', '--help']\nfrom qwencode.cli import main\ntry: main()\nexcept SystemExit: pass\n"
-    code += "sys.stderr.write(' '.join(m for m in ('llama_cpp', 'numpy', 'httpx', 'git', 'tree_sitter') if m in sys.modules))"
+    code = "import sys; sys.argv = ['qwencode', '--help']\nfrom qwencode.cli import main\n"
+    code += "try: main()\nexcept SystemExit: pass\n"
+    code += "heavy = 'llama_cpp', 'numpy', 'httpx', 'git', 'tree_sitter', 'rich'\n"
+    code += "sys.stderr.write(' '.join(name for name in heavy if name in sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "fix" in done.stdout
     assert done.stderr == ""
