@@ -31,7 +31,8 @@ def run(command: list[str], folder: Path) -> str:
 def outcomes(task: practice.Task, folder: Path) -> tuple[set[str], set[str]]:
     """Run the tests of a copy; returns the ids of those that failed and of those that passed."""
     if task.test == PYTEST:
-        output = run([sys.executable, *PYTEST[1:], "-p", "no:cacheprovider", "-q", "-rA", "--tb=no"], folder)
+        options = ["-p", "no:cacheprovider", "-q", "-rA", "--tb=no", f"--basetemp={folder.parent / 'temporary'}"]
+        output = run([sys.executable, *PYTEST[1:], *options], folder)
         return (
             set(re.findall(r"^(?:FAILED|ERROR) (\S+)", output, re.MULTILINE)),
             {line.removeprefix("PASSED ") for line in output.splitlines() if line.startswith("PASSED ")},
