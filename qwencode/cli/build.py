@@ -80,7 +80,7 @@ def run_fix(request: FixRequest) -> int:
                     session.id,
                     _opener(name, settings, places),
                     lambda: request.yes or reader.ask("Keep this change?") is not False,
-                    ADVICE.format(models=places.models),
+                    ADVICE.format(models=places.models) if request.use_model else "",
                 )
                 return _see_through(Fix(task, parts), opening, session, reader)
             finally:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from qwencode.agent.budget import Budget
-from qwencode.errors import BudgetSpent, ConsentNeeded
+from qwencode.errors import BudgetSpent, ConsentNeeded, ModelUnavailable
 from qwencode.events import Event, Notice, PhaseStarted, SandboxReady, SuspectsRanked, TreeChanged, VerdictReached
 from qwencode.jobs.agent_part import AgentPart
 from qwencode.messages import Usage
@@ -92,10 +92,11 @@ class Fix:
         sandbox = self.parts.sandbox
         yield SandboxReady(sandbox.rung, sandbox.covers, sandbox.gaps)
         run = Run.begin(self.parts.workspace, self.parts.session)
-        kept = False
+        kept, unsaved = False, ()
         try:
             outcome = yield from self._mend(run)
             kept = outcome.verdict is not None and self._to_keep(outcome.verdict)
+            unsaved = run.unsaved(outcome.verdict.changed_files) if kept and outcome.verdict else ()
         finally:
             kept = kept or self.task.keep
             with undisturbed():
@@ -103,7 +104,7 @@ class Fix:
                     run.restore()
                 run.finish(kept)
         if kept and outcome.verdict and self.task.commit:
-            yield self._commit(outcome.verdict)
+            yield self._commit(outcome.verdict, unsaved)
         return outcome
 
     def _to_keep(self, verdict: VerdictReached) -> bool:
@@ -122,6 +123,10 @@ class Fix:
             reason = _nothing_to_do(baseline)
             yield Notice(reason)
             return Outcome(None, reason, 0, self.usage)
+        if not baseline.goal and self.parts.open_model is None:
+            raise ModelUnavailable(
+                f"No test fails, and what you ask for in words needs a model. {self.parts.advice}".strip()
+            )
         ranking = yield from self._localise(baseline)
         verdict = None
         if self.task.use_search and baseline.goal:
@@ -129,8 +134,9 @@ class Fix:
         if verdict is None:
             verdict = yield from self._agent(run, baseline, ranking)
         if verdict is None:
-            yield Notice(self.parts.advice)
-            reason = "Not fixed: search found no edit, and there is no model to go on."
+            if self.parts.advice:
+                yield Notice(self.parts.advice)
+            reason = "Not fixed: search found no edit that mends it and breaks nothing, and no model was used."
             verdict = VerdictReached(
                 "not_fixed", reason, "search", (), len(baseline.run.passing), len(baseline.run.passing)
             )
@@ -200,7 +206,12 @@ class Fix:
         yield verdict
         return verdict
 
-    def _commit(self, verdict: VerdictReached) -> Event:
+    def _commit(self, verdict: VerdictReached, unsaved: tuple[str, ...]) -> Event:
+        if unsaved:
+            text = (
+                f"Not committed: {', '.join(unsaved)} held changes of yours before the run. Commit when you are ready."
+            )
+            return Notice(text, "warning")
         message = self.task.goal.strip().splitlines()[0][:72] if self.task.goal else "Mend failing tests"
         proof = "\n".join(f"{row.test}: {row.before} -> {row.after}" for row in verdict.proof)
         commit_paths(self.parts.workspace, verdict.changed_files, f"{message}\n\n{proof}\n")

@@ -10,6 +10,29 @@ from qwencode.errors import QwencodeError
 from qwencode.events import Event
 from qwencode.jobs.fix import Outcome
 
+SUM = "total.py"
+SUM_TEXT = """def total(values):
+    result = 1
+    for value in values:
+        result -= value
+    return result
+"""
+SUM_TESTS = """import unittest
+
+from total import total
+
+
+class TotalTest(unittest.TestCase):
+    def test_some(self):
+        self.assertEqual(total([1, 2]), 3)
+
+    def test_none(self):
+        self.assertEqual(total([]), 0)
+
+    def test_type(self):
+        self.assertIsInstance(total([]), int)
+"""
+
 
 def contents(root: Path) -> dict[str, tuple[int, str]]:
     """Return every file and link of a tree but git's own, with its mode and a hash of what it holds."""

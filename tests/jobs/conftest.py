@@ -1,11 +1,12 @@
 """A whole `fix` in a practice repository: real sandbox, real tests, real snapshots; only the model is scripted."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from fix_ground import Ran
+from fix_ground import SUM, SUM_TESTS, SUM_TEXT, Ran
 
 from qwencode import practice
 from qwencode.errors import QwencodeError
@@ -70,3 +71,21 @@ def run_fix(confined: Callable[[Path], Sandbox]) -> Callable[..., Ran]:
         return ran
 
     return run
+
+
+@pytest.fixture
+def small(repository: Path, run_git: Callable[..., str]) -> Path:
+    """A repository with two faults in one function, tested with unittest, which starts quickly."""
+    (repository / SUM).write_text(SUM_TEXT)
+    (repository / "tests").mkdir()
+    (repository / "tests" / "__init__.py").write_text("")
+    (repository / "tests" / "test_total.py").write_text(SUM_TESTS)
+    (repository / "README.md").write_text("A sum.\n")
+    run_git(repository, "add", "--all")
+    run_git(repository, "commit", "-qm", "Sum")
+    return repository
+
+
+@pytest.fixture
+def run_small(run_fix: Callable[..., Ran], small: Path) -> Callable[..., Ran]:
+    return partial(run_fix, small, test="python3 -m unittest")

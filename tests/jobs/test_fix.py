@@ -2,17 +2,17 @@
 
 import subprocess
 from collections.abc import Callable, Sequence
-from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from fix_ground import Ran, contents
+from fix_ground import SUM, SUM_TEXT, Ran, contents
 
-from qwencode.errors import BudgetSpent, ConsentNeeded
+from qwencode.errors import BudgetSpent, ConsentNeeded, ModelUnavailable
 from qwencode.events import (
     BaselineTaken,
     MessageAdded,
+    Notice,
     PhaseStarted,
     SearchFinished,
     ToolFinished,
@@ -55,28 +55,6 @@ GOOD = [
 RunFix = Callable[..., Ran]
 
 
-SUM = "total.py"
-SUM_TEXT = """def total(values):
-    result = 1
-    for value in values:
-        result -= value
-    return result
-"""
-SUM_TESTS = """import unittest
-
-from total import total
-
-
-class TotalTest(unittest.TestCase):
-    def test_some(self):
-        self.assertEqual(total([1, 2]), 3)
-
-    def test_none(self):
-        self.assertEqual(total([]), 0)
-
-    def test_type(self):
-        self.assertIsInstance(total([]), int)
-"""
 RIGHT = [
     call("read_file", file_path=SUM),
     call("edit", file_path=SUM, old_string="result = 1", new_string="result = 0"),
@@ -85,24 +63,6 @@ RIGHT = [
     call("run_tests"),
     "It began at one and went down.",
 ]
-
-
-@pytest.fixture
-def small(repository: Path) -> Path:
-    """A repository with two faults in one function, tested with unittest, which starts quickly."""
-    (repository / SUM).write_text(SUM_TEXT)
-    (repository / "tests").mkdir()
-    (repository / "tests" / "__init__.py").write_text("")
-    (repository / "tests" / "test_total.py").write_text(SUM_TESTS)
-    (repository / "README.md").write_text("A sum.\n")
-    _git(repository, "add", "--all")
-    _git(repository, "-c", "user.name=T", "-c", "user.email=t@example.invalid", "commit", "-qm", "Sum")
-    return repository
-
-
-@pytest.fixture
-def run_small(run_fix: RunFix, small: Path) -> RunFix:
-    return partial(run_fix, small, test="python3 -m unittest")
 
 
 @pytest.fixture
@@ -132,12 +92,12 @@ def test_a_scripted_model_mends_what_search_cannot(run_fix: RunFix, quillexpr: P
     assert contents(quillexpr) == before
 
 
-def test_the_first_message_saves_the_model_a_search(run_fix: RunFix, quillexpr: Path):
-    model = ScriptedModel(GOOD)
-    run_fix(quillexpr, model, use_search=False, goal="Mend the operator.")
+def test_the_first_message_saves_the_model_a_search(run_small: RunFix):
+    model = ScriptedModel(RIGHT)
+    run_small(model, use_search=False, goal="Mend the sum.")
     history, tools, _ = model.requests[0]
     assert [message.role for message in history] == ["system", "user"]
-    for part in ("Mend the operator.", "test_not_in_is_one_operator", "'not' is not expected here", "def _comparison"):
+    for part in ("Mend the sum.", "test_some", "AssertionError: -2 != 3", "def total(values):"):
         assert part in history[1].content
     assert [tool.name for tool in tools] == [
         *("read_file", "grep_search", "edit", "write_file", "run_shell_command", "run_tests", "todo_write")
@@ -210,6 +170,21 @@ def test_commit_takes_the_changed_files_alone(run_small: RunFix, small: Path):
     assert verdict_of(ran).status == "fixed"
     assert _git(small, "show", "--name-only", "--format=%s", "HEAD").split() == ["Mend", "failing", "tests", SUM]
     assert _git(small, "diff", "--cached", "--name-only").split() == ["README.md"]
+
+
+def test_commit_leaves_a_file_alone_that_held_own_changes(run_small: RunFix, small: Path):
+    (small / SUM).write_text(SUM_TEXT + "# a half-done thought\n")
+    head = _git(small, "rev-parse", "HEAD")
+    ran = run_small(ScriptedModel(RIGHT), use_search=False, commit=True)
+    assert verdict_of(ran).status == "fixed"
+    assert "Not committed: total.py" in ran.of(Notice)[-1].text
+    assert _git(small, "rev-parse", "HEAD") == head
+
+
+def test_a_goal_in_words_needs_a_model(run_small: RunFix, small: Path):
+    (small / SUM).write_text(SUM_TEXT.replace("= 1", "= 0").replace("-=", "+="))
+    ran = run_small(goal="Make it nicer.")
+    assert isinstance(ran.error, ModelUnavailable)
 
 
 def test_a_model_that_never_stops_ends_at_its_budget(run_small: RunFix, small: Path):
