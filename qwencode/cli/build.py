@@ -1,5 +1,6 @@
 """Building the parts of a run and seeing it through: the only place that knows all of them."""
 
+import shutil
 import signal
 import sys
 import tempfile
@@ -97,7 +98,8 @@ def run_demo(name: str, into: Path | None, flags: Mapping[str, Any], json: bool)
     out = sys.stderr if json else sys.stdout
     out.write(f"A practice repository, with a bug in it: {copy}\n{task.title}\n\n")
     code = run_fix(FixRequest((str(copy),), flags, yes=True, json=json))
-    out.write(f"\nLook at it: git -C {copy} diff    Take it back: qwencode undo {copy}\n")
+    program = "qwencode" if shutil.which("qwencode") else sys.argv[0]
+    out.write(f"\nLook at it: git -C {copy} diff\nTake it back: {program} undo {copy}\n")
     return code
 
 

@@ -111,7 +111,8 @@ def _baseline(event: BaselineTaken) -> list[Line]:
 
 def _search(event: SearchFinished) -> str:
     rate = f", {event.tried / event.seconds:.0f} a second" if event.seconds > 0 and event.tried else ""
-    found = f"{event.plausible} of them pass all tests" if event.plausible else "none passes all tests"
+    passing = "1 of them passes" if event.plausible == 1 else f"{event.plausible} of them pass"
+    found = f"{passing} all tests" if event.plausible else "none passes all tests"
     reason = f" ({event.reason})" if event.reason else ""
     return f"Search: {plural(event.tried, 'edit')} tried in {seconds(event.seconds)}{rate}; {found}{reason}"
 
