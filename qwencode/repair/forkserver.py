@@ -31,14 +31,14 @@ class ForkServer:
 
     def __init__(self, sandbox: Sandbox, baseline: Baseline, mode: Literal["swap", "fresh"], jobs: int = 2):
         self.mode, self.jobs = mode, jobs
-        self._heard = b""
-        self._folder = Path(tempfile.mkdtemp(prefix="server-", dir=sandbox.scratch))
+        self._heard, self._closed = b"", False
+        self.folder = Path(tempfile.mkdtemp(prefix="server-", dir=sandbox.scratch))
         for name in _PROGRAMS:
-            shutil.copy(Path(__file__).with_name(name), self._folder)
+            shutil.copy(Path(__file__).with_name(name), self.folder)
         command = baseline.command
-        argv = [*(command.prefix or (command.python or "python3",)), str(self._folder / _PROGRAMS[0])]
+        argv = [*(command.prefix or (command.python or "python3",)), str(self.folder / _PROGRAMS[0])]
         env = {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONHASHSEED": "0"}
-        env["HYPOTHESIS_STORAGE_DIRECTORY"] = str(self._folder / "hypothesis")
+        env["HYPOTHESIS_STORAGE_DIRECTORY"] = str(self.folder / "hypothesis")
         limits = Limits(_WEEK, memory_bytes=_MEMORY)
         self._process: Process = sandbox.start(argv, cwd=command.cwd, limits=limits, env=env)
         os.set_blocking(self._process.stdin.fileno(), False)
@@ -58,7 +58,7 @@ class ForkServer:
             "root": str(root),
             "args": [
                 *(command.arguments if pytest else ("-o", "python_files=test*.py")),
-                f"-ocache_dir={self._folder}",
+                f"-ocache_dir={self.folder}",
             ],
             "cwd_on_path": command.as_module or not pytest,
             "jobs": self.jobs,
@@ -73,6 +73,8 @@ class ForkServer:
 
     def send(self, data: Mapping[str, Any], seconds: float = 30.0) -> None:
         """Send one line. Raises ServerFailed when the server does not take it within `seconds`."""
+        if self._closed:
+            raise ServerFailed("it was closed")
         text = memoryview(json.dumps(data).encode() + b"\n")
         pipe, end = self._process.stdin.fileno(), time.monotonic() + seconds
         while text:
@@ -87,6 +89,8 @@ class ForkServer:
 
     def receive(self, seconds: float) -> list[dict[str, Any]]:
         """Return the answers that come within `seconds`; at once when there are some."""
+        if self._closed:
+            raise ServerFailed("it was closed")
         pipe = self._process.stdout.fileno()
         if not select.select([pipe], [], [], max(0.0, seconds))[0]:
             return []
@@ -108,8 +112,10 @@ class ForkServer:
         raise ServerFailed(f"it did not answer within {seconds:.0f} s")
 
     def close(self) -> None:
+        """Kill the process and its children. Idempotent."""
+        self._closed = True
         self._process.kill()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def _limits(seconds: float) -> tuple[float, float]:

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from qwencode.errors import ToolError
 from qwencode.events import Suspect
 from qwencode.repair.mutate.source import FUNCTIONS, Source
+from qwencode.verify.protected import is_test_path
 from qwencode.verify.results import TestRun
 from qwencode.workspace import Workspace
 
 _FRAMES = (re.compile(r"^(?:E\s+)?([^\s:][^:\n]*\.py):(\d+):", re.M), re.compile(r'File "([^"\n]+\.py)", line (\d+)'))
-_TEST_FILE = re.compile(r"(^|/)(tests?|testing)/|(^|/)(test_[^/]*|[^/]*_test|conftest|setup)\.py$")
 _LITERAL = re.compile(r"""'[^'\n]{1,40}'|"[^"\n]{1,40}"|(?<![\w.])\d+(?:\.\d+)?(?![\w.])""")
 _LITERALS = 40
 _WORD = re.compile(r"[A-Za-z_]\w+")
@@ -51,29 +51,29 @@ def rank(run: TestRun, goal: Sequence[str], workspace: Workspace, protected: Col
     plain = _ochiai(run, goal)
     messages = [run.results[test].message for test in goal if test in run.results]
     frames = _frames(messages, workspace)
-    for file, hits in frames.items():
-        for line, depth in hits.items():
-            if not any(file in run.coverage.get(test, {}) for test in goal):
-                plain.setdefault(file, {})[line] = max(plain.get(file, {}).get(line, 0.0), depth)
+    seen = any(run.coverage.get(test) for test in goal)
+    uncovered = {} if seen else frames
+    for file, hits in uncovered.items():
+        plain.setdefault(file, {}).update(hits)
     words = set(_WORD.findall(" ".join([*goal, *messages])))
     words |= {part for test in goal for part in _parts(test.rpartition("::")[2])}
     lines: dict[str, dict[int, float]] = {}
     texts: dict[str, str] = {}
     found: list[tuple[float, Suspect]] = []
     for file, scores in plain.items():
-        text = "" if file in protected or _TEST_FILE.search(file) else _text(file, workspace)
+        text = "" if file in protected or is_test_path(file) else _text(file, workspace)
         if not text:
             continue
         texts[file] = text
-        try:
-            source = Source(file, text)
-        except SyntaxError:
+        if (source := _parsed(file, text)) is None:
             lines[file] = dict(scores)
             found.append((1.0, Suspect(file, max(scores, key=lambda line: scores[line]), "<module>", 1.0)))
             continue
+        if file in uncovered:
+            scores |= _around(source, uncovered[file], scores)
         lines[file] = _weighed(source, scores, frames.get(file, {}), words)
         found += _functions(source, scores, lines[file])
-    for file, extra in _import_time(lines, texts).items():
+    for file, extra in _import_time(lines, texts, any("NameError" in message for message in messages)).items():
         for line, score in extra.items():
             lines[file][line] = max(lines[file].get(line, 0.0), score)
     ordered = sorted(found, key=lambda pair: (-pair[0], pair[1].file, pair[1].line))
@@ -113,7 +113,7 @@ def _frames(messages: Sequence[str], workspace: Workspace) -> dict[str, dict[int
                 file = workspace.relative(workspace.resolve(name))
             except ToolError:
                 continue
-            if not _TEST_FILE.search(file) and (workspace.root / file).is_file():
+            if not is_test_path(file) and (workspace.root / file).is_file():
                 row = found.setdefault(file, {})
                 row[line] = max(row.get(line, 0.0), depth)
                 depth = max(0.3, depth * 0.8)
@@ -144,6 +144,17 @@ def _parts(name: str) -> set[str]:
     """Return the runs of words in a test's name: `test_parse_amount_fails` gives `parse_amount`, among others."""
     words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name.partition("[")[0]).lower().split("_")
     return {"_".join(words[i:j]) for i in range(len(words)) for j in range(i + 1, len(words) + 1)}
+
+
+def _around(source: Source, hits: Mapping[int, float], scores: Mapping[int, float]) -> dict[int, float]:
+    """Suspect the functions of a traceback as a whole where no coverage tells which of their lines ran."""
+    found: dict[int, float] = {}
+    for node in source.statements:
+        if isinstance(node, FUNCTIONS):
+            span = range(node.lineno + 1, (node.end_lineno or node.lineno) + 1)
+            depth = max((hits.get(line, 0.0) for line in span), default=0.0)
+            found |= {line: max(scores.get(line, 0.0), 0.7 * depth) for line in span if depth}
+    return found
 
 
 def _weighed(
@@ -177,31 +188,54 @@ def _functions(
     return [(weight, Suspect(source.path, line, name, scores[line])) for name, (weight, line) in best.items()]
 
 
-def _import_time(lines: Mapping[str, Mapping[int, float]], texts: Mapping[str, str]) -> dict[str, dict[int, float]]:
-    """Suspect the assignments, defaults and heads that ran at import, by the suspicious lines that refer to them."""
+def _import_time(
+    lines: Mapping[str, Mapping[int, float]], texts: Mapping[str, str], missing: bool
+) -> dict[str, dict[int, float]]:
+    """Suspect the assignments, imports, defaults and heads that ran at import, by the suspicious lines that refer to
+    them; with a name `missing`, also the place where imports begin.
+    """
     used: dict[str, float] = {}
-    sources: dict[str, Source] = {}
+    found: dict[str, dict[int, float]] = {file: {} for file in lines}
+    sources = {file: source for file in lines if (source := _parsed(file, texts[file])) is not None}
     for file, scores in lines.items():
-        rows = texts[file].splitlines()
-        for line, score in scores.items():
-            for word in _WORD.findall(rows[line - 1]) if line <= len(rows) else ():
-                used[word] = max(used.get(word, 0.0), score)
-        try:
-            sources[file] = Source(file, texts[file])
-        except SyntaxError:
-            continue
-    found: dict[str, dict[int, float]] = {}
-    for file, source in sources.items():
-        row = found.setdefault(file, {})
-        for node in source.statements:
-            span = source.header_lines(node)
-            score = 0.0
-            if isinstance(node, FUNCTIONS):
-                inside = [lines[file].get(line, 0.0) for line in range(node.lineno, (node.end_lineno or 0) + 1)]
-                score = max(inside, default=0.0)
-            elif source.function(node) is None and isinstance(node, ast.Assign | ast.AnnAssign):
-                names = [n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)]
-                score = max((used.get(name, 0.0) for name in names), default=0.0)
-            if score:
-                row |= {line: max(row.get(line, 0.0), score * _AT_IMPORT) for line in span}
+        _note_words(texts[file], scores, used)
+    for _ in range(2):  # what a default refers to is reached through the head of its function
+        for file, source in sources.items():
+            for node in source.statements:
+                score = _AT_IMPORT * _import_score(source, node, lines[file], used)
+                row = found[file]
+                row |= {line: max(row.get(line, 0.0), score) for line in source.header_lines(node) if score}
+        for file, row in found.items():
+            _note_words(texts[file], row, used)
+    for file, source in sources.items() if missing else ():
+        first = next((node for node in source.tree.body if not isinstance(node, ast.Expr)), None)
+        if first is not None:
+            found[file][first.lineno] = max(lines[file].values(), default=0.0)
     return found
+
+
+def _parsed(file: str, text: str) -> Source | None:
+    try:
+        return Source(file, text)
+    except SyntaxError:
+        return None
+
+
+def _note_words(text: str, scores: Mapping[int, float], used: dict[str, float]) -> None:
+    rows = text.splitlines()
+    for line, score in scores.items():
+        for word in _WORD.findall(rows[line - 1]) if line <= len(rows) else ():
+            used[word] = max(used.get(word, 0.0), score)
+
+
+def _import_score(source: Source, node: ast.stmt, scores: Mapping[int, float], used: Mapping[str, float]) -> float:
+    if isinstance(node, FUNCTIONS):
+        return max((scores.get(line, 0.0) for line in range(node.lineno, (node.end_lineno or 0) + 1)), default=0.0)
+    if source.function(node) is not None:
+        return 0.0
+    if isinstance(node, ast.Assign | ast.AnnAssign):
+        names = [n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)]
+        return max((used.get(name, 0.0) for name in names), default=0.0)
+    if isinstance(node, ast.Import | ast.ImportFrom):
+        return 0.5 * max(used.get(alias.asname or alias.name, 0.0) for alias in node.names)
+    return 0.0

@@ -601,7 +601,6 @@ FAULTS: tuple[tuple[str, str, str], ...] = (  # file, right, wrong
     (WAYS, "max(result[-1][1], end)", "end"),
     (WAYS, "if result and start", "if start"),
     (WAYS, "low = middle + 1", "low = middle"),
-    (WAYS, "len(values)\n    while low < high", "len(values) - 1\n    while low < high"),
     (WAYS, "if low < len(values) and values", "if values"),
     (WAYS, "* 60", "* 100"),
     (WAYS, "sum(values) / len", "sum(values) // len"),

@@ -102,6 +102,10 @@ CASES = [  # operator, before, an edit that it must propose
     ("missing method call", "x = a", "x = a.strip()"),
     ("missing method call", "x = a + b", "x = a.copy() + b"),
     ("missing method call", "x = done", "x = done[::-1]"),
+    ("missing bound", "def f(a, b):\n    return a - b\n", "def f(a, b):\n    return max(0, a - b)\n"),
+    ("missing bound", "def f(a, b):\n    a[0] = b\n", "def f(a, b):\n    a[0] = max(a[0], b)\n"),
+    ("operand added", "def f(a, b, n):\n    return a[b:n]\n", "def f(a, b, n):\n    return a[b:n + b]\n"),
+    ("membership noted", "if a not in b:\n    c(a)\n", "if a not in b:\n    b.add(a)\n    c(a)\n"),
     ("superfluous call", "x = int(a)", "x = a"),
     ("superfluous call", "x = a.lower()", "x = a"),
     ("call parentheses", "x = a.lower", "x = a.lower()"),
@@ -180,8 +184,26 @@ def test_line_ends_stay_as_they_are(name: str, before: str, after: str):
     assert not any("\n" in text.replace("\r\n", "") for text in made)
 
 
+@pytest.mark.parametrize(
+    ("before", "name", "after"),
+    [
+        ('"""Doc."""\nx = heapq.nlargest(1, y)\n', "heapq", '"""Doc."""\nimport heapq\nx = heapq.nlargest(1, y)\n'),
+        ("import os\nx = deque()\n", "deque", "from collections import deque\nimport os\nx = deque()\n"),
+        (
+            "from __future__ import annotations\nx = Path()\n",
+            "Path",
+            "from __future__ import annotations\nfrom pathlib import Path\nx = Path()\n",
+        ),
+    ],
+)
+def test_a_name_that_the_failure_misses_is_imported(before: str, name: str, after: str):
+    source = Source("a.py", before, ("no_such_module", name))
+    edits = [e for s in source.statements for e in BY_NAME["import"].propose(source, s)]
+    assert [before[: e.start] + e.text + before[e.end :] for e in edits] == [after]
+
+
 def test_every_operator_has_a_case():
-    assert {case[0] for case in CASES} == set(BY_NAME)
+    assert {case[0] for case in CASES} | {"import"} == set(BY_NAME)
 
 
 def test_every_operator_names_its_source_and_is_documented():

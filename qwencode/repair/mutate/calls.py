@@ -142,6 +142,28 @@ def wrapper(source: Source, node: ast.AST) -> Iterator[Edit]:
             yield source.replace(node, f"{name}({text})", weight * position * scale)
 
 
+def clamp(source: Source, node: ast.AST) -> Iterator[Edit]:
+    """A missing bound: `max(x, y)` or `min(x, y)` with another value of the statement or function (PAR
+    *Range Checker*).
+    """
+    scope = source.function(node)
+    if scope is None or not isinstance(node, ast.Name | ast.Attribute | ast.BinOp | ast.Call | ast.Subscript):
+        return
+    position = _value_position(source, node)
+    if not position or isinstance(source.parent(node), ast.FormattedValue | ast.BoolOp | ast.For):
+        return
+    text = source.src(node)
+    above = next((up for up in source.above(node) if isinstance(up, ast.stmt)), scope)
+    inside = [source.src(n) for n in source.header(above) if isinstance(n, ast.Subscript) and n is not node]
+    stored = [n.id for n in ast.walk(scope) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)]
+    others = {**dict.fromkeys([*stored, *(a.arg for a in scope.args.args)], 0.5), "0": 1.0, "1": 0.6}
+    others |= dict.fromkeys((part for part in inside if part not in text and text not in part), 0.8)
+    for other, weight in others.items():
+        if other not in ("self", "cls", text):
+            yield source.replace(node, f"max({other}, {text})", weight * position)
+            yield source.replace(node, f"min({other}, {text})", weight * position)
+
+
 def method(source: Source, node: ast.AST) -> Iterator[Edit]:
     """A missing method call: `.strip()`, `.lower()`, `.copy()`, `.items()` (TBar FP10); a missing reversal."""
     if isinstance(node, ast.Name | ast.Attribute | ast.Subscript | ast.Call):

@@ -10,7 +10,7 @@ from qwencode.repair.mutate import syntax
 from qwencode.repair.mutate.source import FUNCTIONS, Edit, Source, parse
 from qwencode.repair.mutate.table import OPERATORS
 
-PER_STATEMENT = 60
+PER_STATEMENT = 80
 """Edits of one operator for one statement at most, the likeliest kept."""
 
 

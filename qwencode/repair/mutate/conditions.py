@@ -107,6 +107,8 @@ def terms(source: Source, node: ast.AST) -> Iterator[Edit]:
             container, key = source.src(part.value), source.src(part.slice)
             yield Edit(start, end, f"{key} not in {container} or {own}")
             yield Edit(start, end, f"{key} in {container} and {own}", 0.9)
+            yield Edit(start, end, f"{container} and {own}", 0.9)
+            yield Edit(start, end, f"not {container} or {own}", 0.8)
     simple = {text: 0.6 * weight for text, weight in _simple_conditions(source, source.function(node)).items()}
     for text, weight in {**simple, **_pool(source, source.function(node))}.items():
         if text not in own:
@@ -170,6 +172,16 @@ def _leaves(source: Source, scope: Function, looped: bool) -> list[str]:
     return list(dict.fromkeys([*own[:8], *usual]))
 
 
+@lru_cache(maxsize=64)
+def _exceptions(source: Source) -> list[str]:
+    """The exceptions that the file defines or raises."""
+    own = [name for name, node in source.definitions.items() if isinstance(node, ast.ClassDef)]
+    own = [name for name in own if name.endswith(("Error", "Exception"))]
+    raised = [n.exc for n in ast.walk(source.tree) if isinstance(n, ast.Raise) and n.exc]
+    names = [source.src(n.func if isinstance(n, ast.Call) else n) for n in raised]
+    return list(dict.fromkeys([*own, *(name for name in names if name.isidentifier())]))[:3]
+
+
 def _doubts(source: Source, node: ast.stmt, scope: Function) -> dict[str, float]:
     """Conditions under which a statement may not make sense, by what it uses."""
     first = node in scope.body[:2]
@@ -209,7 +221,9 @@ def guard(source: Source, node: ast.AST) -> Iterator[Edit]:
     }
     leaves = _leaves(source, scope, source.loop(node) is not None)
     for condition, likely in conditions.items():
-        for rank, leave in enumerate(leaves):
+        subject = condition.removeprefix("not ").split(" ")[0]
+        raises = [f"raise {name}({subject})" for name in _exceptions(source)]
+        for rank, leave in enumerate(dict.fromkeys([*leaves[:3], *raises, *leaves[3:]])):
             weight = likely * (1.0 if first or leave == "continue" else 0.7) / (1 + 0.15 * rank)
             yield Edit(whole[0], whole[0], f"{pad}if {condition}:{line}{pad}    {leave}{line}", weight)
 

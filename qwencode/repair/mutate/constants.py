@@ -24,6 +24,8 @@ def number(source: Source, node: ast.AST) -> Iterator[Edit]:
     for step in (2, 5, 10):
         base.setdefault(value + step, 0.15)
         base.setdefault(value - step, 0.15)
+    for usual in (60, 24, 7, 12, 100, 365, 1000, 3600):
+        base.setdefault(usual, 0.3)
     if isinstance(value, float):
         base = {
             value * 10: 0.5,
@@ -46,7 +48,7 @@ def number(source: Source, node: ast.AST) -> Iterator[Edit]:
             base.setdefault(other.value, 0.25)
     for other in source.literals:
         if isinstance(other, int | float):
-            base.setdefault(other, 0.3)
+            base[other] = max(base.get(other, 0.0), 0.45)
     for other, weight in base.items():
         if other != value or type(other) is not type(value):
             yield source.replace(node, repr(other), weight, loose=other < 0)
@@ -115,11 +117,12 @@ def string(source: Source, node: ast.AST) -> Iterator[Edit]:
     if len(written) - len(bare) > 1 or bare[:1] not in "'\"" or "\n" in bare or bare.startswith(('"""', "'''")):
         return
     value, wanted = node.value, dict[str, float]()
-    for other in [*source.strings, *(text for text in source.literals if isinstance(text, str))]:
+    near = [text for text in source.literals if isinstance(text, str)]
+    for other in (*source.strings, *near):
         ratio = (
             difflib.SequenceMatcher(None, value, other).quick_ratio() if len(value) < 80 and len(other) < 80 else 0.0
         )
-        wanted[other] = max(0.15, ratio**2)
+        wanted[other] = max(0.4 if other in near else 0.15, ratio**2)
     for other in _variants(value, raw=raw):
         wanted[other] = max(wanted.get(other, 0.0), 0.3)
     wanted.pop(value, None)

@@ -83,7 +83,9 @@ def add_operand(source: Source, node: ast.AST) -> Iterator[Edit]:
     scope = source.function(node)
     if scope is None or not isinstance(node, ast.Name | ast.Attribute | ast.Subscript | ast.BinOp):
         return
-    if not isinstance(source.parent(node), ast.Assign | ast.Return | ast.AugAssign | ast.Compare | ast.keyword):
+    if not isinstance(
+        source.parent(node), ast.Assign | ast.Return | ast.AugAssign | ast.Compare | ast.keyword | ast.Slice
+    ):
         return
     if isinstance(getattr(node, "ctx", None), ast.Store):
         return

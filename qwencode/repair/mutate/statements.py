@@ -80,7 +80,7 @@ def delete(source: Source, node: ast.AST) -> Iterator[Edit]:
 
 def swap(source: Source, node: ast.AST) -> Iterator[Edit]:
     """Two neighbours the other way round (GenProg swap)."""
-    if not isinstance(node, ast.stmt) or _is_doc(node):
+    if not isinstance(node, ast.stmt) or isinstance(node, ast.Import | ast.ImportFrom) or _is_doc(node):
         return
     block = source.block(node)
     for step in (1, 2, 3):
@@ -187,6 +187,22 @@ def insert_copy(source: Source, node: ast.AST) -> Iterator[Edit]:
             yield Edit(after, after, pad + text + line, weight)
         for name in sorted(source.names_in(other).keys() & stored) if flush else ():
             yield Edit(whole[0], whole[0], f"{pad}if {name}:{line}{pad}    {text}{line}", weight)
+
+
+def remember(source: Source, node: ast.AST) -> Iterator[Edit]:
+    """What was looked for and not found is put in: `if x not in seen:` without `seen.add(x)` (TBar FP15)."""
+    above = source.parent(node)
+    if not isinstance(node, ast.stmt) or not isinstance(above, ast.If) or node is not above.body[0]:
+        return
+    whole = source.lines(node)
+    for test in ast.walk(above.test) if whole else ():
+        if whole and isinstance(test, ast.Compare) and isinstance(test.ops[0], ast.NotIn):
+            key, container = source.src(test.left), source.src(test.comparators[0])
+            for rank, made in enumerate(
+                (f"{container}.add({key})", f"{container}.append({key})", f"{container}[{key}] = 1")
+            ):
+                text = f"{source.indent(node)}{made}{source.newline}"
+                yield Edit(whole[0], whole[0], text, 1.0 / (1 + rank))
 
 
 def leave(source: Source, node: ast.AST) -> Iterator[Edit]:

@@ -8,7 +8,7 @@ import ast
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from qwencode.repair.mutate import calls, conditions, constants, names, operators, slices, statements
+from qwencode.repair.mutate import calls, conditions, constants, imports, names, operators, slices, statements
 from qwencode.repair.mutate.source import Edit, Source
 
 MOTHRA = "DeMillo and Offutt 1991"
@@ -17,6 +17,7 @@ MAJOR = "Just 2014"
 GENPROG = "Le Goues et al. 2012"
 PAR = "Kim et al. 2013"
 TBAR = "Liu et al. 2019"
+PYTER = "Oh and Oh 2022"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,7 @@ OPERATORS: tuple[Operator, ...] = (
     Operator("missing argument", 0.5, PAR, calls.missing),
     Operator("missing conversion", 0.45, TBAR, calls.wrapper),
     Operator("missing method call", 0.45, TBAR, calls.method),
+    Operator("missing bound", 0.2, PAR, calls.clamp),
     Operator("superfluous call", 0.45, TBAR, calls.unwrap),
     Operator("call parentheses", 0.6, TBAR, calls.parentheses),
     Operator("lookup with default", 0.6, TBAR, calls.lookup),
@@ -76,9 +78,11 @@ OPERATORS: tuple[Operator, ...] = (
     Operator("moved out of a block", 0.55, TBAR, statements.move_out, statement=True),
     Operator("moved into a block", 0.45, TBAR, statements.move_in, statement=True),
     Operator("statement copied", 0.25, GENPROG, statements.insert_copy, statement=True),
+    Operator("membership noted", 0.3, TBAR, statements.remember, statement=True),
     Operator("loop exit", 0.5, TBAR, statements.leave, statement=True),
     Operator("return", 0.5, TBAR, statements.returned, statement=True),
     Operator("yield", 0.7, TBAR, statements.generator),
     Operator("exception type", 0.55, TBAR, statements.exceptions),
+    Operator("import", 1.0, PYTER, imports.missing, statement=True),
     Operator("construction", 0.4, TBAR, statements.construction, statement=True),
 )

@@ -1,0 +1,276 @@
+"""The whole search on small repositories, with the real probe and the real fork server."""
+
+import os
+import signal
+from collections.abc import Callable, Generator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from qwencode.errors import ToolError
+from qwencode.events import CandidateFound, Event, PhaseStarted, Progress, SearchFinished
+from qwencode.repair.search import Budget, Patch, SearchResult, apply, search
+from qwencode.sandbox.ladder import open_sandbox
+from qwencode.verify import runners
+
+CODE = '''"""Limits."""
+
+
+def clamp(value, low, high):
+    if value < low:
+        return low
+    if value > high:
+        return low
+    return value
+
+
+def helper(x):
+    return x
+'''
+TESTS = """import pytest
+from pkg.limits import clamp, helper
+
+
+@pytest.mark.parametrize("value, expected", [(0, 1), (5, 3), (2, 2)])
+def test_clamp(value, expected):
+    assert clamp(value, 1, 3) == expected
+
+
+def test_clamp_wide():
+    assert clamp(500, 0, 100) == 100
+
+
+def test_helper():
+    assert helper(1) == 1
+"""
+FILES = {"pkg/__init__.py": "", "pkg/limits.py": CODE, "tests/test_limits.py": TESTS, "conftest.py": ""}
+BUDGET = Budget(60, 600)
+
+Lab = Callable[..., Any]
+
+
+def drain(running: Generator[Event, None, SearchResult]) -> tuple[list[Event], SearchResult]:
+    events: list[Event] = []
+    while True:
+        try:
+            events.append(next(running))
+        except StopIteration as stop:
+            return events, stop.value
+
+
+def tree(root: Path) -> dict[str, bytes]:
+    return {
+        str(p.relative_to(root)): p.read_bytes()
+        for p in sorted(root.rglob("*"))
+        if p.is_file() and ".git" not in p.parts
+    }
+
+
+def processes_of(sandbox: Any) -> list[int]:
+    """Return the fork servers that run out of this sandbox's scratch directory, the parents first."""
+    found: list[int] = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = path.read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if len(words) > 1 and words[1].startswith(bytes(sandbox.scratch)) and b"inside_server" in words[1]:
+            found.append(int(path.parent.name))
+    return sorted(found)
+
+
+def test_finds_tells_and_applies(lab: Lab):
+    workspace, sandbox, baseline, ranking = lab(FILES)
+    before = tree(workspace.root)
+    events, result = drain(search(workspace, sandbox, baseline, ranking, BUDGET))
+    assert tree(workspace.root) == before
+    assert isinstance(events[0], PhaseStarted)
+    finished = events[-1]
+    assert isinstance(finished, SearchFinished)
+    assert (finished.plausible, finished.tried) == (result.plausible, result.tried)
+    assert result.way == "fork"
+    best = result.patches[0]
+    assert best.after == CODE.replace("value > high:\n        return low", "value > high:\n        return high")
+    assert finished.diffs[0] == best.diff()
+    assert "-        return low\n+        return high\n" in best.diff()
+    assert len([event for event in events if isinstance(event, CandidateFound)]) == result.plausible
+    assert all((event.seconds_left or 0) <= BUDGET.seconds for event in events if isinstance(event, Progress))
+    apply(workspace, best)
+    assert runners.run(baseline.command, sandbox, seconds=60).failing == ()
+
+
+@pytest.mark.slow
+def test_plain_way_finds_the_same(lab: Lab):
+    right = CODE.replace("        return low\n    return value", "        return high\n    return value")
+    wrong = right.replace("value > high", "value < high")
+    workspace, sandbox, baseline, ranking = lab({**FILES, "pkg/limits.py": wrong})
+    ranking = replace(ranking, lines={"pkg/limits.py": {7: 1.0}})
+    _, forked = drain(search(workspace, sandbox, baseline, ranking, Budget(60, 40)))
+    assert forked.patches[0].after == right
+    before = tree(workspace.root)
+    stamp = (workspace.root / "pkg/limits.py").stat().st_mtime_ns
+    _, plain = drain(search(workspace, sandbox, baseline, ranking, Budget(60, 3), plain=True))
+    assert plain.way == "plain"
+    assert plain.patches[0] == forked.patches[0]
+    assert tree(workspace.root) == before
+    assert (workspace.root / "pkg/limits.py").stat().st_mtime_ns == stamp
+
+
+@pytest.mark.parametrize("ends", ["\r\n", "\n"])
+def test_encoding_and_line_ends_survive(lab: Lab, ends: str):
+    text = ("# -*- coding: latin-1 -*-\n" + CODE.replace("Limits.", "Größen.")).replace("\n", ends)
+    files = {**FILES, "pkg/limits.py": text.encode("latin-1")}
+    workspace, sandbox, baseline, ranking = lab(files)
+    _, result = drain(search(workspace, sandbox, baseline, ranking, Budget(60, 150)))
+    apply(workspace, result.patches[0])
+    now = (workspace.root / "pkg/limits.py").read_bytes()
+    assert now == text.replace(
+        f"value > high:{ends}        return low", f"value > high:{ends}        return high"
+    ).encode("latin-1")
+    assert now.decode("latin-1").count(ends) == text.count(ends)
+
+
+@pytest.mark.slow
+def test_what_only_an_import_can_express(lab: Lab):
+    files = {
+        "pkg/__init__.py": "",
+        "pkg/base.py": "STEP = 3\n",
+        "pkg/limits.py": "from pkg.base import STEP\n\nTABLE = [n * STEP for n in range(3)]\n\n\ndef row(n):\n    return TABLE[n]\n",
+        "tests/test_limits.py": "from pkg.limits import row\n\n\ndef test_row():\n    assert row(3) == 9\n\n\ndef test_two():\n    assert row(2) == 6\n",
+        "conftest.py": "",
+    }
+    workspace, sandbox, baseline, ranking = lab(files)
+    _, result = drain(search(workspace, sandbox, baseline, ranking, BUDGET))
+    assert any("range(4)" in patch.after or "range(3 + 1)" in patch.after for patch in result.patches)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [("def clamp(value, low, high):", "def clamp(value, low, high)"), ("def helper(x):", "def helper(x=LOW):")],
+)
+def test_collection_errors_are_mended(lab: Lab, right: str, wrong: str):
+    code = CODE.replace("        return low\n    return value", "        return high\n    return value")
+    code = code.replace('"""Limits."""\n', '"""Limits."""\n\nLOWEST = 0\n') if "LOW" in wrong else code
+    workspace, sandbox, baseline, ranking = lab({**FILES, "pkg/limits.py": code.replace(right, wrong)})
+    assert baseline.goal == ("tests/test_limits.py",)
+    _, result = drain(search(workspace, sandbox, baseline, ranking, BUDGET))
+    assert result.plausible
+
+
+@pytest.mark.slow
+def test_a_failure_that_needs_earlier_tests_is_tried_in_their_order(lab: Lab):
+    files = {
+        "bag.py": "class Bag:\n    def __init__(self, items=[]):\n        self.items = items\n\n    def add(self, item):\n        self.items.append(item)\n",
+        "test_bag.py": "from bag import Bag\n\n\ndef test_add():\n    bag = Bag()\n    bag.add(1)\n    assert bag.items == [1]\n\n\ndef test_new():\n    assert Bag().items == []\n",
+    }
+    workspace, sandbox, baseline, ranking = lab(files)
+    assert baseline.goal == ("test_bag.py::test_new",)
+    _, result = drain(search(workspace, sandbox, baseline, ranking, BUDGET))
+    assert result.way == "fork"
+    assert result.plausible
+
+
+def test_nothing_to_find_ends_with_a_reason_and_an_unchanged_tree(lab: Lab):
+    workspace, sandbox, baseline, ranking = lab(
+        {**FILES, "tests/test_limits.py": TESTS.replace("== 100", "== 'no such thing'")}
+    )
+    before = tree(workspace.root)
+    _, result = drain(search(workspace, sandbox, baseline, ranking, Budget(60, 50)))
+    assert (result.plausible, result.patches) == (0, ())
+    assert result.tried >= 50
+    assert "50 candidates" in result.reason
+    assert tree(workspace.root) == before
+
+
+@pytest.mark.slow
+def test_time_is_kept(lab: Lab):
+    workspace, sandbox, baseline, ranking = lab({**FILES, "tests/test_limits.py": TESTS.replace("== 100", "== 'no'")})
+    _, result = drain(search(workspace, sandbox, baseline, ranking, Budget(3.0)))
+    assert "3 s" in result.reason
+    assert result.seconds < 30
+
+
+def test_test_files_are_never_edited(lab: Lab):
+    workspace, sandbox, baseline, ranking = lab(FILES)
+    ranking = replace(
+        ranking,
+        lines={**ranking.lines, "tests/test_limits.py": {7: 1.0}},
+        texts={**ranking.texts, "tests/test_limits.py": TESTS},
+    )
+    _, result = drain(search(workspace, sandbox, baseline, ranking, Budget(60, 60)))
+    assert {patch.file for patch in result.patches} <= {"pkg/limits.py"}
+
+
+def test_without_suspects_it_ends_at_once(lab: Lab):
+    workspace, sandbox, baseline, ranking = lab(FILES, known={"tests/test_limits.py::test_clamp_wide": "failed"})
+    _, result = drain(search(workspace, sandbox, baseline, replace(ranking, lines={})))
+    assert result.tried == 0
+    assert "no suspicious place" in result.reason
+
+
+@pytest.mark.slow
+def test_closing_it_midway_leaves_no_process_and_an_unchanged_tree(lab: Lab):
+    workspace, sandbox, baseline, ranking = lab(FILES)
+    before = tree(workspace.root)
+    for plain in (False, True):
+        running = search(workspace, sandbox, baseline, ranking, BUDGET, plain=plain)
+        for event in running:
+            if isinstance(event, Progress | CandidateFound):
+                break
+        running.close()
+        assert tree(workspace.root) == before
+        assert processes_of(sandbox) == []
+
+
+@pytest.mark.slow
+def test_a_server_that_dies_is_started_again(lab: Lab):
+    files = {
+        **FILES,
+        "pkg/limits.py": CODE.replace("def helper(x):\n    return x", "def helper(x):\n    return x\n\n\nKILL = ''"),
+    }
+    files["conftest.py"] = ""
+    workspace, sandbox, baseline, ranking = lab(files)
+    running = search(workspace, sandbox, baseline, ranking, BUDGET)
+    killed = False
+    result = None
+    while result is None:
+        try:
+            event = next(running)
+        except StopIteration as stop:
+            result = stop.value
+            break
+        if isinstance(event, Progress) and event.done and not killed:
+            killed = True
+            os.kill(processes_of(sandbox)[0], signal.SIGKILL)
+    assert killed
+    assert result.patches[0].after.count("return high") == 1
+
+
+def test_in_the_real_sandbox(lab: Lab):
+    workspace, _, baseline, ranking = lab(FILES)
+    with_rung = open_sandbox(workspace.root)
+    try:
+        _, result = drain(search(workspace, with_rung, baseline, ranking, Budget(60, 100)))
+    finally:
+        with_rung.close()
+    assert with_rung.rung != "none"
+    assert result.way == "fork"
+    assert "return high" in result.patches[0].after
+
+
+def test_apply_refuses_a_file_that_has_changed(lab: Lab):
+    workspace, *_ = lab(FILES, known={"tests/test_limits.py::test_clamp_wide": "failed"})
+    patch = Patch("pkg/limits.py", CODE + "# old", CODE, "what", 0.5)
+    with pytest.raises(ToolError, match="has changed since"):
+        apply(workspace, patch)
+
+
+def test_diff_of_a_file_without_an_end():
+    patch = Patch("a.py", "x = 1\x0c\ny = 2", "x = 1\x0c\ny = 3", "number", 0.5)
+    assert (
+        patch.diff()
+        == "--- a/a.py\n+++ b/a.py\n@@ -1,2 +1,2 @@\n x = 1\x0c\n-y = 2\n\\ No newline at end of file\n+y = 3\n\\ No newline at end of file\n"
+    )
