@@ -6,6 +6,7 @@ Covered and not covered: see `bubblewrap.py`, `landlock.py`, `policy.py`, `envir
 """
 
 import contextlib
+import fcntl
 import os
 import platform
 import shutil
@@ -13,6 +14,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +32,8 @@ RUNGS: tuple[RungName, ...] = ("bubblewrap", "landlock", "none")
 NONE_COVERS = ("environment filtered", "limits on time, output, processes, file size and memory of each process")
 NONE_GAPS = ("NO CONFINEMENT: commands can read, write and send whatever you can",)
 
+PREFIX = "qwencode-sandbox-"
+_FRESH = 60.0
 DEFAULT_LIMITS = Limits()
 
 
@@ -54,7 +58,10 @@ class ConfinedSandbox:
         self._bwrap = bubblewrap.program(root, os.environ.get("PATH", ""))
         for path in writable:
             path.mkdir(parents=True, exist_ok=True)
-        self._base = Path(tempfile.mkdtemp(prefix="qwencode-")).resolve()
+        _sweep()
+        self._base = Path(tempfile.mkdtemp(prefix=PREFIX)).resolve()
+        self._lock = (self._base / "lock").open("w")
+        fcntl.flock(self._lock, fcntl.LOCK_EX)
         self.scratch = self._base / "scratch"
         (self.scratch / "home").mkdir(parents=True)
         (self._base / "nothing").touch(0o000)
@@ -106,10 +113,8 @@ class ConfinedSandbox:
             with contextlib.suppress(OSError):  # in use by now, so it is not ours any more
                 path.rmdir()
         self._made.clear()
-        for directory, _, _ in os.walk(self._base, onerror=None):
-            with contextlib.suppress(OSError):
-                Path(directory).chmod(stat.S_IRWXU)
-        shutil.rmtree(self._base, ignore_errors=True)
+        _remove(self._base)
+        self._lock.close()
 
     def _launch(
         self, command: Sequence[str], cwd: Path, limits: Limits, env: Mapping[str, str] | None, stdin: Any, stderr: int
@@ -165,6 +170,24 @@ class ConfinedSandbox:
     def _filter(self, domains: Sequence[int], *, ptrace: bool) -> bytes:
         machine = platform.machine()
         return seccomp.program(machine, domains, ptrace=ptrace) if seccomp.known(machine) else b""
+
+
+def _remove(base: Path) -> None:
+    for directory, _, _ in os.walk(base):
+        with contextlib.suppress(OSError):
+            Path(directory).chmod(stat.S_IRWXU)
+    shutil.rmtree(base, ignore_errors=True)
+
+
+def _sweep() -> None:
+    """Remove what sandboxes left behind whose qwencode was killed: nobody holds the lock in their directory any more."""
+    for lock in Path(tempfile.gettempdir()).glob(f"{PREFIX}*/lock"):
+        with contextlib.suppress(OSError), lock.open("r+") as file:
+            state = os.fstat(file.fileno())
+            old = time.time() - state.st_mtime > _FRESH  # a younger one may be about to be locked
+            if old and state.st_uid == os.geteuid():
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                _remove(lock.parent)
 
 
 def _claims(rung: RungName) -> tuple[tuple[str, ...], tuple[str, ...]]:

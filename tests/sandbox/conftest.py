@@ -4,19 +4,29 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 from sandbox_ground import Ground, git
 
-from qwencode.errors import SandboxUnavailable
-from qwencode.sandbox.ladder import open_rung
+from qwencode.sandbox.ladder import ConfinedSandbox, RungName, survey
 from qwencode.sandbox.protocol import Completed, Sandbox
 
 
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    project = tmp_path_factory.mktemp("template")
+    (project / "src").mkdir()
+    (project / "src" / "code.py").write_text("VALUE = 1\n")
+    git("init", "-q", cwd=project)
+    git("add", ".", cwd=project)
+    git("commit", "-qm", "first", cwd=project)
+    return project
+
+
 @pytest.fixture
-def ground(monkeypatch: pytest.MonkeyPatch) -> Iterator[Ground]:
+def ground(monkeypatch: pytest.MonkeyPatch, template: Path) -> Iterator[Ground]:
     # Not under /tmp: that is private inside anyway, and would hide whether the other protections work.
     cache = Path.home() / ".cache"
     if not os.access(cache if cache.exists() else cache.parent, os.W_OK):
@@ -27,11 +37,7 @@ def ground(monkeypatch: pytest.MonkeyPatch) -> Iterator[Ground]:
     found.project.mkdir(parents=True)
     found.outside.mkdir()
     (found.outside / "kept.txt").write_text("kept\n")
-    (found.project / "src").mkdir()
-    (found.project / "src" / "code.py").write_text("VALUE = 1\n")
-    git("init", "-q", cwd=found.project)
-    git("add", ".", cwd=found.project)
-    git("commit", "-qm", "first", cwd=found.project)
+    shutil.copytree(template, found.project, dirs_exist_ok=True)
     monkeypatch.setenv("HOME", str(found.home))
     for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME"):
         monkeypatch.delenv(name, raising=False)
@@ -39,21 +45,26 @@ def ground(monkeypatch: pytest.MonkeyPatch) -> Iterator[Ground]:
     shutil.rmtree(base, ignore_errors=True)
 
 
+@pytest.fixture(scope="session")
+def obstacles(template: Path) -> dict[str, str]:
+    """Why a rung is not available on this machine; '' where it is."""
+    return {rung.name: rung.reason for rung in survey(template)}
+
+
 @pytest.fixture(params=["bubblewrap", "landlock"])
-def rung(request: pytest.FixtureRequest) -> str:
+def rung(request: pytest.FixtureRequest) -> RungName:
     return request.param
 
 
 @pytest.fixture
-def opened(rung: str) -> Iterator[Callable[..., Sandbox]]:
+def opened(rung: RungName, obstacles: dict[str, str]) -> Iterator[Callable[..., Sandbox]]:
     """Open sandboxes on the rung under test; skip with the reason where this machine does not have it."""
     sandboxes: list[Sandbox] = []
+    if obstacles[rung]:
+        pytest.skip(f"{rung}: {obstacles[rung]}")
 
-    def open_here(root: Path, **options: object) -> Sandbox:
-        try:
-            sandboxes.append(open_rung(rung, root, **options))  # pyright: ignore
-        except SandboxUnavailable as error:
-            pytest.skip(str(error))
+    def open_here(root: Path, *, writable: Sequence[Path] = (), readable: Sequence[Path] = ()) -> Sandbox:
+        sandboxes.append(ConfinedSandbox(rung, root, writable, readable))
         return sandboxes[-1]
 
     yield open_here

@@ -90,6 +90,25 @@ def test_none_still_bounds_and_cleans_up(ground: Ground, monkeypatch: pytest.Mon
     sandbox.close()
 
 
+def test_what_a_killed_qwencode_left_is_swept_up(ground: Ground, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    (tmp_path / "t").mkdir()
+    code = "import os, sys\nfrom pathlib import Path\nfrom qwencode.sandbox.ladder import open_rung\n"
+    code += "sandbox = open_rung('none', Path(sys.argv[1]))\nos.kill(os.getpid(), 9)"
+    words = [sys.executable, "-c", code, str(ground.project)]
+    environ = {**os.environ, "TMPDIR": str(tmp_path / "t")}
+    subprocess.run(words, cwd=Path(__file__).parents[2], env=environ, check=False)
+    (left,) = (tmp_path / "t").iterdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "t"))
+    open_rung("none", ground.project).close()
+    assert left.exists(), "so young a one may be about to be locked by its owner"
+    os.utime(left / "lock", (0, 0))
+    first, second = open_rung("none", ground.project), open_rung("none", ground.project)
+    assert not left.exists()
+    assert first.scratch.exists() and second.scratch.exists(), "the living keep theirs"
+    first.close()
+    second.close()
+
+
 def test_closing_removes_what_tests_made_unreadable(ground: Ground, opened):
     sandbox = opened(ground.project)
     sandbox.run(["sh", "-c", "mkdir -p $TMPDIR/a/b && touch $TMPDIR/a/b/c && chmod 000 $TMPDIR/a"], cwd=ground.project)

@@ -122,6 +122,7 @@ def test_many_arguments_and_odd_names(sandbox, ground: Ground):
     assert sandbox.run(["echo", *many], cwd=ground.project).text == " ".join(many) + "\n"
 
 
+@pytest.mark.slow
 def test_what_it_costs(sandbox, ground: Ground, rung: str, capsys):
     times = list[float]()
     for _ in range(12):
