@@ -123,4 +123,4 @@ def _limits(seconds: float) -> tuple[float, float]:
 
     An endless loop shows in processor time soon, whatever else the machine does; a deadlock only in wall time.
     """
-    return min(_SLOWEST, 2.0 + 4 * seconds), min(_SLOWEST, 0.25 + 5 * seconds)
+    return min(_SLOWEST, 5.0 + 4 * seconds), min(_SLOWEST, 0.4 + 5 * seconds)

@@ -176,6 +176,7 @@ class Child:
 
     def __init__(self, job: Job, pid: int, pipe: int, deadline: float):
         self.job, self.pid, self.pipe, self.deadline, self.heard = job, pid, pipe, deadline, b""
+        self.reaped = False
 
 
 class Server:
@@ -218,7 +219,11 @@ class Server:
                 if time.monotonic() > child.deadline:
                     self._end(child, {"outcome": "timeout"})
                 elif child.pipe not in ready and os.waitpid(child.pid, os.WNOHANG)[0]:
-                    self._end(child, {"outcome": "crashed"}, reaped=True)
+                    child.reaped = True
+                    if select.select([child.pipe], [], [], 0)[0]:  # it told after the last look, and ended
+                        self._hear(child)
+                    if child.pipe in self._running:
+                        self._end(child, {"outcome": "crashed"})
         for child in list(self._running.values()):
             self._end(child, {"outcome": "timeout"})
 
@@ -269,14 +274,14 @@ class Server:
                 return
             child.deadline = time.monotonic() + self.settings["deadline"]
 
-    def _end(self, child: Child, result: Job, reaped: bool = False) -> None:
+    def _end(self, child: Child, result: Job) -> None:
         del self._running[child.pipe]
         os.close(child.pipe)
         try:
             os.killpg(child.pid, signal.SIGKILL)
         except (ProcessLookupError, PermissionError):
             pass
-        if not reaped:
+        if not child.reaped:
             try:
                 os.kill(child.pid, signal.SIGKILL)  # it may not have come to make its own group yet
             except ProcessLookupError:

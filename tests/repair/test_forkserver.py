@@ -243,6 +243,18 @@ def test_hostile_candidates_fail_and_the_server_lives_on(start: Start):
     assert outcome(server, "a.py", "def f():\n    return 2\n")["outcome"] == "plausible"
 
 
+def test_no_answer_is_lost(start: Start):
+    """A child that answers and ends between two looks of the server was once taken for crashed."""
+    server = start(FRAGILE)
+    number, answers = 0, list[dict[str, Any]]()
+    while len(answers) < 200:
+        while number - len(answers) < 4:
+            server.send({"id": number, "file": "a.py", "source": "def f():\n    return 2\n"})
+            number += 1
+        answers += server.receive(10)
+    assert {answer["outcome"] for answer in answers} == {"plausible"}
+
+
 def test_outcomes(start: Start):
     server = start(
         {

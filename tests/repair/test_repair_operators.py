@@ -1,5 +1,4 @@
 """Each operator of the table: what it must propose, and that it changes nothing else."""
-# ruff: noqa: E501
 
 import ast
 
