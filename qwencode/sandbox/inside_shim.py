@@ -133,7 +133,7 @@ def become(plan: dict[str, Any]) -> None:
     limit(resource.RLIMIT_FSIZE, plan["file_bytes"])
     if plan["tasks"]:
         limit(resource.RLIMIT_NPROC, plan["tasks"])
-    if plan["memory_bytes"]:
+    if plan["memory_bytes"] and LINUX:  # macOS refuses it
         limit(resource.RLIMIT_AS, plan["memory_bytes"])
     os.execvpe(plan["argv"][0], plan["argv"], plan["env"])
 

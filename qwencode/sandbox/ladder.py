@@ -180,7 +180,7 @@ def _remove(base: Path) -> None:
 
 
 def _sweep() -> None:
-    """Remove what sandboxes left behind whose qwencode was killed: nobody holds the lock in their directory any more."""
+    """Remove what sandboxes of a killed qwencode left behind: nobody holds the lock in their directory any more."""
     for lock in Path(tempfile.gettempdir()).glob(f"{PREFIX}*/lock"):
         with contextlib.suppress(OSError), lock.open("r+") as file:
             state = os.fstat(file.fileno())
