@@ -14,6 +14,7 @@ import fcntl
 import json
 import os
 import shutil
+import time
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -24,6 +25,7 @@ from qwencode.snapshots.tree import Snapshot
 from qwencode.workspace import GitError, Workspace, git, write_atomic
 
 KEPT_RUNS = 20
+_TRIES, _TRY_AGAIN = 10, 0.05  # half a second in all
 _LINKED = "worktree-"
 _ENDS = ("kept", "undone", "left")
 
@@ -60,7 +62,7 @@ class Journal:
             handle = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
         try:
             try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                _lock(handle)
             except BlockingIOError as error:
                 process = os.read(handle, 20).decode() or "?"
                 sentence = f"qwencode is at work in {self.root} (process {process}); wait for it or stop it."
@@ -185,6 +187,15 @@ def readable_errors() -> Generator[None]:
     except OSError as error:
         where = f" ({error.filename})" if error.filename else ""
         raise UsageError(f"Your work cannot be kept safe: {error.strerror}{where}.") from error
+
+
+def _lock(handle: int) -> None:
+    """Lock, with a little patience: a child of a killed process holds its parent's lock until it has become git."""
+    for _ in range(_TRIES - 1):
+        with suppress(BlockingIOError):
+            return fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        time.sleep(_TRY_AGAIN)
+    return fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def _read(path: Path) -> Record | None:
