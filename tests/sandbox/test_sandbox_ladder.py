@@ -111,7 +111,10 @@ def test_what_a_killed_qwencode_left_is_swept_up(ground: Ground, monkeypatch: py
 
 def test_closing_removes_what_tests_made_unreadable(ground: Ground, opened):
     sandbox = opened(ground.project)
-    sandbox.run(["sh", "-c", "mkdir -p $TMPDIR/a/b && touch $TMPDIR/a/b/c && chmod 000 $TMPDIR/a"], cwd=ground.project)
+    line = f"mkdir -p $TMPDIR/a/b && touch $TMPDIR/a/b/c && ln -s {ground.outside} $TMPDIR/l && chmod 000 $TMPDIR/a"
+    ground.outside.chmod(0o755)
+    assert sandbox.run(["sh", "-ec", line], cwd=ground.project).returncode == 0
     sandbox.close()
     assert not sandbox.scratch.parent.exists()
+    assert ground.outside.stat().st_mode & 0o777 == 0o755
     assert os.listdir(ground.project / "src") == ["code.py"]  # noqa: PTH208
