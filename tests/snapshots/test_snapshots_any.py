@@ -148,6 +148,10 @@ test_restore_is_the_inverse_of_anything = a_few(given(**ANY)(restore_is_the_inve
 test_undo_walks_back_through_anything = a_few(given(**SEVERAL)(undo_walks_back))
 
 
+def test_a_directory_that_a_run_moved_keeps_what_is_ignored_there(template: Path):
+    restore_is_the_inverse(template, [(write, b".gitignore", b"a\n")], [(rename, b"d", b"two words")])
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 @many
