@@ -50,18 +50,12 @@ def of_git(root: Path) -> dict[str, object]:
 
 
 def visible(root: Path) -> dict[bytes, tuple[int, bytes]]:
-    """Return what git sees of the working tree, the directories on the way to it, and the empty ones.
-
-    A directory that holds nothing but ignored files is not seen: these stay as they are, and it with them.
-    """
-    files = set(git(root, "ls-files", "-z", "--cached", "--others", "--exclude-standard").split(b"\0"))
-    folders = git(root, "ls-files", "-z", "--others", "--exclude-standard", "--directory").split(b"\0")
-    found = on_disk(root)
-    seen = files | {outer for name in files for outer in outers(name)}
-    names = seen | {name.rstrip(b"/") for name in folders}
+    """Return what git sees of the working tree, the directories on the way to it, and the empty ones."""
+    listed = git(root, "ls-files", "-z", "--cached", "--others", "--exclude-standard").split(b"\0")
+    listed += git(root, "ls-files", "-z", "--others", "--exclude-standard", "--directory").split(b"\0")
+    names = {name.rstrip(b"/") for name in listed if name}
     names |= {outer for name in names for outer in outers(name)}
-    unseen = {outer for name in found.keys() - names for outer in outers(name)} - seen
-    return {name: value for name, value in found.items() if name in names - unseen}
+    return {name: value for name, value in on_disk(root).items() if name in names}
 
 
 def outers(name: bytes) -> list[bytes]:
