@@ -8,7 +8,7 @@ from seeded import FAULTS, FILES
 
 from qwencode.repair.search import Budget, search
 
-WANTED = 7
+WANTED = 8
 SAMPLE = FAULTS[::8]
 
 
