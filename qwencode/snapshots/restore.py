@@ -5,12 +5,12 @@ import os
 import shutil
 import stat
 import subprocess
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from qwencode.errors import UsageError
-from qwencode.snapshots.tree import Entry, Snapshot, real_folder, take
+from qwencode.snapshots.tree import Entry, Snapshot, outer, real_folder, take
 from qwencode.workspace import git_environment
 
 _CHUNK = 1 << 20
@@ -71,12 +71,6 @@ def set_folders(root: Path, created: Iterable[str], wanted: Mapping[str, int]) -
     for name in sorted(wanted, reverse=True):
         if stat.S_IMODE((root / name).lstat().st_mode) != wanted[name]:
             (root / name).chmod(wanted[name])
-
-
-def outer(name: str) -> Iterator[str]:
-    """Yield the directories above a path, the nearest first, without the root."""
-    while name := name.rpartition("/")[0]:
-        yield name
 
 
 def _open_folders(root: Path, folders: Mapping[str, int]) -> None:

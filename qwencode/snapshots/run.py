@@ -10,8 +10,8 @@ from types import TracebackType
 
 from qwencode.errors import UsageError
 from qwencode.snapshots.journal import Busy, Journal, Record, readable_errors
-from qwencode.snapshots.restore import is_rule, outer, put, restore, set_folders
-from qwencode.snapshots.tree import Entry, Snapshot, look, real_folder, show, take
+from qwencode.snapshots.restore import is_rule, put, restore, set_folders
+from qwencode.snapshots.tree import Entry, Snapshot, look, outer, real_folder, show, take
 from qwencode.workspace import GitError, Workspace, git
 
 _DIFF_OPTIONS = ("--no-ext-diff", "--no-textconv", "--no-color", "--no-renames", "--src-prefix=a/", "--dst-prefix=b/")

@@ -95,7 +95,8 @@ def take(
     names = {name for name in _names(root, "--cached", "--others", index=index) if not name.endswith("/")}
     bare = [name.rstrip("/") for name in _names(root, "--others", "--directory", index=index) if name.endswith("/")]
     old = since.files.keys() | since.folders.keys() if since else set[str]()
-    files, folders = look(root, sorted(names | old), private, known, keep)
+    places = {folder for name in names for folder in outer(name)}  # an ignored file may stand where a tracked one lay
+    files, folders = look(root, sorted(names | old | places), private, known, keep)
     for name in [*bare, *names & folders.keys()]:  # a directory may stand where a tracked file was
         for empty in _empty_folders(root, name):
             real_folder(root, empty, folders)
@@ -103,8 +104,8 @@ def take(
     replaced = real & since.files.keys() if since else set[str]()
     more = {inner for name in replaced for inner in _below(root, name)}
     more |= {f"{name}/.gitignore" if name else ".gitignore" for name in real}  # one that ignores itself matters too
-    others, outer = look(root, sorted(more - files.keys()), private, known, keep)
-    files, folders = files | others, folders | outer
+    others, above = look(root, sorted(more - files.keys()), private, known, keep)
+    files, folders = files | others, folders | above
     folders = {name: mode for name, mode in folders.items() if name and mode != _NOT_A_FOLDER}
     if not keep:
         return Snapshot("", files, folders, taken)
@@ -163,6 +164,12 @@ def real_folder(root: Path, name: str, seen: dict[str, int]) -> bool:
                 mode = os.lstat(f"{root}/{name}").st_mode
                 seen[name] = stat.S_IMODE(mode) if stat.S_ISDIR(mode) else _NOT_A_FOLDER
     return seen[name] != _NOT_A_FOLDER
+
+
+def outer(name: str) -> Iterator[str]:
+    """Yield the directories above a path, the nearest first, without the root."""
+    while name := name.rpartition("/")[0]:
+        yield name
 
 
 def show(name: str) -> str:
