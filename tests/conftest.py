@@ -10,13 +10,6 @@ import pytest
 pytest_plugins = ["tiny_model"]
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give slow tests time: what takes a minute here may take five on a busy machine."""
-    for item in items:
-        if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
-            item.add_marker(pytest.mark.timeout(900))
-
-
 @pytest.fixture(autouse=True)
 def own_directories(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Point every XDG directory, HOME's git configuration and our own variables to an empty place."""

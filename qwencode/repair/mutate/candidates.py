@@ -5,6 +5,7 @@ import heapq
 import warnings
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from qwencode.repair.mutate import syntax
 from qwencode.repair.mutate.source import FUNCTIONS, Edit, Source, parse
@@ -117,6 +118,18 @@ def _bare(text: str) -> str:
     return "".join(character for character in text if character not in " \t\r\n()")
 
 
+def _compiles(text: str, on_warning: Literal["error", "ignore"]) -> bool:
+    """Say whether a text compiles. A warning of the compiler (`is` with a literal) can count as a refusal."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.simplefilter(on_warning, SyntaxWarning)
+        try:
+            compile(text, "<candidate>", "exec", dont_inherit=True)
+        except (SyntaxError, ValueError, RecursionError):
+            return False
+    return True
+
+
 class _Unit:
     """The smallest piece of a file that compiles alone and holds a statement: an outermost function, or the
     statement.
@@ -133,17 +146,14 @@ class _Unit:
             whole, parent = (0, len(source.text)), source.tree
         self._text, (self._start, self._end) = source.text, whole
         self._head = "class _:\n" if isinstance(parent, ast.ClassDef) else ""
+        self._clean = _compiles(self._head + source.text[slice(*whole)], "error")
 
     def compiles(self, edit: Candidate) -> bool:
-        """Say whether the edited unit compiles and means something else."""
+        """Say whether the edited unit compiles, with no warning that was not there before, and means something else."""
         start, end = min(self._start, edit.start), max(self._end, edit.end)
         text = self._text[start : edit.start] + edit.text + self._text[edit.end : end]
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            try:
-                compile(self._head + text, "<candidate>", "exec", dont_inherit=True)
-            except (SyntaxError, ValueError, RecursionError):
-                return False
+        if not _compiles(self._head + text, "error" if self._clean else "ignore"):
+            return False
         if _bare(self._text[edit.start : edit.end]) != _bare(edit.text):
             return True
         before, after = (parse(self._head + part) for part in (self._text[start:end], text))
