@@ -481,7 +481,7 @@ def test_nothing_listens():
             ModelUnavailable, match=r"No server answers at http://127.0.0.1:\d+/v1 \(.*\). Is it running"
         ):
             drive(model.stream([USER], [], Options()))
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 20
         model.close()
 
 

@@ -76,7 +76,7 @@ def test_helpers_that_leave_by_themselves_are_no_leftovers(sandbox, ground: Grou
 def test_a_timeout_ends_everything(python, ground: Ground, code: str):
     done = python(BEATING + code, limits=Limits(seconds=1.0))
     assert done.timed_out and done.returncode == -9
-    assert 0.9 < done.seconds < 6
+    assert 0.9 < done.seconds < 15
     assert_still(ground)
 
 
@@ -90,7 +90,7 @@ for number in (signal.SIGKILL, signal.SIGSTOP, signal.SIGTERM, signal.SIGINT):
 daemon(); beat()
 """
     done = python(BEATING + code, limits=Limits(seconds=1.0))
-    assert done.timed_out and done.seconds < 6
+    assert done.timed_out and done.seconds < 15
     assert_still(ground)
 
 
