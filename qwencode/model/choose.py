@@ -7,6 +7,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from qwencode.errors import ModelUnavailable
+from qwencode.model.llama.fit import fit
 from qwencode.model.llama.gguf_header import check
 from qwencode.model.llama.machine import free_memory
 from qwencode.model.protocol import Model
@@ -24,14 +25,14 @@ def open_model(name: str, settings: Settings, places: Places) -> Model:
 
         return ServerModel(name)
     path = find_file(name, places)
-    check(path)
+    header = check(path)
     try:
         from qwencode.model.llama.model import LlamaModel  # llama.cpp is loaded only to run it
     except (ImportError, OSError, RuntimeError) as error:
         raise ModelUnavailable(
             f"llama.cpp cannot be loaded ({error}): reinstall it with `pip install --force-reinstall llama-cpp-python`."
         ) from error
-    return LlamaModel(path, context=settings.context, threads=settings.threads)
+    return LlamaModel(path, fit(header, settings.context, settings.threads))
 
 
 def check_model(name: str, places: Places) -> None:

@@ -8,6 +8,7 @@ from fix_ground import Ran, contents
 
 from qwencode.errors import BudgetSpent
 from qwencode.events import MessageAdded, ReplyFinished, ToolFinished
+from qwencode.model.llama.fit import Fit
 from qwencode.model.llama.model import LlamaModel
 from qwencode.model.protocol import Options
 
@@ -16,7 +17,7 @@ def test_ten_steps_without_an_error_and_without_a_token_read_twice(
     run_small: Callable[..., Ran], small: Path, tiny: Path
 ):
     before = contents(small)
-    model = LlamaModel(tiny, context=32_768, threads=1, string_limit=24)
+    model = LlamaModel(tiny, Fit(context=32_768, threads=1), string_limit=24)
     options = Options(tool_choice="required", max_tokens=400, seed=1)
     ran = run_small(model, use_search=False, max_steps=10, options=options)
     assert isinstance(ran.error, BudgetSpent), ran.error

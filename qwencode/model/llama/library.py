@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qwencode.errors import ModelUnavailable
+from qwencode.model.llama.fit import Fit
 from qwencode.model.sampling import Sampling
 
 lib: Any = bindings  # its annotations are for people
@@ -27,6 +28,7 @@ UNUSED, CONTROL, USER_DEFINED = 2, 8, 16
 _ERROR = 4
 _SEQUENCE = 0
 _PARTIAL = lib.LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY
+_WHOLE = 0
 
 State = NDArray[np.uint8]
 Tokens = Sequence[int] | NDArray[np.int32]
@@ -51,7 +53,7 @@ class Engine:
     Raises ModelUnavailable when llama.cpp cannot load the file or has no memory for the context.
     """
 
-    def __init__(self, path: Path, context: int, threads: int, batch: int):
+    def __init__(self, path: Path, fit: Fit):
         lib.llama_log_set(_log, ctypes.c_void_p(0))
         lib.llama_backend_init()
         _errors.clear()
@@ -59,23 +61,23 @@ class Engine:
         if not self._model:
             raise ModelUnavailable(f"{path} cannot be loaded.{_reason()}")
         parameters = lib.llama_context_default_params()
-        parameters.n_ctx = context
-        parameters.n_batch = parameters.n_ubatch = batch
-        parameters.n_threads = parameters.n_threads_batch = threads
+        parameters.n_ctx = fit.context
+        parameters.n_batch, parameters.n_ubatch = fit.batch, fit.ubatch or fit.batch
+        parameters.n_threads, parameters.n_threads_batch = fit.threads, fit.batch_threads or fit.threads
         self._context = lib.llama_init_from_model(self._model, parameters)
         if not self._context:
             lib.llama_model_free(self._model)
-            raise ModelUnavailable(f"There is no memory for a context of {context:,} tokens.{_reason()}")
-        self._batch = lib.llama_batch_init(batch, 0, 1)
+            raise ModelUnavailable(f"There is no memory for a context of {fit.context:,} tokens.{_reason()}")
+        self._batch = lib.llama_batch_init(fit.batch, 0, 1)
         self._free = weakref.finalize(self, _free, self._model, self._context, self._batch)
-        for at in range(batch):
+        for at in range(fit.batch):
             self._batch.n_seq_id[at] = 1
             self._batch.seq_id[at][0] = _SEQUENCE
         self._memory = lib.llama_get_memory(self._context)
         self.vocab: Any = lib.llama_model_get_vocab(self._model)
         self.vocab_size: int = lib.llama_vocab_n_tokens(self.vocab)
         self.context_length: int = lib.llama_n_ctx(self._context)
-        self.batch_size = batch
+        self.batch_size = fit.batch
 
     def close(self) -> None:
         """Free everything. Idempotent; nothing else may be called afterwards."""
@@ -139,6 +141,23 @@ class Engine:
         """Go back to `state`, saved after `length` tokens that are still in the attention cache. False: it failed."""
         read = lib.llama_state_seq_set_data_ext(self._context, _bytes_at(state), len(state), _SEQUENCE, _PARTIAL)
         return read == len(state) and lib.llama_memory_seq_rm(self._memory, _SEQUENCE, length, -1)
+
+    def dump(self) -> State:
+        """Return a copy of everything that belongs to the tokens so far: recurrent state and attention cache."""
+        size = lib.llama_state_seq_get_size_ext(self._context, _SEQUENCE, _WHOLE)
+        state = np.empty(size, np.uint8)
+        written = lib.llama_state_seq_get_data_ext(self._context, _bytes_at(state), size, _SEQUENCE, _WHOLE)
+        if written != size:
+            raise RuntimeError(f"llama.cpp saved {written} of {size} bytes")
+        return state
+
+    def load(self, state: State) -> bool:
+        """Put what `dump` gave in the place of all tokens. False: llama.cpp does not take it, and nothing is left."""
+        self.clear()
+        read = lib.llama_state_seq_set_data_ext(self._context, _bytes_at(state), len(state), _SEQUENCE, _WHOLE)
+        if read != len(state):
+            self.clear()
+        return read == len(state)
 
     def clear(self) -> None:
         """Forget all tokens."""

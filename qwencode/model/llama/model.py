@@ -10,10 +10,11 @@ from qwencode.errors import ModelUnavailable
 from qwencode.events import Event, PrefillProgress
 from qwencode.messages import Message, Reply, ToolSpec, Usage
 from qwencode.model.dialect import qwen
-from qwencode.model.llama.gguf_header import CHAT_TOKENS, Header, check
+from qwencode.model.llama.fit import Fit, check_memory
+from qwencode.model.llama.gguf_header import CHAT_TOKENS, check
 from qwencode.model.llama.grammar import call_grammar
 from qwencode.model.llama.library import CONTROL, UNUSED, USER_DEFINED, Engine, Grammar
-from qwencode.model.llama.machine import free_memory, physical_cores
+from qwencode.model.llama.machine import free_memory
 from qwencode.model.llama.sampler import Sampler
 from qwencode.model.llama.state import LiveState
 from qwencode.model.llama.transcript import Prompt, Transcript
@@ -28,30 +29,17 @@ _NORMAL = 1  # token type in the file
 class LlamaModel:
     """Runs a GGUF file of the Qwen3.5 and Qwen3.6 family through llama.cpp. Implements `qwencode.model.protocol.Model`.
 
-    `context`: tokens at most, less where the model was trained for less; 0: all that it was trained for.
-    `threads` 0: the physical cores. `batch`: tokens evaluated between two chances to stop. `checkpoint_bytes`: what
-    saved states may take. `string_limit`: characters of a string in a constrained call at most, for models with random
-    weights, which never close one; 0: no limit.
+    `string_limit`: characters of a string in a constrained call at most, for models with random weights, which never
+    close one; 0: no limit.
 
     Raises ModelUnavailable when the file cannot be used or the context does not fit into memory.
     """
 
-    def __init__(
-        self,
-        path: Path | str,
-        *,
-        context: int = 32_768,
-        threads: int = 0,
-        batch: int = 256,
-        checkpoint_bytes: int = 512 << 20,
-        string_limit: int = 0,
-    ):
-        self.path = Path(path)
-        header = check(self.path)
-        trained = header.count("context_length")
-        context = min(context or trained, trained)
-        check_memory(header, context, free_memory())
-        self._engine = Engine(self.path, context, threads or physical_cores(), batch)
+    def __init__(self, path: Path, fit: Fit, *, string_limit: int = 0):
+        self.path = path
+        header = check(path)
+        check_memory(header, fit.context, free_memory())
+        self._engine = Engine(path, fit)
         self._stops = {self._token(text): text for text in qwen.STOP}
         self._call = self._token("<tool_call>")
         for text in CHAT_TOKENS:
@@ -66,7 +54,7 @@ class LlamaModel:
         literals = [
             self._engine.piece(token).decode(errors="replace") for token, bits in kinds.items() if bits & USER_DEFINED
         ]
-        self._live = LiveState(self._engine, checkpoint_bytes)
+        self._live = LiveState(self._engine, fit.checkpoint_bytes)
         self._transcript = Transcript(self._engine, literals)
         self._string_limit = string_limit
         self._grammars: dict[str, Grammar] = {}
@@ -223,16 +211,3 @@ class LlamaModel:
     def _check_turn(self, turn: int) -> None:
         if self._turn != turn:
             raise RuntimeError("this reply was ended by a newer one or by close()")
-
-
-def check_memory(header: Header, context: int, free: int) -> None:
-    """Raise ModelUnavailable when the context does not fit into `free` bytes; 0: unknown, so nothing is refused."""
-    room = free - 2 * header.state_bytes
-    if not free or context * header.cache_bytes <= room:
-        return
-    most = max(0, room // header.cache_bytes) // 1024 * 1024
-    advice = f"set `context` to {most:,} at most" if most else "free some, or use a smaller model"
-    raise ModelUnavailable(
-        f"A context of {context:,} tokens needs {context * header.cache_bytes / 2**30:.1f} GiB beside the model, and "
-        f"{free / 2**30:.1f} GiB of memory are free: {advice}."
-    )

@@ -10,6 +10,7 @@ import gguf
 import numpy as np
 import pytest
 
+from qwencode.model.llama.fit import Fit
 from qwencode.model.llama.gguf_header import check
 from qwencode.model.llama.library import CONTROL, USER_DEFINED, Engine
 
@@ -72,7 +73,7 @@ def test_every_kind_of_weights_runs(builder: ModuleType, tmp_path: Path, weights
     shape = replace(builder.PRESETS["tiny"], width=256, expert_width=256, weights=weights)
     builder.build(path, shape)
     check(path)
-    engine = Engine(path, context=256, threads=1, batch=64)
+    engine = Engine(path, Fit(context=256, threads=1, batch=64))
     engine.decode(engine.tokenize("def add(a, b): return a + b", False), 0, logits=True)
     logits = engine.logits()
     assert np.isfinite(logits).all()

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from qwencode.errors import ModelUnavailable
 from qwencode.messages import Message
+from qwencode.model.llama.fit import Fit
 from qwencode.model.llama.gguf_header import check
 from qwencode.model.llama.model import LlamaModel
 from qwencode.model.protocol import Options
@@ -28,7 +29,7 @@ def head_size(path: Path) -> int:
 
 def refused(path: Path) -> str:
     with pytest.raises(ModelUnavailable) as caught:
-        LlamaModel(path)
+        LlamaModel(path, Fit(512, 1))
     sentence = str(caught.value)
     assert str(path) in sentence
     assert "\n" not in sentence
@@ -198,7 +199,7 @@ def test_damaged_heads_raise_nothing_else(
 
 def run(path: Path) -> None:
     """Load a file and let it write five tokens."""
-    model = LlamaModel(path, context=512, threads=1)
+    model = LlamaModel(path, Fit(context=512, threads=1))
     for _ in model.stream([Message("user", "hello, wie geht es <b>")], [], Options(max_tokens=5)):
         pass
 

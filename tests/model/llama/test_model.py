@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 from qwencode.errors import ModelUnavailable
 from qwencode.events import CallDelta, Event, PrefillProgress, TextDelta, ThinkingDelta
 from qwencode.messages import Message, Reply, ToolSpec
+from qwencode.model.llama.fit import Fit, check_memory
 from qwencode.model.llama.gguf_header import Header
 from qwencode.model.llama.library import Engine
-from qwencode.model.llama.model import LlamaModel, check_memory
+from qwencode.model.llama.model import LlamaModel
 from qwencode.model.llama.state import LiveState
 from qwencode.model.llama.writer import Writer
 from qwencode.model.protocol import Model, Options
@@ -62,7 +63,7 @@ SHORT = Options(max_tokens=24, seed=5)
 
 @pytest.fixture
 def model(tiny: Path) -> Iterator[LlamaModel]:
-    model = LlamaModel(tiny, context=4096, threads=1, batch=64, string_limit=40)
+    model = LlamaModel(tiny, Fit(context=4096, threads=1, batch=64), string_limit=40)
     yield model
     model.close()
 
@@ -182,7 +183,7 @@ class Recording:
 @pytest.fixture(scope="module")
 def fresh(tiny: Path) -> Iterator[Callable[[Sequence[Sequence[int]]], np.ndarray]]:
     """Return a function that evaluates batches of tokens from nothing, in a context of its own."""
-    engine = Engine(tiny, context=4096, threads=1, batch=64)
+    engine = Engine(tiny, Fit(context=4096, threads=1, batch=64))
 
     def logits(batches: Sequence[Sequence[int]]) -> np.ndarray:
         engine.clear()
@@ -199,7 +200,7 @@ def fresh(tiny: Path) -> Iterator[Callable[[Sequence[Sequence[int]]], np.ndarray
 @pytest.fixture(scope="module")
 def shared(tiny: Path) -> Iterator[tuple[LlamaModel, Recording]]:
     """Return a model that lives through many histories, with room for few checkpoints."""
-    model = LlamaModel(tiny, context=4096, threads=1, batch=32)
+    model = LlamaModel(tiny, Fit(context=4096, threads=1, batch=32))
     recording = Recording(model._engine)
     model._live = LiveState(recording, budget=6 * 70_000)
     yield model, recording
@@ -255,7 +256,7 @@ def test_whatever_came_before_the_model_says_the_same(
 
 @pytest.mark.parametrize("replies", [100, pytest.param(3000, marks=[pytest.mark.slow, pytest.mark.timeout(900)])])
 def test_forced_calls_are_valid(tiny: Path, replies: int) -> None:
-    model = LlamaModel(tiny, context=4096, threads=1, string_limit=6)
+    model = LlamaModel(tiny, Fit(context=4096, threads=1), string_limit=6)
     names = {tool.name for tool in TOOLS}
     seen: set[str] = set()
     for seed in range(replies):
@@ -283,11 +284,11 @@ def test_calls_of_its_own_accord_keep_to_the_declarations(tiny: Path, tmp_path: 
     eager = tmp_path / "eager.gguf"
     shutil.copy(tiny, eager)
     head = next(tensor for tensor in gguf.GGUFReader(eager, "r+").tensors if tensor.name == "output.weight")
-    model = LlamaModel(eager, context=4096, threads=1, string_limit=6)
+    model = LlamaModel(eager, Fit(context=4096, threads=1), string_limit=6)
     head.data[model._call] *= 3
     head.data.flush()
     model.close()
-    model = LlamaModel(eager, context=4096, threads=1, string_limit=6)
+    model = LlamaModel(eager, Fit(context=4096, threads=1), string_limit=6)
     calls, texts = 0, 0
     for seed in range(30):
         options = Options(max_tokens=200, seed=seed, thinking=bool(seed % 3))
@@ -368,7 +369,7 @@ def test_it_can_be_stopped_anywhere(model: LlamaModel, tiny: Path, events: int) 
     done = max((event.done for event in taken if isinstance(event, PrefillProgress)), default=0)
     reply, _ = run(model.stream(history, [], SHORT))
     assert reply.usage.cached >= done  # what was read is not read again
-    other = LlamaModel(tiny, context=4096, threads=1, batch=64)
+    other = LlamaModel(tiny, Fit(context=4096, threads=1, batch=64))
     expected, _ = run(other.stream(history, [], SHORT))
     assert reply.message == expected.message
     other.close()
@@ -386,7 +387,7 @@ def test_a_newer_reply_ends_the_one_before(model: LlamaModel) -> None:
 
 def test_two_models_do_not_disturb_each_other(model: LlamaModel, tiny: Path) -> None:
     alone, _ = run(model.stream(START, [], SHORT))
-    other = LlamaModel(tiny, context=1024, threads=1)
+    other = LlamaModel(tiny, Fit(context=1024, threads=1))
     mixed = model.stream(START, [], replace(SHORT, thinking=True))
     theirs = other.stream([Message("user", "Something else.")], TOOLS, SHORT)
     for _ in itertools.zip_longest(mixed, theirs):
@@ -408,7 +409,7 @@ def test_close_can_be_repeated_and_is_final(model: LlamaModel) -> None:
 
 
 def test_a_full_context(tiny: Path) -> None:
-    model = LlamaModel(tiny, context=512, threads=1)
+    model = LlamaModel(tiny, Fit(context=512, threads=1))
     assert model.context_length == 512
     with pytest.raises(ModelUnavailable, match="context holds 512"):
         next(model.stream([Message("user", "word " * 600)], [], SHORT))
@@ -426,8 +427,8 @@ def test_a_context_beyond_the_memory(builder: ModuleType, tmp_path: Path) -> Non
     path = tmp_path / "wide.gguf"
     builder.build(path, replace(builder.PRESETS["tiny"], head_size=1024, kv_heads=2, context=1 << 24))
     with pytest.raises(ModelUnavailable, match=r"needs 128.0 GiB beside the model"):
-        LlamaModel(path, context=1 << 24)
-    model = LlamaModel(path, context=1024, threads=1)
+        LlamaModel(path, Fit(context=1 << 24, threads=1))
+    model = LlamaModel(path, Fit(context=1024, threads=1))
     assert run(model.stream(START, [], SHORT))[0].usage.generated
     model.close()
 
@@ -467,7 +468,7 @@ def test_damaged_weights_give_nonsense_and_no_crash(tiny: Path, tmp_path: Path) 
         if tensor.name == "blk.1.attn_gate.weight":
             tensor.data[:] = np.nan
             tensor.data.flush()
-    model = LlamaModel(path, context=1024, threads=1, string_limit=6)
+    model = LlamaModel(path, Fit(context=1024, threads=1), string_limit=6)
     for options in (SHORT, replace(SHORT, tool_choice="required"), replace(SHORT, thinking=True)):
         reply, _ = run(model.stream(START, TOOLS, options))
         assert reply.usage.generated <= 24
