@@ -140,6 +140,20 @@ class PrefillProgress:
 
 
 @dataclass(frozen=True, slots=True)
+class CacheMissed:
+    """The history is not the one before with more at its end, so that tokens are evaluated again.
+
+    It parts at `token`, in message `message` (counted from 0 without the system message; -1: before all of them), for
+    `reason`. `again`: tokens before it that are evaluated once more, since no checkpoint is nearer.
+    """
+
+    token: int
+    message: int
+    reason: str
+    again: int
+
+
+@dataclass(frozen=True, slots=True)
 class ThinkingDelta:
     """A piece of the model's reasoning."""
 
@@ -270,6 +284,7 @@ Event = (
     | SearchFinished
     | ThinkingDecided
     | PrefillProgress
+    | CacheMissed
     | ThinkingDelta
     | TextDelta
     | CallDelta

@@ -7,6 +7,8 @@ LINE_CHARS = 400
 PARAGRAPH_CHARS = 4_000
 """For prose, where a line is a paragraph."""
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
+_NUMBER = re.compile(r"^\d+\|", re.MULTILINE)
+_NUMBERED = re.compile(r"(?:^\d+\|.*(?:\n|\Z)){2,}", re.MULTILINE)
 _UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
 
@@ -24,6 +26,12 @@ def clip(line: str, limit: int = LINE_CHARS) -> str:
 def numbered(lines: Iterable[str], first: int = 1) -> str:
     """Return `12|text` lines. No line begins with white space: chat templates trim the start of a message."""
     return "\n".join(f"{number}|{clip(line)}" for number, line in enumerate(lines, first))
+
+
+def unnumbered(text: str) -> list[str]:
+    """Return the runs of two lines or more that `numbered` made, as the text that they were made of."""
+    runs = (match.group() for match in _NUMBERED.finditer(text))
+    return [_NUMBER.sub("", run) for run in runs]
 
 
 def trimmed(text: str, limit: int, rest: str = "", line_chars: int = LINE_CHARS) -> str:

@@ -63,7 +63,10 @@ class ToolSpec:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What one reply cost, in tokens and seconds. `prompt = cached + evaluated`; `generated` comes on top."""
+    """What one reply cost, in tokens and seconds. `prompt = cached + evaluated`; `generated` comes on top.
+
+    Of `drafted` tokens, guessed ahead and checked in batches, `accepted` were right: these cost no step of their own.
+    """
 
     prompt: int = 0
     cached: int = 0
@@ -71,6 +74,8 @@ class Usage:
     generated: int = 0
     prefill_seconds: float = 0.0
     decode_seconds: float = 0.0
+    drafted: int = 0
+    accepted: int = 0
 
     def __add__(self, other: "Usage") -> "Usage":
         return Usage(*(getattr(self, each.name) + getattr(other, each.name) for each in fields(self)))

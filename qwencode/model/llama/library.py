@@ -62,6 +62,8 @@ class Engine:
             raise ModelUnavailable(f"{path} cannot be loaded.{_reason()}")
         parameters = lib.llama_context_default_params()
         parameters.n_ctx = fit.context
+        parameters.n_rs_seq = fit.draft_tokens
+        parameters.n_rs_seq = fit.draft_tokens
         parameters.n_batch, parameters.n_ubatch = fit.batch, fit.ubatch or fit.batch
         parameters.n_threads, parameters.n_threads_batch = fit.threads, fit.batch_threads or fit.threads
         self._context = lib.llama_init_from_model(self._model, parameters)
@@ -73,6 +75,8 @@ class Engine:
         for at in range(fit.batch):
             self._batch.n_seq_id[at] = 1
             self._batch.seq_id[at][0] = _SEQUENCE
+        fields = self._batch.token, self._batch.pos, self._batch.logits
+        self._places = [np.ctypeslib.as_array(field, (fit.batch,)) for field in fields]
         self._memory = lib.llama_get_memory(self._context)
         self.vocab: Any = lib.llama_model_get_vocab(self._model)
         self.vocab_size: int = lib.llama_vocab_n_tokens(self.vocab)
@@ -110,21 +114,33 @@ class Engine:
 
     # Evaluation.
 
-    def decode(self, tokens: Sequence[int], position: int, logits: bool) -> None:
-        """Evaluate at most `batch_size` tokens that follow the first `position`; `logits`: of the last one."""
+    def decode(self, tokens: Sequence[int], position: int, outputs: int) -> None:
+        """Evaluate at most `batch_size` tokens that follow the first `position`, with the logits of the last `outputs`.
+
+        Raises ModelUnavailable when llama.cpp cannot; what it has in memory is then not to be relied upon.
+        """
         count = len(tokens)
+        ids, positions, flags = self._places
+        ids[:count] = tokens
+        positions[:count] = range(position, position + count)
+        flags[: count - outputs], flags[count - outputs : count] = 0, 1
         self._batch.n_tokens = count
-        np.ctypeslib.as_array(self._batch.token, (count,))[:] = tokens
-        np.ctypeslib.as_array(self._batch.pos, (count,))[:] = range(position, position + count)
-        flags = np.ctypeslib.as_array(self._batch.logits, (count,))
-        flags[:], flags[-1] = 0, logits
         _errors.clear()
         if status := lib.llama_decode(self._context, self._batch):
             raise ModelUnavailable(f"The model could not go on: llama_decode returned {status}.{_reason()}")
+        lib.llama_synchronize(self._context)
+        lib.llama_synchronize(self._context)
 
-    def logits(self) -> NDArray[np.float32]:
-        """Return the logits of the last token that was decoded with them: a view, valid until the next `decode`."""
-        return np.ctypeslib.as_array(lib.llama_get_logits_ith(self._context, -1), (self.vocab_size,))
+    def logits(self, row: int = -1) -> NDArray[np.float32]:
+        """Return the logits of one of the last decoded tokens: a view, valid until the next `decode`.
+
+        `row` counts from the end: -1 is the last token.
+        """
+        return np.ctypeslib.as_array(lib.llama_get_logits_ith(self._context, row), (self.vocab_size,))
+
+    def sample(self, chain: Any, row: int) -> int:
+        """Draw a token from the logits of a row, all of it in llama.cpp. The chain takes note of it."""
+        return lib.llama_sampler_sample(chain, self._context, row)
 
     # Memory.
 
@@ -159,6 +175,14 @@ class Engine:
             self.clear()
         return read == len(state)
 
+    def rollback(self, length: int) -> bool:
+        """Go back to the first `length` tokens, by at most `Fit.draft_tokens` and within the last batch.
+
+        llama.cpp keeps the recurrent state after each of the last tokens of a batch (`n_rs_seq`). It does not check
+        that what it goes back to belongs to that batch; the caller does. False: it cannot; nothing has changed then.
+        """
+        return lib.llama_memory_seq_rm(self._memory, _SEQUENCE, length, -1)
+
     def clear(self) -> None:
         """Forget all tokens."""
         lib.llama_memory_clear(self._memory, True)
@@ -182,6 +206,9 @@ class Chain:
     """
 
     def __init__(self, engine: Engine, sampling: Sampling, banned: Tokens, seed: int, window: int):
+        self._engine = engine
+        self._penalties: Any = None
+        self._noted: list[int] = []
         self._chain = lib.llama_sampler_chain_init(lib.llama_sampler_chain_default_params())
         self._free = weakref.finalize(self, lib.llama_sampler_free, self._chain)
         if len(banned):
@@ -190,7 +217,9 @@ class Chain:
             data = bias.ctypes.data_as(lib.llama_logit_bias_p)
             self._add(lib.llama_sampler_init_logit_bias(engine.vocab_size, len(banned), data))
         if sampling.presence_penalty:
-            self._add(lib.llama_sampler_init_penalties(engine.vocab_size, window, 1.0, 0.0, sampling.presence_penalty))
+            penalty = sampling.presence_penalty
+            self._penalties = lib.llama_sampler_init_penalties(engine.vocab_size, window, 1.0, 0.0, penalty)
+            self._add(self._penalties)
         self._add(lib.llama_sampler_init_top_k(sampling.top_k))
         self._add(lib.llama_sampler_init_temp(sampling.temperature))
         self._add(lib.llama_sampler_init_top_p(sampling.top_p, 1))
@@ -200,15 +229,32 @@ class Chain:
     def _add(self, sampler: Any) -> None:
         lib.llama_sampler_chain_add(self._chain, sampler)
 
+    def sample(self, row: int) -> int:
+        """Draw a token from the logits of a row of the last batch, and take note of it."""
+        token = self._engine.sample(self._chain, row)
+        self._noted.append(token)
+        return token
+
     def draw(self, candidates: NDArray[Any]) -> int:
-        """Return a token out of the candidates, which are spoilt by it."""
+        """Draw a token out of the candidates, which are spoilt by it, and take note of it."""
         array = _token_array(candidates)
         lib.llama_sampler_apply(self._chain, ctypes.byref(array))
-        return int(array.data[array.selected].id)
+        token = int(array.data[array.selected].id)
+        self.note(token)
+        return token
 
-    def accept(self, token: int) -> None:
-        """Take note of the token that was chosen in the end."""
+    def note(self, token: int) -> None:
+        """Take note of a token: the penalty counts it."""
         lib.llama_sampler_accept(self._chain, token)
+        self._noted.append(token)
+
+    def forget(self) -> None:
+        """Take back the last note: the token was refused."""
+        self._noted.pop()
+        if self._penalties:
+            lib.llama_sampler_reset(self._penalties)
+            for token in self._noted:
+                lib.llama_sampler_accept(self._penalties, token)
 
 
 class Grammar:

@@ -2,14 +2,19 @@
 
 import time
 from collections.abc import Generator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from qwencode.errors import ModelUnavailable
 from qwencode.events import Event, PrefillProgress
-from qwencode.messages import Message, Reply, ToolSpec, Usage
+from qwencode.excerpt import unnumbered
+from qwencode.messages import Finish, Message, Reply, ToolSpec, Usage
 from qwencode.model.dialect import qwen
+from qwencode.model.llama.cache_miss import Seen, explain
+from qwencode.model.llama.decoder import Decoder
+from qwencode.model.llama.draft import Lookup, Pace
 from qwencode.model.llama.fit import Fit, check_memory
 from qwencode.model.llama.gguf_header import CHAT_TOKENS, check
 from qwencode.model.llama.grammar import call_grammar
@@ -17,6 +22,7 @@ from qwencode.model.llama.library import CONTROL, UNUSED, USER_DEFINED, Engine, 
 from qwencode.model.llama.machine import free_memory
 from qwencode.model.llama.sampler import Sampler
 from qwencode.model.llama.state import LiveState
+from qwencode.model.llama.steering import Steering
 from qwencode.model.llama.transcript import Prompt, Transcript
 from qwencode.model.llama.writer import Writer
 from qwencode.model.protocol import Options
@@ -58,6 +64,9 @@ class LlamaModel:
         self._transcript = Transcript(self._engine, literals)
         self._string_limit = string_limit
         self._grammars: dict[str, Grammar] = {}
+        self._lookup, self._pace = Lookup(), Pace(fit.draft_tokens)
+        self._shown: set[str] = set()
+        self._seen: Seen | None = None
         self._turn = 0
 
     @property
@@ -91,15 +100,27 @@ class LlamaModel:
                 "raise the setting `context`, or begin a new session."
             )
         began = time.monotonic()
+        self._read(history)
+        seen = Seen(_system(history), tuple(tools), prompt.keys)
+        shared = self._live.shared(prompt.tokens)
         cached = self._live.align(prompt.tokens)
+        if self._seen and (missed := explain(self._seen, seen, prompt, shared, cached)):
+            yield missed
+        self._seen = seen
         yield from self._prefill(prompt, cached, turn)
         read = time.monotonic()
+        room = min(options.max_tokens, self.context_length - len(prompt.tokens))
         writer = Writer(self._engine, tools, options.thinking, 1 + sum(len(message.tool_calls) for message in history))
-        window = self._room(prompt, options)
-        sampler = Sampler(self._engine, sampling_for(options.thinking), self._banned, options.seed, window)
-        truncated = yield from self._write(prompt, tools, options, writer, sampler, turn)
-        message, finish = writer.finish(truncated)
-        self._transcript.keep(prompt, message, writer.ids, writer.text, options.thinking)
+        sampler = Sampler(self._engine, sampling_for(options.thinking), self._banned, options.seed, room)
+        decoder = Decoder(self._live, sampler, self._lookup, self._pace, self.context_length)
+        try:
+            cut = yield from self._write(tools, options, writer, sampler, decoder, room, turn)
+        finally:
+            if self._turn == turn:
+                decoder.close()
+        message, finish = writer.finish(cut)
+        key = self._transcript.keep(prompt, message, writer.ids, writer.text, options.thinking)
+        self._seen = replace(seen, keys=[*prompt.keys, key])
         usage = Usage(
             prompt=len(prompt.tokens),
             cached=cached,
@@ -107,6 +128,8 @@ class LlamaModel:
             generated=len(writer.ids),
             prefill_seconds=read - began,
             decode_seconds=time.monotonic() - read,
+            drafted=decoder.guessed,
+            accepted=decoder.accepted,
         )
         return Reply(message, finish, usage, sampler.seed)
 
@@ -124,7 +147,7 @@ class LlamaModel:
                 yield PrefillProgress(at, total, cached)
             end = min([total, at + self._engine.batch_size, *(place for place in places if place > at)])
             self._check_turn(turn)
-            self._live.extend(prompt.tokens[at:end], logits=end == total)
+            self._live.extend(prompt.tokens[at:end], outputs=int(end == total))
             at = end
             speed = (at - cached) / max(time.monotonic() - began, 1e-9)
             yield PrefillProgress(at, total, cached, speed, (total - at) / speed)
@@ -133,34 +156,36 @@ class LlamaModel:
 
     def _write(
         self,
-        prompt: Prompt,
         tools: Sequence[ToolSpec],
         options: Options,
         writer: Writer,
         sampler: Sampler,
+        decoder: Decoder,
+        room: int,
         turn: int,
-    ) -> Generator[Event, None, bool]:
-        """Write the reply token by token. Returns whether it was cut off at a limit."""
-        room = self._room(prompt, options)
+    ) -> Generator[Event, None, Finish | None]:
+        """Write the reply token by token. Returns why it was cut off, or None when it ended by itself."""
         grammar = self._grammar(tools)
         required = options.tool_choice == "required" and grammar is not None
-        budget = options.thinking_budget or (room // 2 if required else room)
+        steering = Steering(self._engine.tokenize, options, room, required)
         held = False
-        truncated = True
+        cut: Finish | None = "length"
         while len(writer.ids) < room:
             self._check_turn(turn)
-            tokens = self._set_tokens(writer, budget, required)[: room - len(writer.ids)]
+            tokens = steering.forced(writer)[: room - len(writer.ids)]
             for token in tokens:
                 sampler.note(token)
-            tokens = tokens or [sampler.draw(self._live.logits)]
+            tokens = tokens or [decoder.draw()]
             if required and writer.thinking and tokens[0] in self._stops:
-                tokens = self._closer(writer)  # what is wanted has not come yet
+                tokens = steering.closer(writer)  # what is wanted has not come yet
             if tokens[0] in self._stops:
-                truncated = False
+                cut = None
                 if self._stops[tokens[0]] == qwen.STOP[0]:
                     writer.end(tokens[0], qwen.STOP[0])
                 break
+            decoder.push(tokens)
             yield from writer.take(tokens)
+            steering.took(tokens, writer)
             if grammar and writer.calling and tokens[-1] == self._call:
                 sampler.constrain(grammar)
                 held = True
@@ -168,30 +193,21 @@ class LlamaModel:
                 sampler.constrain(None)
                 held = False
                 if required:
-                    truncated = False
+                    cut = None
                     break
-            self._check_turn(turn)
-            if len(writer.ids) < room:
-                self._live.extend(tokens, logits=True)
+            if steering.repeats:
+                cut = "repetition"
+                break
         yield from writer.drain()
-        return truncated
+        return cut
 
-    def _set_tokens(self, writer: Writer, budget: int, required: bool) -> list[int]:
-        """Return tokens that must come next whatever the model would like: the end of thinking, the start of a call."""
-        if writer.thinking:
-            if len(writer.ids) < budget:
-                return []
-            return self._closer(writer)
-        if not required or writer.calling:
-            return []
-        gap = "" if not writer.text or writer.text.endswith("\n\n") else "\n\n"
-        return [*self._engine.tokenize(gap, special=False), self._call]
-
-    def _closer(self, writer: Writer) -> list[int]:
-        return self._engine.tokenize("</think>\n\n" if writer.text.endswith("\n") else "\n</think>\n\n", special=True)
-
-    def _room(self, prompt: Prompt, options: Options) -> int:
-        return min(options.max_tokens, self.context_length - len(prompt.tokens))
+    def _read(self, history: Sequence[Message]) -> None:
+        """Give the files that messages show to the lookup, without the line numbers: that is how they are copied."""
+        for message in history:
+            if message.role in ("user", "tool") and message.content not in self._shown:
+                self._shown.add(message.content)
+                for text in unnumbered(message.content):
+                    self._lookup.read(self._engine.tokenize(text, False))
 
     def _grammar(self, tools: Sequence[ToolSpec]) -> Grammar | None:
         if not tools:
@@ -211,3 +227,7 @@ class LlamaModel:
     def _check_turn(self, turn: int) -> None:
         if self._turn != turn:
             raise RuntimeError("this reply was ended by a newer one or by close()")
+
+
+def _system(history: Sequence[Message]) -> str:
+    return history[0].content if history and history[0].role == "system" else ""

@@ -22,8 +22,9 @@ class Evaluator(Protocol):
 
     @property
     def batch_size(self) -> int: ...
-    def decode(self, tokens: Sequence[int], position: int, logits: bool) -> None: ...
-    def logits(self) -> Logits: ...
+    def decode(self, tokens: Sequence[int], position: int, outputs: int) -> None: ...
+    def logits(self, row: int = -1) -> Logits: ...
+    def rollback(self, length: int) -> bool: ...
     def save(self) -> State: ...
     def restore(self, state: State, length: int) -> bool: ...
     def clear(self) -> None: ...
@@ -57,9 +58,16 @@ class LiveState:
         self._tokens: list[int] = []
         self._checkpoints: list[Checkpoint] = []  # by length
         self._torn = False
-        self._logits_known = False
+        self._fresh = 0  # live tokens that the last batch brought
+        self._dropped = 0  # tokens that it brought and that were taken back
+        self._outputs = 0  # of so many of the last live tokens the logits are known
         self._restored: Logits | None = None
         self._clock = itertools.count()
+
+    @property
+    def batch_size(self) -> int:
+        """Tokens that can be evaluated at once."""
+        return self._engine.batch_size
 
     @property
     def tokens(self) -> Sequence[int]:
@@ -79,21 +87,35 @@ class LiveState:
     @property
     def logits(self) -> Logits:
         """The logits after the last live token. Raises RuntimeError when they were not asked for."""
-        if self._restored is not None:
+        source = self.source()
+        return self._engine.logits(source) if isinstance(source, int) else source
+
+    def source(self, ahead: int = 0) -> int | Logits:
+        """Return where the logits before the last `ahead` live tokens are: a row of the last batch, or kept ones.
+
+        Raises RuntimeError when they were not asked for.
+        """
+        if self._restored is not None and not ahead:
             return self._restored
-        if not self._logits_known or self._torn:
+        if self._torn or ahead >= self._outputs:
             raise RuntimeError("the last tokens were evaluated without logits")
-        return self._engine.logits()
+        return -1 - self._dropped - ahead
+
+    def shared(self, wanted: Sequence[int]) -> int:
+        """Return how many of the first tokens of `wanted` are live."""
+        return _common(self._tokens, wanted)
 
     def align(self, wanted: Sequence[int]) -> int:
         """Make the live tokens a prefix of `wanted`, as long a one as can be, and return its length.
 
         When it is all of `wanted`, the logits after it are known.
         """
-        shared = _common(self._tokens, wanted)
-        known = self._restored is not None or self._logits_known
-        if not self._torn and shared == len(self._tokens) and (shared < len(wanted) or known):
-            return shared
+        shared = self.shared(wanted)
+        surplus = len(self._tokens) - shared
+        if not self._torn:
+            known = self._outputs > surplus or (self._restored is not None and not surplus)
+            if (shared < len(wanted) or known) and (not surplus or self._take_back(surplus)):
+                return shared
         usable = [
             checkpoint
             for checkpoint in self._checkpoints
@@ -102,14 +124,26 @@ class LiveState:
         self._go_back(usable[-1] if usable else None)
         return len(self._tokens)
 
-    def extend(self, tokens: Sequence[int], logits: bool) -> None:
-        """Evaluate at most one batch of further tokens; `logits`: those after the last one will be wanted."""
+    def extend(self, tokens: Sequence[int], outputs: int) -> None:
+        """Evaluate at most one batch of further tokens; the logits after the last `outputs` of them will be wanted."""
         self._torn = True
         self._restored = None
-        self._engine.decode(tokens, len(self._tokens), logits)
+        self._engine.decode(tokens, len(self._tokens), outputs)
         self._tokens += tokens
-        self._logits_known = logits
+        self._fresh, self._dropped, self._outputs = len(tokens), 0, outputs
         self._torn = False
+
+    def drop(self, count: int) -> None:
+        """Take back the last `count` live tokens; the logits after those before them are known afterwards.
+
+        It costs nothing within the last batch, which must keep a token. Elsewhere a part is evaluated again.
+        """
+        if not self._torn and self._outputs > count and self._take_back(count):
+            return
+        wanted = self._tokens[: len(self._tokens) - count]
+        at = self.align(wanted)
+        for start in range(at, len(wanted), self._engine.batch_size):
+            self.extend(wanted[start : start + self._engine.batch_size], outputs=1)
 
     def checkpoint(self, pinned: bool = False, logits: bool = False) -> None:
         """Keep this place. `pinned`: whatever the budget. `logits`: a reply may begin here, with nothing to evaluate.
@@ -129,6 +163,20 @@ class LiveState:
                 break
             self._checkpoints.remove(min(loose, key=lambda other: other.used))
 
+    def _take_back(self, count: int) -> bool:
+        """Roll back within the last batch. Once only: llama.cpp's states of the tokens before are used up by it."""
+        if count >= self._fresh or self._dropped:
+            return False
+        length = len(self._tokens) - count
+        self._torn = True
+        if not self._engine.rollback(length):
+            return False
+        del self._tokens[length:]
+        self._checkpoints = [other for other in self._checkpoints if other.length <= length]
+        self._fresh, self._dropped, self._outputs = self._fresh - count, count, max(0, self._outputs - count)
+        self._torn = False
+        return True
+
     def _go_back(self, target: Checkpoint | None) -> None:
         self._torn = True
         length = target.length if target else 0
@@ -138,7 +186,7 @@ class LiveState:
             self._checkpoints, self._tokens, target = [], [], None
             self._engine.clear()
         self._restored = target.logits if target else None
-        self._logits_known = False
+        self._fresh = self._dropped = self._outputs = 0
         if target:
             target.used = next(self._clock)
         self._torn = False

@@ -30,13 +30,13 @@ class Prompt:
     """A rendered history that ends where the reply begins.
 
     `stops`: the lengths after the fixed prefix and after each message, ascending: places to go back to. The last one is
-    where the opening of the reply begins. `key` names the history, `previous` is its last message.
+    where the opening of the reply begins. `keys` name the history up to each of them; `previous` is its last message.
     """
 
     tokens: list[int]
     prefix: int
     stops: list[int]
-    key: bytes
+    keys: list[bytes]
     previous: Message | None
 
 
@@ -56,22 +56,28 @@ class Transcript:
         rest = history[1:] if history and history[0].role == "system" else history
         key = _key(b"", repr((system, tuple(tools))))
         tokens = list(self._once(key, lambda: qwen.render_prefix(system, tools)))
-        stops = [len(tokens)]
+        stops, keys = [len(tokens)], [key]
         previous = None
         for message in rest:
             key = _key(key, repr(message))
             before = previous
             tokens += self._once(key, lambda message=message, before=before: qwen.render(before, message))
             stops.append(len(tokens))
+            keys.append(key)
             previous = message
         tokens += self.encode(qwen.open_reply(previous, thinking))
-        return Prompt(tokens, stops[0], stops, key, previous)
+        return Prompt(tokens, stops[0], stops, keys, previous)
 
-    def keep(self, prompt: Prompt, reply: Message, generated: Sequence[int], text: str, thinking: bool) -> None:
-        """Remember that after `prompt` the model wrote `generated`, which spells `text` and was read as `reply`."""
+    def keep(self, prompt: Prompt, reply: Message, generated: Sequence[int], text: str, thinking: bool) -> bytes:
+        """Remember that after `prompt` the model wrote `generated`, which spells `text` and was read as `reply`.
+
+        Returns the key of the history that ends with it.
+        """
         opening = prompt.tokens[prompt.stops[-1] :]
         closing = self.encode(qwen.close_reply(text, thinking))
-        self._store(_key(prompt.key, repr(reply)), [*opening, *generated, *closing])
+        key = _key(prompt.keys[-1], repr(reply))
+        self._store(key, [*opening, *generated, *closing])
+        return key
 
     def encode(self, pieces: Iterable[qwen.Piece]) -> list[int]:
         """Return the tokens of rendered pieces. Text from outside never becomes a special token."""

@@ -46,10 +46,10 @@ class Writer:
         self.text += self._stop
         return events
 
-    def finish(self, truncated: bool) -> tuple[Message, Finish]:
-        """Return the message and why it ended; `truncated`: at a limit."""
-        message = self._parser.finish(truncated)
-        return message, "length" if truncated else "tool_calls" if message.tool_calls else "stop"
+    def finish(self, cut: Finish | None = None) -> tuple[Message, Finish]:
+        """Return the message and why it ended; `cut`: it did not end by itself."""
+        message = self._parser.finish(cut is not None)
+        return message, cut or ("tool_calls" if message.tool_calls else "stop")
 
     def _feed(self, text: str) -> list[Event]:
         self.text += text

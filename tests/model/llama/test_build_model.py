@@ -74,7 +74,7 @@ def test_every_kind_of_weights_runs(builder: ModuleType, tmp_path: Path, weights
     builder.build(path, shape)
     check(path)
     engine = Engine(path, Fit(context=256, threads=1, batch=64))
-    engine.decode(engine.tokenize("def add(a, b): return a + b", False), 0, logits=True)
+    engine.decode(engine.tokenize("def add(a, b): return a + b", False), 0, outputs=1)
     logits = engine.logits()
     assert np.isfinite(logits).all()
     assert 1 < logits.std() < 20

@@ -28,13 +28,13 @@ def test_control_tokens_have_no_text(engine: Engine) -> None:
 def test_a_state_comes_back_bit_for_bit(engine: Engine) -> None:
     engine.clear()
     tokens = engine.tokenize("def add(a, b):\n    return a + b\n" * 8, False)[:100]
-    engine.decode(tokens[:64], 0, logits=False)
+    engine.decode(tokens[:64], 0, outputs=0)
     state = engine.save()
-    engine.decode(tokens[64:], 64, logits=True)
+    engine.decode(tokens[64:], 64, outputs=1)
     first = engine.logits().copy()
     assert engine.restore(state, 64)
     assert (engine.save() == state).all()
-    engine.decode(tokens[64:], 64, logits=True)
+    engine.decode(tokens[64:], 64, outputs=1)
     assert (engine.logits() == first).all()
     assert np.ptp(first) > 5  # logits of a model, not of an empty one
 
@@ -44,13 +44,13 @@ def test_it_depends_on_what_came_before(engine: Engine) -> None:
     for text in ("one two three", "six two three"):
         engine.clear()
         tokens = engine.tokenize(text, False)
-        engine.decode(tokens, 0, logits=True)
+        engine.decode(tokens, 0, outputs=1)
         rows.append(engine.logits().copy())
     assert np.abs(rows[0] - rows[1]).max() > 0.1
 
 
 def test_a_state_of_another_size_is_refused(engine: Engine) -> None:
     engine.clear()
-    engine.decode([1, 2, 3], 0, logits=False)
+    engine.decode([1, 2, 3], 0, outputs=0)
     assert not engine.restore(engine.save()[:-8], 3)
     engine.clear()

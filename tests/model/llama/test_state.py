@@ -19,37 +19,55 @@ class Recurrent:
     """An evaluator whose recurrent state is a digest of all tokens, and whose attention cache is the list of them."""
 
     batch_size = 4
+    draft_tokens = 3
 
     def __init__(self) -> None:
         self.cache: list[int] = []
         self.state = digest([])
         self.evaluated = 0
+        self.kept: list[State] = []
+        self.outputs = 0
+        self.rolled_back = False
         self.breaks_after = -1  # tokens until Ctrl-C arrives, right after they were evaluated
 
-    def decode(self, tokens: Sequence[int], position: int, logits: bool) -> None:
+    def decode(self, tokens: Sequence[int], position: int, outputs: int) -> None:
         assert 0 < len(tokens) <= self.batch_size
+        assert 0 <= outputs <= len(tokens)
+        self.kept = [digest([*self.cache, *tokens[: at + 1]]) for at in range(len(tokens))][-self.draft_tokens - 1 :]
+        self.outputs = outputs
         assert position == len(self.cache)
         assert (self.state == digest(self.cache)).all(), "the two memories differ"
         self.cache += tokens
         self.state = digest(self.cache)
+        self.rolled_back = False
         self.evaluated += len(tokens)
         if 0 <= self.breaks_after < self.evaluated:
             self.breaks_after = -1
             raise KeyboardInterrupt
 
-    def logits(self) -> Logits:
-        return self.state.astype(np.float32)
+    def logits(self, row: int = -1) -> Logits:
+        assert -self.outputs <= row < 0
+        return self.kept[row].astype(np.float32)
+
+    def rollback(self, length: int) -> bool:
+        count = len(self.cache) - length
+        if not 0 < count < len(self.kept) or self.rolled_back:
+            return False
+        self.rolled_back = True
+        del self.cache[length:]
+        self.state = self.kept[-1 - count].copy()
+        return True
 
     def save(self) -> State:
         return self.state.copy()
 
     def restore(self, state: State, length: int) -> bool:
         del self.cache[length:]
-        self.state = state.copy()
+        self.state, self.kept = state.copy(), []
         return bool((self.state == digest(self.cache)).all())
 
     def clear(self) -> None:
-        self.cache, self.state = [], digest([])
+        self.cache, self.state, self.kept = [], digest([]), []
 
 
 def read(live: LiveState, wanted: list[int], stops: Sequence[int] = (), batch: int = 4) -> int:
@@ -57,7 +75,7 @@ def read(live: LiveState, wanted: list[int], stops: Sequence[int] = (), batch: i
     cached = at = live.align(wanted)
     while at < len(wanted):
         end = min([len(wanted), at + batch, *(stop for stop in stops if stop > at)])
-        live.extend(wanted[at:end], logits=end == len(wanted))
+        live.extend(wanted[at:end], outputs=int(end == len(wanted)))
         at = end
         if at in stops:
             live.checkpoint()
@@ -100,7 +118,7 @@ def test_appending_evaluates_the_new_tokens_and_asking_again_none() -> None:
     assert read(live, [1, 2, 3, 4, 5, 6], [3, 5]) == 0
     assert read(live, [1, 2, 3, 4, 5, 6, 7, 8]) == 6
     for token in (9, 9, 9):  # a reply is written
-        live.extend([token], logits=True)
+        live.extend([token], outputs=1)
     assert read(live, [1, 2, 3, 4, 5, 6, 7, 8]) == 8
     assert engine.evaluated == 11
     assert (live.logits == digest([1, 2, 3, 4, 5, 6, 7, 8]).astype(np.float32)).all()
@@ -113,7 +131,7 @@ def test_a_torn_evaluation_is_not_trusted() -> None:
     read(live, [1, 2, 3], [2])
     engine.breaks_after = engine.evaluated
     with pytest.raises(KeyboardInterrupt):
-        live.extend([4], logits=True)
+        live.extend([4], outputs=1)
     with pytest.raises(RuntimeError):
         _ = live.logits
     assert read(live, [1, 2, 3, 4, 5]) == 3
@@ -123,18 +141,18 @@ def test_a_torn_evaluation_is_not_trusted() -> None:
 def test_the_least_recently_used_go_first_and_the_pinned_stay() -> None:
     engine = Recurrent()
     live = LiveState(engine, 4 * 32)
-    live.extend([0], logits=False)
+    live.extend([0], outputs=0)
     live.checkpoint(pinned=True)
     for token in range(1, 4):
-        live.extend([token], logits=False)
+        live.extend([token], outputs=0)
         live.checkpoint()
     assert live.checkpoints == [1, 2, 3, 4]
     assert live.align([0, 1, 7]) == 2  # used again
     for token in range(7, 9):
-        live.extend([token], logits=False)
+        live.extend([token], outputs=0)
         live.checkpoint()
     assert live.checkpoints == [1, 2, 3, 4]
-    live.extend([9], logits=False)
+    live.extend([9], outputs=0)
     live.checkpoint()
     assert live.checkpoints == [1, 3, 4, 5]
     assert live.checkpoint_bytes <= 4 * 32

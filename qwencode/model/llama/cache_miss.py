@@ -1,0 +1,45 @@
+"""Says why tokens are evaluated again: where two histories part, and how far back the nearest checkpoint lies."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from qwencode.events import CacheMissed
+from qwencode.messages import ToolSpec
+from qwencode.model.llama.transcript import Prompt
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A history that was evaluated: `keys` name it up to its prefix and up to each message after that."""
+
+    system: str
+    tools: tuple[ToolSpec, ...]
+    keys: Sequence[bytes]
+
+
+def explain(seen: Seen, now: Seen, prompt: Prompt, shared: int, cached: int) -> CacheMissed | None:
+    """Return why the history `now` finds less in memory than it shares with `seen`, or None when it does not.
+
+    `prompt` is `now` as tokens; the first `shared` of them were live, and `cached` of these still are. A history that
+    was cut back, or goes on in another way, is no miss: unless the nearest checkpoint lies before the place.
+    """
+    same = _common(seen.keys, now.keys)
+    edited = same < min(len(seen.keys), len(now.keys))
+    last = same == len(seen.keys) - 1  # only the last message is another one
+    if cached == shared and (not edited or last):
+        return None
+    if not same:
+        reason = "the system prompt changed" if seen.system != now.system else "the tools changed"
+    elif edited and not last:
+        reason = f"message {same - 1} was edited"
+    elif edited or same == len(now.keys):
+        reason = f"the history was cut back to {min(same, len(now.keys)) - 1} messages"
+    else:
+        reason = "a reply was stopped before its end"
+    message = next((number for number, stop in enumerate(prompt.stops) if stop > shared), len(prompt.stops)) - 1
+    return CacheMissed(shared, message, reason, shared - cached)
+
+
+def _common(first: Sequence[bytes], second: Sequence[bytes]) -> int:
+    size = min(len(first), len(second))
+    return next((at for at in range(size) if first[at] != second[at]), size)

@@ -1,0 +1,72 @@
+"""Draws the tokens of one reply from the live state, checking guessed ones in the same batch."""
+
+import time
+from collections.abc import Sequence
+
+from qwencode.model.llama.draft import Lookup, Pace
+from qwencode.model.llama.sampler import Sampler
+from qwencode.model.llama.state import LiveState
+
+
+class Decoder:
+    """For one reply: `draw` gives a token, `push` says which tokens came in the end.
+
+    Nothing is evaluated before it is needed, so the last token of a reply is not. Guessed tokens are evaluated together
+    with the ones that came, and are right as long as the draws agree with them; what is left of them is taken back at
+    the first that does not, or by `close`. `limit`: tokens that may be live.
+    """
+
+    def __init__(self, live: LiveState, sampler: Sampler, lookup: Lookup, pace: Pace, limit: int):
+        self._live, self._sampler, self._lookup, self._pace = live, sampler, lookup, pace
+        self._limit = limit
+        self._waiting: list[int] = []  # came, but not evaluated yet
+        self._ahead: list[int] = []  # guessed and live, but not drawn yet
+        self._guess = (0, 0)  # agreement and length of the last one
+        self.guessed = self.accepted = 0
+        lookup.follow(live.tokens)
+
+    def draw(self) -> int:
+        """Return the next token of the model's choice. Raises what evaluation raises."""
+        if self._waiting:
+            self._evaluate()
+        return self._sampler.draw(self._live.source(len(self._ahead)))
+
+    def push(self, tokens: Sequence[int]) -> None:
+        """Take note of tokens that came, drawn or set."""
+        self._lookup.push(tokens)
+        for token in tokens:
+            if self._ahead and self._ahead[0] == token:
+                del self._ahead[0]
+                self.accepted += 1
+            else:
+                self._refuse()
+                self._waiting.append(token)
+
+    def close(self) -> None:
+        """Take back what was guessed and did not come. The live tokens are then those that were evaluated and came."""
+        self._refuse()
+
+    def _refuse(self) -> None:
+        agreed, length = self._guess
+        if length:
+            self._pace.checked(agreed, length, length - len(self._ahead))
+            self._guess = (0, 0)
+        if self._ahead:
+            count, self._ahead = len(self._ahead), []
+            self._live.drop(count)
+
+    def _evaluate(self) -> None:
+        """Evaluate what came, and a guess."""
+        self._refuse()
+        batch, tokens = self._live.batch_size, self._waiting
+        while len(tokens) > batch:
+            self._live.extend(tokens[:batch], outputs=1)
+            tokens = tokens[batch:]
+        room = min(batch - len(tokens), self._limit - len(self._live.tokens) - len(tokens) - 1)
+        guess, agreed = self._lookup.guess(min(self._pace.most, room)) if self._pace.most else ([], 0)
+        guess = guess[: self._pace.length(agreed)] if guess else []
+        began = time.perf_counter()
+        self._live.extend([*tokens, *guess], outputs=1 + len(guess))
+        self._pace.measured(len(tokens) + len(guess), time.perf_counter() - began)
+        self._waiting, self._ahead, self._guess = [], guess, (agreed, len(guess))
+        self.guessed += len(guess)
