@@ -8,19 +8,19 @@ than evaluating them one by one, and drawing each from the model's own distribut
 """
 
 import bisect
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 SHORTEST = 3
 """Tokens that must agree before a guess."""
-_LONGEST = 32  # more agreement says nothing more
+_LONGEST = 64  # more agreement says nothing more
 _PLACES = 8  # of one n-gram, the latest ones
 _TEXTS = 32  # to copy from, the latest ones
-_STALE = 1 << 16  # places that lead nowhere any more, before they are cleared away
-_CLASSES = (4, 6, 8, 12, 16, 24, _LONGEST)  # lengths of agreement that are counted apart
-_PRIORS = (0.45, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.92)  # acceptance before anything was seen
+_CLASSES = (4, 6, 8, 12, 16, 24, 32, 48)  # lengths of agreement that are counted apart
+_PRIORS = (0.45, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.93, 0.95)  # acceptance before anything was seen
 _WEIGHT = 4.0  # of a prior, in tokens
 _MEMORY = 0.97  # by which what was seen loses weight with every guess
-_DEAREST = 0.39  # of a single token's time: what another token in a batch costs at first; 2 cores, 8 of 256 experts
+_COSTS = {1: 1.0, 2: 1.9, 4: 3.3, 8: 5.4, 12: 6.6, 16: 7.9}
+"""Times of a batch, relative to one token, before anything was measured: this model's shape on two CPU cores."""
 
 Place = tuple[int, int]
 
@@ -29,10 +29,12 @@ class Lookup:
     """Finds where the last tokens of a text stand in it, or in other texts, and what follows there.
 
     `follow` sets the text (the tokens that the model has seen), `push` makes it longer, `read` adds another text that
-    is only copied from, such as a file without the line numbers with which it was shown.
+    is only copied from, such as a file without the line numbers with which it was shown. `spare`: places that may lead
+    nowhere any more before they are cleared away.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, spare: int = 1 << 16) -> None:
+        self._spare = spare
         self._own: list[int] = []
         self._texts: list[list[int]] = [self._own]
         self._places: dict[tuple[int, ...], list[Place]] = {}
@@ -45,7 +47,7 @@ class Lookup:
         if self._own[:size] != list(tokens[:size]):
             shared = next(at for at in range(size) if self._own[at] != tokens[at])
         del self._own[shared:]
-        if self._indexed > 2 * sum(map(len, self._texts)) + _STALE:
+        if self._indexed > 2 * sum(map(len, self._texts)) + self._spare:
             self._tidy()
         self.push(tokens[shared:])
 
@@ -103,13 +105,15 @@ class Lookup:
 class Pace:
     """Says how many guessed tokens to check at once, from what was accepted so far and what a batch costs.
 
-    `seconds` holds measured seconds of batches by size, as a calibration gives them; whatever is seen later refines it.
-    `most`: tokens that can be taken back at once.
+    `seconds` holds measured seconds of batches by size, that of one token among them, as a calibration gives them;
+    whatever is seen later refines it. `most`: tokens that can be taken back at once.
     """
 
-    def __init__(self, most: int, seconds: dict[int, float] | None = None):
+    def __init__(self, most: int, seconds: Mapping[int, float] | None = None):
         self.most = most
         self._seconds = dict(seconds or {})
+        self._points: list[tuple[int, float]] = []
+        self._fill()
         self._tried = [0.0] * len(_PRIORS)
         self._accepted = [0.0] * len(_PRIORS)
 
@@ -132,22 +136,25 @@ class Pace:
         return best
 
     def seconds(self, size: int) -> float:
-        """Return the seconds of a batch: measured ones, or what lies between or beyond them."""
-        known = self._seconds
-        if size in known:
-            return known[size]
-        one = known.get(1, 1.0)
-        smaller = max((other for other in known if other < size), default=1)
-        larger = min((other for other in known if other > size), default=0)
-        low = known.get(smaller, one)
-        if larger:
-            return low + (known[larger] - low) * (size - smaller) / (larger - smaller)
-        return low + one * _DEAREST * (size - smaller)
+        """Return the seconds of a batch: measured ones, or what lies between; before anything was, in single tokens."""
+        points = self._points
+        at = bisect.bisect_left(points, (size, 0.0))
+        if at < len(points) and points[at][0] == size:
+            return points[at][1]
+        (small, low), (large, high) = points[at - 1 : at + 1] if at < len(points) else points[-2:]
+        return low + (high - low) * (size - small) / (large - small)
 
     def measured(self, size: int, seconds: float) -> None:
         """Take note of how long a batch took. A single one of a size says little: it may be the first of its shape."""
         known = self.seconds(size) if 1 in self._seconds else seconds
         self._seconds[size] = known + 0.1 * (min(seconds, 3 * known) - known)
+        self._fill()
+
+    def _fill(self) -> None:
+        """Put known relative costs where nothing was measured yet."""
+        one = self._seconds.get(1, 1.0)
+        guessed = {size: cost * one for size, cost in _COSTS.items()}
+        self._points = sorted((guessed | self._seconds).items())
 
     def checked(self, agreed: int, tried: int, accepted: int) -> None:
         """Take note of how many of `tried` tokens were accepted; those after the first refusal were not looked at."""

@@ -63,7 +63,9 @@ class Engine:
         parameters = lib.llama_context_default_params()
         parameters.n_ctx = fit.context
         parameters.n_rs_seq = fit.draft_tokens
+        parameters.n_outputs_max = 1 + fit.draft_tokens  # room for the logits of a whole batch would be wasted
         parameters.n_rs_seq = fit.draft_tokens
+        parameters.n_outputs_max = 1 + fit.draft_tokens  # room for the logits of a whole batch would be wasted
         parameters.n_batch, parameters.n_ubatch = fit.batch, fit.ubatch or fit.batch
         parameters.n_threads, parameters.n_threads_batch = fit.threads, fit.batch_threads or fit.threads
         self._context = lib.llama_init_from_model(self._model, parameters)

@@ -1,73 +1,14 @@
 """The live state against a stand-in for llama.cpp with the same two memories, which says when it is misused."""
 
-import hashlib
 from collections.abc import Sequence
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from recurrent import Recurrent, digest
 
-from qwencode.model.llama.state import LiveState, Logits, State
-
-
-def digest(tokens: Sequence[int]) -> State:
-    return np.frombuffer(hashlib.sha256(repr(list(tokens)).encode()).digest(), np.uint8).copy()
-
-
-class Recurrent:
-    """An evaluator whose recurrent state is a digest of all tokens, and whose attention cache is the list of them."""
-
-    batch_size = 4
-    draft_tokens = 3
-
-    def __init__(self) -> None:
-        self.cache: list[int] = []
-        self.state = digest([])
-        self.evaluated = 0
-        self.kept: list[State] = []
-        self.outputs = 0
-        self.rolled_back = False
-        self.breaks_after = -1  # tokens until Ctrl-C arrives, right after they were evaluated
-
-    def decode(self, tokens: Sequence[int], position: int, outputs: int) -> None:
-        assert 0 < len(tokens) <= self.batch_size
-        assert 0 <= outputs <= len(tokens)
-        self.kept = [digest([*self.cache, *tokens[: at + 1]]) for at in range(len(tokens))][-self.draft_tokens - 1 :]
-        self.outputs = outputs
-        assert position == len(self.cache)
-        assert (self.state == digest(self.cache)).all(), "the two memories differ"
-        self.cache += tokens
-        self.state = digest(self.cache)
-        self.rolled_back = False
-        self.evaluated += len(tokens)
-        if 0 <= self.breaks_after < self.evaluated:
-            self.breaks_after = -1
-            raise KeyboardInterrupt
-
-    def logits(self, row: int = -1) -> Logits:
-        assert -self.outputs <= row < 0
-        return self.kept[row].astype(np.float32)
-
-    def rollback(self, length: int) -> bool:
-        count = len(self.cache) - length
-        if not 0 < count < len(self.kept) or self.rolled_back:
-            return False
-        self.rolled_back = True
-        del self.cache[length:]
-        self.state = self.kept[-1 - count].copy()
-        return True
-
-    def save(self) -> State:
-        return self.state.copy()
-
-    def restore(self, state: State, length: int) -> bool:
-        del self.cache[length:]
-        self.state, self.kept = state.copy(), []
-        return bool((self.state == digest(self.cache)).all())
-
-    def clear(self) -> None:
-        self.cache, self.state, self.kept = [], digest([]), []
+from qwencode.model.llama.state import LiveState, State
 
 
 def read(live: LiveState, wanted: list[int], stops: Sequence[int] = (), batch: int = 4) -> int:
