@@ -143,12 +143,12 @@ class PrefillProgress:
 class CacheMissed:
     """The history is not the one before with more at its end, so that tokens are evaluated again.
 
-    It parts at `token`, in message `message` (counted from 0 without the system message; -1: before all of them), for
-    `reason`. `again`: tokens before it that are evaluated once more, since no checkpoint is nearer.
+    It parts at `token`, in message `number` (counted from 0 without the system message; -1: before all of them), for
+    `reason`. `again`: tokens of the messages before it that are evaluated once more, since no checkpoint is nearer.
     """
 
     token: int
-    message: int
+    number: int
     reason: str
     again: int
 
@@ -178,10 +178,11 @@ class CallDelta:
 
 @dataclass(frozen=True, slots=True)
 class ReplyFinished:
-    """A turn of the model ended."""
+    """A turn of the model ended. `seed`: with it a model in this process says the same to the same history."""
 
     finish: str
     usage: Usage
+    seed: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

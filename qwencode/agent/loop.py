@@ -88,7 +88,7 @@ class Agent:
         specs = [tool.spec for tool in self.tools.values()]
         reply = yield from meter.within(self.model.stream(history, specs, options))
         if reply is not None:
-            yield ReplyFinished(reply.finish, reply.usage)
+            yield ReplyFinished(reply.finish, reply.usage, reply.seed)
             yield from _add(history, reply.message)
         return reply
 

@@ -7,6 +7,7 @@ import re
 
 from qwencode.events import (
     BaselineTaken,
+    CacheMissed,
     Event,
     HistoryRewound,
     Notice,
@@ -70,6 +71,9 @@ def lines(event: Event) -> list[Line]:
             return [("dim", f"Thinking {'on' if event.on else 'off'}: {event.reason}")]
         case HistoryRewound():
             return [("dim", f"Went back to message {event.length}: {event.reason}")]
+        case CacheMissed():
+            again = f", {plural(event.again, 'token')} of earlier messages with it" if event.again else ""
+            return [("dim", f"Cache: {event.reason}; it is read again from there{again}")]
         case ToolFinished():
             return [("text" if event.ok else "warn", f"  {'•' if event.ok else '!'} {event.summary}")]
         case PlanChanged():

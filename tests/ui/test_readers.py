@@ -29,6 +29,7 @@ RUN: list[events.Event] = [
     events.SearchFinished(120, 1, 2.0, (DIFF,)),
     events.ThinkingDecided(True, "the first turn of a task"),
     events.PrefillProgress(512, 2048, 128, 40.0, 30.0),
+    events.CacheMissed(640, 3, "message 3 was edited", 120),
     events.ThinkingDelta("hm"),
     events.TextDelta("I will *mend* it."),
     events.CallDelta("edit", "old_string", "a = 1"),
@@ -71,6 +72,8 @@ def test_a_run_tells_its_story(make: type[Plain] | type[Terminal]):
         "x.py:3 f",
         "+a = 2",
         "120 edits",
+        "message 3 was edited",
+        "120 tokens",
         "Fixed",
     ):
         assert part in text, part

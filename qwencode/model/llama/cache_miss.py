@@ -10,11 +10,15 @@ from qwencode.model.llama.transcript import Prompt
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A history that was evaluated: `keys` name it up to its prefix and up to each message after that."""
+    """A history that was evaluated: `keys` name it up to its prefix and up to each message after that.
+
+    `replied`: the last message is the reply to the others.
+    """
 
     system: str
     tools: tuple[ToolSpec, ...]
     keys: Sequence[bytes]
+    replied: bool = False
 
 
 def explain(seen: Seen, now: Seen, prompt: Prompt, shared: int, cached: int) -> CacheMissed | None:
@@ -23,10 +27,12 @@ def explain(seen: Seen, now: Seen, prompt: Prompt, shared: int, cached: int) -> 
     `prompt` is `now` as tokens; the first `shared` of them were live, and `cached` of these still are. A history that
     was cut back, or goes on in another way, is no miss: unless the nearest checkpoint lies before the place.
     """
+    whole = max((stop for stop in prompt.stops if stop <= shared), default=0)  # messages that are the same to their end
+    again = max(0, whole - cached)
     same = _common(seen.keys, now.keys)
     edited = same < min(len(seen.keys), len(now.keys))
-    last = same == len(seen.keys) - 1  # only the last message is another one
-    if cached == shared and (not edited or last):
+    last = same >= len(seen.keys) - 1 - seen.replied  # only the last turn is another one
+    if not again and (not edited or last):
         return None
     if not same:
         reason = "the system prompt changed" if seen.system != now.system else "the tools changed"
@@ -36,8 +42,8 @@ def explain(seen: Seen, now: Seen, prompt: Prompt, shared: int, cached: int) -> 
         reason = f"the history was cut back to {min(same, len(now.keys)) - 1} messages"
     else:
         reason = "a reply was stopped before its end"
-    message = next((number for number, stop in enumerate(prompt.stops) if stop > shared), len(prompt.stops)) - 1
-    return CacheMissed(shared, message, reason, shared - cached)
+    number = next((at for at, stop in enumerate(prompt.stops) if stop > shared), len(prompt.stops)) - 1
+    return CacheMissed(shared, number, reason, again)
 
 
 def _common(first: Sequence[bytes], second: Sequence[bytes]) -> int:

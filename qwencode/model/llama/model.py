@@ -120,7 +120,7 @@ class LlamaModel:
                 decoder.close()
         message, finish = writer.finish(cut)
         key = self._transcript.keep(prompt, message, writer.ids, writer.text, options.thinking)
-        self._seen = replace(seen, keys=[*prompt.keys, key])
+        self._seen = replace(seen, keys=[*prompt.keys, key], replied=True)
         usage = Usage(
             prompt=len(prompt.tokens),
             cached=cached,
