@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from qwencode.errors import ModelUnavailable
 from qwencode.model.llama.fit import Fit
+from qwencode.model.llama.stopper import Stopper
 from qwencode.model.sampling import Sampling
 
 lib: Any = bindings  # its annotations are for people
@@ -27,6 +28,8 @@ UNUSED, CONTROL, USER_DEFINED = 2, 8, 16
 """Attribute bits of a token, after `llama_token_attr`."""
 _ERROR = 4
 _SEQUENCE = 0
+_NEVER = lib.ggml_abort_callback()
+_STOPPABLE = 16  # tokens: a batch of fewer is over soon
 _PARTIAL = lib.LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY
 _WHOLE = 0
 
@@ -64,8 +67,6 @@ class Engine:
         parameters.n_ctx = fit.context
         parameters.n_rs_seq = fit.draft_tokens
         parameters.n_outputs_max = 1 + fit.draft_tokens  # room for the logits of a whole batch would be wasted
-        parameters.n_rs_seq = fit.draft_tokens
-        parameters.n_outputs_max = 1 + fit.draft_tokens  # room for the logits of a whole batch would be wasted
         parameters.n_batch, parameters.n_ubatch = fit.batch, fit.ubatch or fit.batch
         parameters.n_threads, parameters.n_threads_batch = fit.threads, fit.batch_threads or fit.threads
         self._context = lib.llama_init_from_model(self._model, parameters)
@@ -79,6 +80,8 @@ class Engine:
             self._batch.seq_id[at][0] = _SEQUENCE
         fields = self._batch.token, self._batch.pos, self._batch.logits
         self._places = [np.ctypeslib.as_array(field, (fit.batch,)) for field in fields]
+        self._stopper = Stopper()
+        self._asked = lib.ggml_abort_callback(self._stopper.asked)
         self._memory = lib.llama_get_memory(self._context)
         self.vocab: Any = lib.llama_model_get_vocab(self._model)
         self.vocab_size: int = lib.llama_vocab_n_tokens(self.vocab)
@@ -88,6 +91,7 @@ class Engine:
     def close(self) -> None:
         """Free everything. Idempotent; nothing else may be called afterwards."""
         self._free()
+        self._stopper.close()
 
     # Tokens.
 
@@ -128,10 +132,21 @@ class Engine:
         flags[: count - outputs], flags[count - outputs : count] = 0, 1
         self._batch.n_tokens = count
         _errors.clear()
-        if status := lib.llama_decode(self._context, self._batch):
+        if status := self._decode() if count < _STOPPABLE else self._decode_stoppably():
             raise ModelUnavailable(f"The model could not go on: llama_decode returned {status}.{_reason()}")
+
+    def _decode(self) -> int:
+        status = lib.llama_decode(self._context, self._batch)
         lib.llama_synchronize(self._context)
-        lib.llama_synchronize(self._context)
+        return status
+
+    def _decode_stoppably(self) -> int:
+        """Evaluate so that Ctrl-C need not wait for the end of the batch. Asking takes time, so only long ones do."""
+        lib.llama_set_abort_callback(self._context, self._asked, None)
+        try:
+            return self._stopper.run(self._decode)
+        finally:
+            lib.llama_set_abort_callback(self._context, _NEVER, None)
 
     def logits(self, row: int = -1) -> NDArray[np.float32]:
         """Return the logits of one of the last decoded tokens: a view, valid until the next `decode`.

@@ -14,8 +14,9 @@ from qwencode.model.llama.decoder import Decoder
 from qwencode.model.llama.draft import Lookup, Pace
 from qwencode.model.llama.fit import Fit
 from qwencode.model.llama.library import Engine
-from qwencode.model.llama.sampler import Source
+from qwencode.model.llama.sampler import Sampler, Source
 from qwencode.model.llama.state import LiveState
+from qwencode.model.sampling import Sampling
 
 
 class Script:
@@ -219,3 +220,50 @@ def test_a_second_rollback_is_refused_and_paid_for(drafting: Engine) -> None:
     drafting.decode(text[:12], 0, 1)
     assert np.abs(drafting.logits() - expected).max() < 0.05
     assert len(list(itertools.islice(live.tokens, 20))) == 12
+
+
+class Eager(Pace):
+    """Checks as many tokens as it can, whatever that costs."""
+
+    def length(self, agreed: int) -> int:
+        return self.most
+
+
+def greedy(
+    engine: Engine, prompt: list[int], count: int, pace: Pace, hint: list[int]
+) -> tuple[list[int], list[float], Decoder]:
+    """Return the likeliest tokens one after the other, and by how much each beats the second one."""
+    engine.clear()
+    live = LiveState(engine, 64 << 20)
+    for start in range(0, len(prompt), engine.batch_size):
+        live.extend(prompt[start : start + engine.batch_size], outputs=1)
+    lookup = Lookup()
+    lookup.read(hint)
+    decoder = Decoder(live, Sampler(engine, Sampling(1.0, 1.0, 1), [], 1, count), lookup, pace, 1000)
+    said: list[int] = []
+    leads: list[float] = []
+    for _ in range(count):
+        said.append(decoder.draw())
+        source = live.source(len(decoder._ahead))
+        assert isinstance(source, int)
+        second, first = np.sort(engine.logits(source))[-2:]
+        leads.append(float(first - second))
+        decoder.push(said[-1:])
+    decoder.close()
+    return said, leads, decoder
+
+
+def test_guessing_changes_no_word(drafting: Engine) -> None:
+    """Greedy, in llama.cpp. A batch of another shape rounds otherwise, which may decide between two equal tokens."""
+    guesses = accepted = 0
+    for number in range(12):
+        text = f"def number_{number}(value):\n    return value * {number}\n" * 3
+        prompt = drafting.tokenize(text, False)
+        alone, leads, _ = greedy(drafting, prompt, 150, Pace(0), [])
+        hint = [token if at % 17 else 0 for at, token in enumerate(alone)]
+        guessed, _, decoder = greedy(drafting, prompt, 150, Eager(8), hint)
+        parted = next((at for at in range(150) if alone[at] != guessed[at]), 150)
+        assert parted == 150 or leads[parted] < 0.5, f"they part at {parted}, where the lead was {leads[parted]}"
+        guesses += decoder.guessed
+        accepted += decoder.accepted
+    assert guesses > accepted > 500

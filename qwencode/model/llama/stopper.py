@@ -1,0 +1,43 @@
+"""Makes a long call into a C library stoppable by Ctrl-C."""
+
+import concurrent.futures
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class Stopper:
+    """Runs calls that ask again and again whether they should stop (`asked`).
+
+    Python runs signal handlers in its main thread only, and not before a call into C returns; an exception in a
+    callback of such a call is lost. So the call runs in a thread of its own, and the caller waits where it can be
+    interrupted.
+    """
+
+    def __init__(self) -> None:
+        self._stop = False
+        self._thread = concurrent.futures.ThreadPoolExecutor(1, "llama.cpp")
+        self._thread.submit(int).result()  # begin it here: there must never be a second one
+
+    def asked(self, _: Any = None) -> bool:
+        """Say whether the call that runs should stop: the callback for the library."""
+        return self._stop
+
+    def run(self, call: Callable[[], T]) -> T:
+        """Return what the call returns. An exception in the caller, such as KeyboardInterrupt, stops it first.
+
+        The exception may come at any point, also while the call is being handed over.
+        """
+        try:
+            return self._thread.submit(call).result()
+        except BaseException:
+            self._stop = True
+            self._thread.submit(int).result()  # one after the other: when this is done, the call has ended
+            raise
+        finally:
+            self._stop = False
+
+    def close(self) -> None:
+        """End the thread."""
+        self._thread.shutdown()
