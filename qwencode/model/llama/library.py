@@ -47,6 +47,17 @@ def _reason() -> str:
     return f" llama.cpp says: {_errors[0].rstrip('.')}." if _errors else ""
 
 
+def build() -> str:
+    """Return what tells this llama.cpp from another build of it, and this processor from one with other instructions.
+
+    States are exchanged only within one: their layout is nobody's promise, and other kernels round otherwise.
+    """
+    folder = Path(lib._lib._name).parent
+    files = sorted([*folder.glob("libllama*"), *folder.glob("libggml*")])
+    facts = [(file.name, found.st_size, found.st_mtime_ns) for file in files for found in [file.stat()]]
+    return repr((lib.llama_version(), lib.llama_print_system_info(), facts))
+
+
 class Engine:
     """A model file in memory with one context of one sequence.
 
