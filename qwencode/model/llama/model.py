@@ -37,7 +37,8 @@ class LlamaModel:
     """Runs a GGUF file of the Qwen3.5 and Qwen3.6 family through llama.cpp. Implements `qwencode.model.protocol.Model`.
 
     `string_limit`: characters of a string in a constrained call at most, for models with random weights, which never
-    close one; 0: no limit. `store`: where the state after the fixed prefix is kept between runs.
+    close one; 0: no limit. `store`: where the state after the fixed prefix is kept between runs, so
+    no system message may hold text of a repository.
 
     Raises ModelUnavailable when the file cannot be used or the context does not fit into memory.
     """
@@ -46,7 +47,7 @@ class LlamaModel:
         self.path = path
         header = check(path)
         check_memory(header, fit.context, free_memory())
-        self._prefixes = prefixes(store, path, fit, build())
+        self._prefixes = prefixes(store, path, fit, build() if store else "")
         self._engine = Engine(path, fit)
         self._stops = {self._token(text): text for text in qwen.STOP}
         self._call = self._token("<tool_call>")

@@ -81,7 +81,7 @@ class PrefixStore:
         try:
             self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             with self._folder() as folder:
-                os.fchmod(folder, 0o700)
+                os.fchmod(folder, os.fstat(folder).st_mode & 0o700)
                 _lock(folder, self._patience)
                 for name, _ in _files(folder, _UNFINISHED):
                     os.unlink(name, dir_fd=folder)

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_model import SHORT, START, TOOLS, run
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from test_model import SHORT, START, TOLERANCE, TOOLS, run
 
 from qwencode.errors import ModelUnavailable
 from qwencode.events import PrefillProgress
@@ -49,13 +51,14 @@ def said(model: LlamaModel, history: Sequence[Message] = START) -> tuple[Reply, 
     return reply, [event for event in events if isinstance(event, PrefillProgress)], model._live.logits.copy()
 
 
-def test_the_second_start_evaluates_what_follows_the_prefix(opened: Opener, store: PrefixStore) -> None:
-    alone, _, logits = said(opened(store=None))
-    first, _, stored = said(opened())
+@pytest.mark.parametrize("fit", [FIT, replace(FIT, draft_tokens=4)], ids=["plain", "drafting"])
+def test_the_second_start_evaluates_what_follows_the_prefix(opened: Opener, store: PrefixStore, fit: Fit) -> None:
+    alone, _, logits = said(opened(fit, store=None))
+    first, _, stored = said(opened(fit))
     assert first.usage.cached == 0
     assert (stored == logits).all()  # to keep a state changes nothing
     assert len(entries(store)) == 1
-    model = opened()
+    model = opened(fit)
     second, progress, loaded = said(model)
     prefix = model._transcript.prompt(START, TOOLS, False).prefix
     assert second.usage.cached == prefix
@@ -105,7 +108,11 @@ def test_only_the_prefix_is_stored(opened: Opener, store: PrefixStore, tiny: Pat
 
 @pytest.mark.parametrize(
     "other",
-    [{"context": 2048}, {"threads": 2}, {"checkpoint_bytes": 1}, {"context": 8192, "batch_threads": 2}],
+    [
+        {"context": 2048},
+        {"context": 8192, "checkpoint_bytes": 1},
+        pytest.param({"threads": 2}, marks=pytest.mark.slow),  # slow where the cores are not free
+    ],
     ids=str,
 )
 def test_what_a_state_does_not_depend_on_is_no_miss(opened: Opener, store: PrefixStore, other: dict[str, int]) -> None:
@@ -211,3 +218,59 @@ def test_a_start_that_was_stopped_stores_nothing_wrong(opened: Opener, store: Pr
     assert reply.usage.cached
     assert reply.message == expected.message
     assert (loaded == logits).all()
+
+
+steps = st.lists(
+    st.tuples(
+        st.sampled_from(["append", "retry", "rewind", "edit", "system", "stop", "restart", "spoil"]), st.integers(0, 3)
+    ),
+    min_size=1,
+    max_size=8,
+)
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(steps)
+def test_whatever_happens_in_between_the_model_says_the_same(
+    tiny: Path, tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, int]]
+) -> None:
+    """Restarts and spoilt entries among turns: the tokens evaluated are as few as can be, and the logits are right."""
+    store = PrefixStore(tmp_path_factory.mktemp("prefixes"), 100_000_000)
+    model, judge = LlamaModel(tiny, FIT, store=store), Engine(tiny, FIT)
+    history = START
+    stored: set[str] = set()
+    for number, (what, detail) in enumerate(steps):
+        match what:
+            case "rewind" | "edit" if len(history) > 2:
+                history = history[:2] if what == "rewind" else [*history[:-1], Message("user", f"Edited {detail}.")]
+            case "system":
+                history = [Message("system", f"You are {detail}."), *history[1:]]
+            case "stop":
+                stream = model.stream([*history, Message("user", "Wait. " * 40)], TOOLS, SHORT)
+                for _ in zip(range(detail), stream, strict=False):
+                    pass
+                stream.close()
+            case "restart":
+                model.close()
+                model = LlamaModel(tiny, FIT, store=store)
+            case "spoil":
+                for entry in entries(store):
+                    entry.write_bytes(entry.read_bytes()[: -detail or None])
+                stored = stored if not detail else set()
+            case _:
+                pass
+        prompt = model._transcript.prompt(history, TOOLS, False)
+        reply, _ = run(model.stream(history, TOOLS, replace(SHORT, seed=number, max_tokens=5)))
+        assert reply.usage.cached >= (prompt.prefix if history[0].content in stored else 0)
+        if reply.usage.cached < prompt.prefix:  # only what is evaluated is stored, or mended
+            stored.add(history[0].content)
+        live = list(model._live.tokens)
+        assert live[: len(prompt.tokens)] == prompt.tokens
+        judge.clear()
+        for at in range(0, len(live), 64):
+            judge.decode(live[at : at + 64], at, outputs=1)
+        assert np.abs(model._live.logits - judge.logits()).max() < TOLERANCE
+        if what == "append":
+            history = [*history, reply.message, Message("user", f"More {number}.")]
+    model.close()
+    judge.close()

@@ -205,10 +205,15 @@ def test_a_place_that_cannot_be(tmp_path: Path):
 @not_root
 def test_a_read_only_place_can_be_read(store: PrefixStore):
     store.put(KEY, state())
-    store.directory.chmod(0o500)
     entry(store).chmod(0o400)
-    assert store.get(KEY) is not None
-    store.directory.chmod(0o700)
+    store.directory.chmod(0o500)
+    try:
+        assert store.get(KEY) is not None
+        assert store.put(OTHER, state()) == "Permission denied"
+        store.remove(KEY)
+        assert names(store) == {entry(store).name}
+    finally:
+        store.directory.chmod(0o700)
 
 
 @as_root
