@@ -14,7 +14,10 @@ from qwencode.messages import Message, ToolCall, Usage
 
 @dataclass(frozen=True, slots=True)
 class RunStarted:
-    """A job began. `goal` is the user's text, or empty when the goal is the failing tests."""
+    """A job began. `goal` is the user's text, or empty when the goal is the failing tests.
+
+    `repository` and `session` are empty for a job that works on no repository.
+    """
 
     job: str
     repository: str
@@ -26,7 +29,7 @@ class RunStarted:
 
 @dataclass(frozen=True, slots=True)
 class PhaseStarted:
-    """A part of the job began: baseline, localise, search, model, agent, verdict, restore."""
+    """A part of the job began: baseline, localise, search, model, warm, agent, verdict, restore."""
 
     phase: str
     detail: str = ""

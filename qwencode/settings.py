@@ -26,6 +26,10 @@ class Settings:
     max_minutes: float = field(default=30.0, metadata={"help": "Minutes at most in one run."})
     context: int = field(default=32_768, metadata={"help": "Context length in tokens for a model in this process."})
     threads: int = field(default=0, metadata={"help": "Threads for the model. 0: the physical cores."})
+    prefix_store_mb: int = field(
+        default=2048,
+        metadata={"help": "Megabytes on disk for kept states of the fixed part of prompts. 0: none are kept."},
+    )
     no_sandbox: bool = field(default=False, metadata={"help": "Run commands unconfined when no sandbox works here."})
 
 
@@ -50,6 +54,10 @@ class Places:
     @property
     def sessions(self) -> Path:
         return self.state / "sessions"
+
+    @property
+    def prefixes(self) -> Path:
+        return self.cache / "prefixes"
 
 
 def load(

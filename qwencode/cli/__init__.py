@@ -121,6 +121,14 @@ def demo(
 
 
 @app.command()
+def warm(model: Model = None, json: Json = False) -> None:
+    """Read what every run begins with once, and keep it on disk, so that runs start at once."""
+    from qwencode.cli.build import run_warm
+
+    raise typer.Exit(run_warm({"model": model}, json))
+
+
+@app.command()
 def undo(
     path: Annotated[str, typer.Argument(help="The repository.")] = ".",
 ) -> None:

@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from qwencode import __version__, practice
-from qwencode.errors import Interrupted, QwencodeError, UsageError
+from qwencode.errors import Interrupted, ModelUnavailable, QwencodeError, UsageError
 from qwencode.events import Event, Notice, RunFinished, RunStarted
 from qwencode.jobs.fix import Fix, FixTask, Outcome, Parts
-from qwencode.model.choose import check_model, find_default, open_model
+from qwencode.jobs.warm import warm
+from qwencode.messages import Usage
+from qwencode.model.choose import check_model, find_default, is_server, open_file, open_model
 from qwencode.model.protocol import Model
 from qwencode.sandbox.ladder import open_sandbox
 from qwencode.session import Session, new_id
@@ -83,7 +85,9 @@ def run_fix(request: FixRequest) -> int:
                     lambda: request.yes or reader.ask("Keep this change?") is not False,
                     ADVICE.format(models=places.models) if request.use_model else "",
                 )
-                return _see_through(Fix(task, parts), opening, session, reader)
+                kept = "what was changed is kept" if task.keep else "your files are as before"
+                fix = Fix(task, parts)
+                return _see_through(fix.work(), opening, _teller(reader, session), lambda: fix.usage, kept)
             finally:
                 sandbox.close()
         finally:
@@ -101,6 +105,26 @@ def run_demo(name: str, into: Path | None, flags: Mapping[str, Any], json: bool)
     program = "qwencode" if shutil.which("qwencode") else sys.argv[0]
     out.write(f"\nLook at it: git -C {copy} diff\nTake it back: {program} undo {copy}\n")
     return code
+
+
+def run_warm(flags: Mapping[str, Any], json: bool) -> int:
+    """Fill the prefix store for a model and return the exit code."""
+    places = Places.of_user()
+    settings = load(places, None, flags)
+    if is_server(settings.model):
+        raise UsageError(f"{settings.model} is a server, which keeps its own memory: there is nothing to warm here.")
+    if not settings.prefix_store_mb:
+        raise UsageError("Nothing can be kept: the setting `prefix_store_mb` is 0.")
+    name = _model_name(settings, places)
+    if not name:
+        raise ModelUnavailable(f"There is no model to warm: put a GGUF into {places.models}, or give --model FILE.")
+    reader = open_reader(json)
+    try:
+        work = warm(lambda: open_file(name, settings, places))
+        opening: list[Event] = [RunStarted("warm", "", "", __version__, model=name)]
+        return _see_through(work, opening, _teller(reader), Usage, "nothing was kept")
+    finally:
+        reader.close()
 
 
 def list_practice() -> list[str]:
@@ -144,17 +168,29 @@ def _opener(name: str, settings: Settings, places: Places) -> Callable[[], Model
     return (lambda: open_model(name, settings, places)) if name else None
 
 
-def _see_through(fix: Fix, opening: list[Event], session: Session, reader: Reader) -> int:
-    """Drive the job: every event to the trace and to the reader. However it ends, that is an event too."""
-    start = time.monotonic()
-    work = fix.work()
+def _teller(reader: Reader, session: Session | None = None) -> Callable[[Event], None]:
+    """Return what takes every event to the trace, if there is one, and to the reader."""
 
     def tell(event: Event) -> None:
-        session.record(event)
+        if session:
+            session.record(event)
         reader.show(event)
 
-    def finish(code: int, reason: str) -> int:
-        tell(RunFinished(code, reason, time.monotonic() - start, fix.usage))
+    return tell
+
+
+def _see_through(
+    work: Generator[Event, None, Outcome],
+    opening: list[Event],
+    tell: Callable[[Event], None],
+    usage: Callable[[], Usage],
+    kept: str,
+) -> int:
+    """Drive a job. However it ends, that is an event too. `kept`: how things are when it is interrupted."""
+    start = time.monotonic()
+
+    def finish(code: int, reason: str, spent: Usage) -> int:
+        tell(RunFinished(code, reason, time.monotonic() - start, spent))
         return code
 
     try:
@@ -164,16 +200,14 @@ def _see_through(fix: Fix, opening: list[Event], session: Session, reader: Reade
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not cut the clearing up short
         work.close()
-        error = Interrupted(
-            "Interrupted; " + ("what was changed is kept." if fix.task.keep else "your files are as before.")
-        )
-        finish(error.exit_code, str(error))
+        error = Interrupted(f"Interrupted; {kept}.")
+        finish(error.exit_code, str(error), usage())
         raise error from None
     except QwencodeError as error:
         work.close()
-        finish(error.exit_code, str(error))
+        finish(error.exit_code, str(error), usage())
         raise
-    return finish(outcome.exit_code, outcome.reason)
+    return finish(outcome.exit_code, outcome.reason, outcome.usage)
 
 
 def _drain(work: Generator[Event, None, Outcome], tell: Callable[[Event], None]) -> Outcome:

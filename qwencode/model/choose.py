@@ -4,6 +4,7 @@ import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from qwencode.errors import ModelUnavailable
@@ -13,6 +14,9 @@ from qwencode.model.llama.machine import free_memory
 from qwencode.model.protocol import Model
 from qwencode.settings import Places, Settings
 
+if TYPE_CHECKING:
+    from qwencode.model.llama.model import LlamaModel
+
 _PREFERRED = ("qwen3.6-35b-a3b", "qwen3.6", "qwen3.5-35b-a3b", "qwen3.5", "")
 _SCHEMES = ("http://", "https://")
 _REACH_SECONDS = 5.0
@@ -20,24 +24,36 @@ _REACH_SECONDS = 5.0
 
 def open_model(name: str, settings: Settings, places: Places) -> Model:
     """Open a model. Raises ModelUnavailable, in one sentence, when there is none of this name or it cannot be used."""
-    if name.lower().startswith(_SCHEMES):
+    if is_server(name):
         from qwencode.model.server import ServerModel  # the HTTP client is loaded only for a server
 
         return ServerModel(name)
+    return open_file(name, settings, places)
+
+
+def open_file(name: str, settings: Settings, places: Places) -> "LlamaModel":
+    """Open a model that is a file, in this process. Raises ModelUnavailable as `open_model` does."""
     path = find_file(name, places)
     header = check(path)
     try:
         from qwencode.model.llama.model import LlamaModel  # llama.cpp is loaded only to run it
+        from qwencode.model.llama.prefix_store import PrefixStore
     except (ImportError, OSError, RuntimeError) as error:
         raise ModelUnavailable(
             f"llama.cpp cannot be loaded ({error}): reinstall it with `pip install --force-reinstall llama-cpp-python`."
         ) from error
-    return LlamaModel(path, fit(header, settings.context, settings.threads))
+    store = PrefixStore(places.prefixes, settings.prefix_store_mb * 10**6) if settings.prefix_store_mb else None
+    return LlamaModel(path, fit(header, settings.context, settings.threads), store=store)
+
+
+def is_server(name: str) -> bool:
+    """Say whether a model is called by the URL of a server."""
+    return name.lower().startswith(_SCHEMES)
 
 
 def check_model(name: str, places: Places) -> None:
     """Raise ModelUnavailable when `open_model` could not open it, as far as can be known without loading anything."""
-    if not name.lower().startswith(_SCHEMES):
+    if not is_server(name):
         check(find_file(name, places))
         return
     try:

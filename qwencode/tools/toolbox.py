@@ -1,7 +1,10 @@
 """The seven tools, each given what it uses."""
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import cast
 
+from qwencode.messages import ToolSpec
 from qwencode.sandbox.protocol import Sandbox
 from qwencode.tools.edit import edit_tool
 from qwencode.tools.files import Files, Protected, nothing_protected
@@ -42,3 +45,13 @@ def toolbox(
         todo_tool(),
     ]
     return {tool.spec.name: tool for tool in tools}
+
+
+def declarations() -> list[ToolSpec]:
+    """Return what the model is told about the tools of a run with tests: the same in every repository."""
+
+    def run_tests(tests: tuple[str, ...]) -> TestRun:
+        raise AssertionError("tools that are only declared are not carried out")
+
+    nowhere = Workspace(Path("/"))
+    return [tool.spec for tool in toolbox(nowhere, cast("Sandbox", None), run_tests).values()]

@@ -56,7 +56,7 @@ def lines(event: Event) -> list[Line]:
     """Return what is said about an event; empty for those that are drawn (progress, deltas, diffs) or not shown."""
     match event:
         case RunStarted():
-            said = [("head", f"qwencode {event.job} · {event.repository}")]
+            said = [("head", f"qwencode {event.job} · {event.repository or event.model}")]
             if event.goal:
                 said.append(("text", event.goal.strip().splitlines()[0][:200]))
             return said

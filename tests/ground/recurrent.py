@@ -26,6 +26,7 @@ class Recurrent:
         self.outputs = 0
         self.rolled_back = False
         self.breaks_after = -1  # tokens until Ctrl-C arrives, right after they were evaluated
+        self.takes = True  # what is loaded
 
     def decode(self, tokens: Sequence[int], position: int, outputs: int) -> None:
         assert 0 < len(tokens) <= self.batch_size
@@ -62,6 +63,16 @@ class Recurrent:
         del self.cache[length:]
         self.state, self.kept = state.copy(), []
         return bool((self.state == digest(self.cache)).all())
+
+    def load(self, state: State) -> bool:
+        """Take what stands for a whole dump: the tokens themselves."""
+        self.clear()
+        if self.takes:
+            self.cache, self.state = state.tolist(), digest(state.tolist())
+        if self.breaks_after == 0:
+            self.breaks_after = -1
+            raise KeyboardInterrupt
+        return self.takes
 
     def clear(self) -> None:
         self.cache, self.state, self.kept = [], digest([]), []

@@ -16,6 +16,7 @@ from qwencode.tools.grep_search import grep_tool
 from qwencode.tools.protocol import Tool, ToolResult
 from qwencode.tools.shell import shell_tool
 from qwencode.tools.todo import todo_tool
+from qwencode.tools.toolbox import declarations, toolbox
 from qwencode.workspace import Workspace
 
 Use = Callable[..., ToolResult]
@@ -431,3 +432,14 @@ class TestCalls:
         call = ToolCall("1", "write_file", {"file_path": "x", "content": "y"}, problem="it is not closed.")
         assert carry_out(tools, call).text == "The call was not carried out: it is not closed."
         assert not (workspace.root / "x").exists()
+
+
+def test_the_declarations_are_the_same_in_every_repository(
+    workspace: Workspace, sandbox: Sandbox, tools: dict[str, Tool]
+):
+    def run_tests(tests: tuple[str, ...]):
+        raise AssertionError
+
+    here = toolbox(workspace, sandbox, run_tests, protected=lambda path: True)
+    assert declarations() == [tool.spec for tool in here.values()]
+    assert {spec.name for spec in declarations()} == {*tools, "run_tests"}

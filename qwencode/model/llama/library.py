@@ -50,6 +50,23 @@ def _reason() -> str:
     return f" llama.cpp says: {_errors[0].rstrip('.')}." if _errors else ""
 
 
+def _start() -> None:
+    lib.llama_log_set(_log, ctypes.c_void_p(0))
+    lib.llama_backend_init()
+
+
+def build() -> str:
+    """Return what tells this llama.cpp from another build of it, and this processor from one with other instructions.
+
+    States are exchanged only within one: their layout is nobody's promise, and other kernels round otherwise.
+    """
+    _start()  # else the facts would be told before, and others after, the processors have been looked for
+    folder = Path(lib._lib._name).parent
+    files = sorted([*folder.glob("libllama*"), *folder.glob("libggml*")])
+    facts = [(file.name, found.st_size, found.st_mtime_ns) for file in files for found in [file.stat()]]
+    return repr((lib.llama_version(), lib.llama_print_system_info(), facts))
+
+
 class Engine:
     """A model file in memory with one context of one sequence.
 
@@ -57,8 +74,7 @@ class Engine:
     """
 
     def __init__(self, path: Path, fit: Fit):
-        lib.llama_log_set(_log, ctypes.c_void_p(0))
-        lib.llama_backend_init()
+        _start()
         _errors.clear()
         self._model = lib.llama_model_load_from_file(os.fsencode(path), lib.llama_model_default_params())
         if not self._model:

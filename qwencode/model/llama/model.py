@@ -18,8 +18,9 @@ from qwencode.model.llama.draft import Lookup, Pace
 from qwencode.model.llama.fit import Fit, check_memory
 from qwencode.model.llama.gguf_header import CHAT_TOKENS, check
 from qwencode.model.llama.grammar import call_grammar
-from qwencode.model.llama.library import CONTROL, UNUSED, USER_DEFINED, Engine, Grammar
+from qwencode.model.llama.library import CONTROL, UNUSED, USER_DEFINED, Engine, Grammar, build
 from qwencode.model.llama.machine import free_memory
+from qwencode.model.llama.prefix_store import PrefixStore, Warmed, prefixes
 from qwencode.model.llama.sampler import Sampler
 from qwencode.model.llama.state import LiveState
 from qwencode.model.llama.steering import Steering
@@ -36,15 +37,17 @@ class LlamaModel:
     """Runs a GGUF file of the Qwen3.5 and Qwen3.6 family through llama.cpp. Implements `qwencode.model.protocol.Model`.
 
     `string_limit`: characters of a string in a constrained call at most, for models with random weights, which never
-    close one; 0: no limit.
+    close one; 0: no limit. `store`: where the state after the fixed prefix is kept between runs, so
+    no system message may hold text of a repository.
 
     Raises ModelUnavailable when the file cannot be used or the context does not fit into memory.
     """
 
-    def __init__(self, path: Path, fit: Fit, *, string_limit: int = 0):
+    def __init__(self, path: Path, fit: Fit, *, store: PrefixStore | None = None, string_limit: int = 0):
         self.path = path
         header = check(path)
         check_memory(header, fit.context, free_memory())
+        self._prefixes = prefixes(store, path, fit, build() if store else "")
         self._engine = Engine(path, fit)
         self._stops = {self._token(text): text for text in qwen.STOP}
         self._call = self._token("<tool_call>")
@@ -89,21 +92,12 @@ class LlamaModel:
 
         `required` gives exactly one call. With `auto`, a call that the model begins is held to the declarations.
         """
-        if self._turn < 0:
-            raise ModelUnavailable(f"The model {self.name} was closed.")
-        self._turn += 1
-        turn = self._turn
-        prompt = self._transcript.prompt(history, tools, options.thinking)
-        if len(prompt.tokens) >= self.context_length:
-            raise ModelUnavailable(
-                f"The conversation has {len(prompt.tokens):,} tokens and the context holds {self.context_length:,}: "
-                "raise the setting `context`, or begin a new session."
-            )
+        prompt, turn = self._begin(history, tools, options.thinking)
         began = time.monotonic()
         self._read(history)
         seen = Seen(_system(history), tuple(tools), prompt.keys)
         shared = self._live.shared(prompt.tokens)
-        cached = self._live.align(prompt.tokens)
+        cached = self._align(prompt)
         if self._seen and (missed := explain(self._seen, seen, prompt, shared, cached)):
             yield missed
         self._seen = seen
@@ -133,6 +127,38 @@ class LlamaModel:
         )
         return Reply(message, finish, usage, sampler.seed)
 
+    def warm(self, history: Sequence[Message], tools: Sequence[ToolSpec]) -> Generator[Event, None, Warmed]:
+        """Bring the fixed prefix of a history into memory and into the store, and nothing after it."""
+        if self._prefixes is None:
+            raise ModelUnavailable(f"The model {self.name} was opened without a place for its prefix.")
+        prompt, turn = self._begin(history, tools, thinking=False)
+        prompt = replace(prompt, tokens=prompt.tokens[: prompt.prefix], stops=[])
+        began = time.monotonic()
+        cached = self._align(prompt)
+        if cached < prompt.prefix:
+            yield from self._prefill(prompt, cached, turn)
+        return self._prefixes.warmed(prompt.tokens, cached, time.monotonic() - began)
+
+    def _begin(self, history: Sequence[Message], tools: Sequence[ToolSpec], thinking: bool) -> tuple[Prompt, int]:
+        """Return the prompt, which fits into the context, and the number of the turn that begins."""
+        if self._turn < 0:
+            raise ModelUnavailable(f"The model {self.name} was closed.")
+        self._turn += 1
+        prompt = self._transcript.prompt(history, tools, thinking)
+        if len(prompt.tokens) >= self.context_length:
+            raise ModelUnavailable(
+                f"The conversation has {len(prompt.tokens):,} tokens and the context holds {self.context_length:,}: "
+                "raise the setting `context`, or begin a new session."
+            )
+        return prompt, self._turn
+
+    def _align(self, prompt: Prompt) -> int:
+        """Return how many tokens of the prompt need not be evaluated: they are live, or were in the store."""
+        cached = self._live.align(prompt.tokens)
+        if self._prefixes and cached < prompt.prefix:
+            self._prefixes.fetch(self._live, prompt.tokens[: prompt.prefix])
+        return len(self._live.tokens)
+
     def _prefill(self, prompt: Prompt, cached: int, turn: int) -> Generator[Event]:
         """Evaluate the rest of the prompt, a batch at a time, and keep the places to go back to."""
         began, total = time.monotonic(), len(prompt.tokens)
@@ -141,6 +167,8 @@ class LlamaModel:
         while True:
             if at in places and at:
                 self._live.checkpoint(pinned=at == prompt.prefix)
+                if self._prefixes and cached < at == prompt.prefix:
+                    self._prefixes.keep(prompt.tokens[:at], self._engine.dump())
             if at == total:
                 break
             if at == cached:

@@ -27,6 +27,7 @@ class Evaluator(Protocol):
     def rollback(self, length: int) -> bool: ...
     def save(self) -> State: ...
     def restore(self, state: State, length: int) -> bool: ...
+    def load(self, state: State) -> bool: ...
     def clear(self) -> None: ...
 
 
@@ -162,6 +163,19 @@ class LiveState:
             if not loose:
                 break
             self._checkpoints.remove(min(loose, key=lambda other: other.used))
+
+    def adopt(self, tokens: Sequence[int], state: State) -> bool:
+        """Put what the engine dumped after `tokens` in the place of everything, pinned. False: nothing is live then."""
+        self._torn = True
+        self._checkpoints, self._tokens = [], []
+        self._restored = None
+        self._fresh = self._dropped = self._outputs = 0
+        taken = self._engine.load(state)
+        self._tokens = list(tokens) if taken else []
+        self._torn = False
+        if taken:
+            self.checkpoint(pinned=True)
+        return taken
 
     def _take_back(self, count: int) -> bool:
         """Roll back within the last batch. Once only: llama.cpp's states of the tokens before are used up by it."""

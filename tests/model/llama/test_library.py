@@ -1,10 +1,13 @@
 """The bindings: tokens there and back, states that come back bit for bit."""
 
+import subprocess
+import sys
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qwencode.model.llama.library import CONTROL, USER_DEFINED, Engine
+from qwencode.model.llama.library import CONTROL, USER_DEFINED, Engine, build
 
 
 @settings(max_examples=200, deadline=None)
@@ -54,3 +57,11 @@ def test_a_state_of_another_size_is_refused(engine: Engine) -> None:
     engine.decode([1, 2, 3], 0, outputs=0)
     assert not engine.restore(engine.save()[:-8], 3)
     engine.clear()
+
+
+def test_the_build_is_the_same_before_and_after_a_model_was_loaded(engine: Engine) -> None:
+    code = "from qwencode.model.llama.library import build; print(build())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+    assert done.stdout == build() + "\n"
+    assert "libllama" in build()

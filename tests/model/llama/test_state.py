@@ -109,3 +109,41 @@ def test_a_saved_state_that_does_not_load_costs_time_and_nothing_else() -> None:
     read(live, [1, 2, 3], [2])
     assert read(live, [1, 2, 4]) == 0
     assert engine.cache == [1, 2, 4]
+
+
+def dumped(tokens: Sequence[int]) -> State:
+    return np.array(tokens, np.uint8)
+
+
+def test_an_adopted_state_takes_the_place_of_everything() -> None:
+    engine = Recurrent()
+    live = LiveState(engine, 0)
+    read(live, [1, 2, 3, 4, 5], [2])
+    assert live.adopt([7, 8, 9], dumped([7, 8, 9]))
+    assert list(live.tokens) == [7, 8, 9]
+    assert live.checkpoints == [3]
+    with pytest.raises(RuntimeError):
+        _ = live.logits
+    assert read(live, [7, 8, 9, 1, 2], [4]) == 3
+    assert read(live, [7, 8, 9, 3]) == 3  # pinned, whatever the budget
+    assert read(live, [7, 8, 9]) == 0  # to reply there, its logits have to be made
+    assert engine.cache == [7, 8, 9]
+
+
+@pytest.mark.parametrize("ends", ["refused", "interrupted"])
+def test_a_state_that_is_not_adopted_leaves_nothing(ends: str) -> None:
+    engine = Recurrent()
+    live = LiveState(engine, 1 << 20)
+    read(live, [1, 2, 3, 4, 5], [2])
+    if ends == "refused":
+        engine.takes = False
+        assert not live.adopt([7, 8, 9], dumped([7, 8, 9]))
+    else:
+        engine.breaks_after = 0
+        with pytest.raises(KeyboardInterrupt):
+            live.adopt([7, 8, 9], dumped([7, 8, 9]))
+    assert list(live.tokens) == live.checkpoints == []
+    with pytest.raises(RuntimeError):
+        _ = live.logits
+    assert read(live, [7, 8, 9, 1]) == 0
+    assert engine.cache == [7, 8, 9, 1]

@@ -1,0 +1,40 @@
+"""`warm`: what every `fix` begins with is read once and kept on disk, so that no start has to read it."""
+
+from collections.abc import Callable, Generator
+from typing import TYPE_CHECKING
+
+from qwencode.context.prompts import system_prompt
+from qwencode.errors import UsageError
+from qwencode.events import Event, Notice, PhaseStarted
+from qwencode.jobs.fix import Outcome
+from qwencode.messages import Usage
+from qwencode.tools.toolbox import declarations
+
+if TYPE_CHECKING:
+    from qwencode.model.llama.model import LlamaModel
+    from qwencode.model.llama.prefix_store import Warmed
+
+
+def warm(open_model: Callable[[], "LlamaModel"]) -> Generator[Event, None, Outcome]:
+    """Do the work and yield what happens. Raises ModelUnavailable, and UsageError when nothing can be kept."""
+    yield PhaseStarted("model", "Loading the model")
+    model = open_model()
+    try:
+        yield PhaseStarted("warm", "Reading what every run begins with")
+        done = yield from model.warm([system_prompt()], declarations())
+    finally:
+        model.close()
+    if not done.size:
+        why = done.problem or "another process removed it"
+        raise UsageError(f"The {done.tokens:,} tokens were read, but not kept in {done.directory}: {why}.")
+    sentence = _sentence(done)
+    yield Notice(sentence)
+    evaluated = done.tokens - done.cached
+    return Outcome(None, sentence, 0, Usage(done.tokens, done.cached, evaluated, prefill_seconds=done.seconds))
+
+
+def _sentence(done: "Warmed") -> str:
+    kept = f"{done.size / 1e6:,.1f} MB in {done.directory}"
+    if done.cached == done.tokens:
+        return f"All {done.tokens:,} tokens were there already: {kept}, loaded in {done.seconds:.2f} s."
+    return f"Read {done.tokens:,} tokens in {done.seconds:.1f} s and kept them: {kept}."
