@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from qwencode.errors import ModelUnavailable
-from qwencode.model.llama.fit import fit
+from qwencode.model.llama.fitting import CACHE_TYPES, Wishes, fit
 from qwencode.model.llama.gguf_header import check
 from qwencode.model.llama.machine import free_memory
 from qwencode.model.protocol import Model
@@ -27,12 +27,26 @@ def open_model(name: str, settings: Settings, places: Places) -> Model:
     path = find_file(name, places)
     header = check(path)
     try:
-        from qwencode.model.llama.model import LlamaModel  # llama.cpp is loaded only to run it
+        from qwencode.model.llama.devices import devices, machine  # llama.cpp is loaded only to run it
+        from qwencode.model.llama.model import LlamaModel
     except (ImportError, OSError, RuntimeError) as error:
         raise ModelUnavailable(
             f"llama.cpp cannot be loaded ({error}): reinstall it with `pip install --force-reinstall llama-cpp-python`."
         ) from error
-    return LlamaModel(path, fit(header, settings.context, settings.threads))
+    return LlamaModel(path, fit(header, machine(devices()), wishes(settings)))
+
+
+def wishes(settings: Settings) -> Wishes:
+    """Return what the settings say about how a model in this process is run."""
+    return Wishes(
+        context=settings.context,
+        threads=settings.threads,
+        batch=settings.batch,
+        gpu_layers=settings.gpu_layers,
+        cpu_experts=settings.cpu_experts,
+        cache_type=next((kind for kind in CACHE_TYPES if kind == settings.cache_type), None),
+        draft_tokens=settings.draft_tokens,
+    )
 
 
 def check_model(name: str, places: Places) -> None:

@@ -38,7 +38,7 @@ class LlamaModel:
     def __init__(self, path: Path, fit: Fit, *, string_limit: int = 0):
         self.path = path
         header = check(path)
-        check_memory(header, fit.context, free_memory())
+        check_memory(header, fit, free_memory())
         self._engine = Engine(path, fit)
         self._stops = {self._token(text): text for text in qwen.STOP}
         self._call = self._token("<tool_call>")
