@@ -18,19 +18,36 @@ _PROJECT_MAY_SET = {"test", "max_steps", "max_minutes"}
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Every setting with its default. The text under a field is its documentation."""
+    """Every setting with its default and its documentation. `least` (else 0) and `among` bound what it may be."""
 
     model: str = field(default="", metadata={"help": "Model to use: a name, a GGUF file, or the URL of a server."})
     test: str = field(default="", metadata={"help": "Command that runs the tests. Empty: found by itself."})
     max_steps: int = field(default=40, metadata={"help": "Model turns at most in one run."})
     max_minutes: float = field(default=30.0, metadata={"help": "Minutes at most in one run."})
-    context: int = field(default=32_768, metadata={"help": "Context length in tokens for a model in this process."})
+    context: int = field(default=0, metadata={"help": "Context in tokens for a model in this process. 0: what fits."})
     threads: int = field(default=0, metadata={"help": "Threads for the model. 0: the physical cores."})
     prefix_store_mb: int = field(
         default=2048,
         metadata={"help": "Megabytes on disk for kept states of the fixed part of prompts. 0: none are kept."},
     )
+    batch: int = field(default=0, metadata={"help": "Prompt tokens read at a time. 0: 512, or what fits."})
+    gpu_layers: int = field(
+        default=-1, metadata={"least": -1, "help": "Blocks of the model on the GPU, and its output. -1: what fits."}
+    )
+    cpu_experts: int = field(
+        default=-1, metadata={"least": -1, "help": "Blocks whose experts stay off the GPU. -1: as few as fit."}
+    )
+    cache_type: str = field(
+        default="",
+        metadata={"among": ("", "f16", "q8_0"), "help": "Attention cache: f16 or q8_0. Empty: f16 if it fits."},
+    )
+    draft_tokens: int = field(
+        default=-1, metadata={"least": -1, "help": "Tokens guessed ahead at most; 0: none. -1: 8, or what fits."}
+    )
     no_sandbox: bool = field(default=False, metadata={"help": "Run commands unconfined when no sandbox works here."})
+
+
+_FIELDS = {setting.name: setting for setting in fields(Settings)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +140,13 @@ def _apply(settings: Settings, values: Mapping[str, Any], source: Path | str) ->
             value = float(value)
         if type(value) is not wanted:
             raise UsageError(f"{source} sets {key!r} to {value!r}; it takes a value of type {wanted.__name__}.")
-        if isinstance(value, int | float) and not value >= 0:  # nor NaN
-            raise UsageError(f"{source} sets {key!r} to {value!r}; it must be 0 or more.")
+        bounds = _FIELDS[key].metadata
+        least = bounds.get("least", 0)
+        if isinstance(value, int | float) and not value >= least:  # nor NaN
+            raise UsageError(f"{source} sets {key!r} to {value!r}; it must be {least} or more.")
+        if "among" in bounds and value not in bounds["among"]:
+            known = ", ".join(name or "nothing" for name in bounds["among"])
+            raise UsageError(f"{source} sets {key!r} to {value!r}; it can be: {known}.")
         right[key] = value
     return replace(settings, **right)
 

@@ -88,6 +88,8 @@ def test_an_empty_variable_was_not_given(places: Places):
         ("QWENCODE_MAX_MINUTES", "soon", "QWENCODE_MAX_MINUTES='soon' is not a number."),
         ("QWENCODE_NO_SANDBOX", "maybe", "QWENCODE_NO_SANDBOX='maybe' is neither yes nor no."),
         ("QWENCODE_CONTEXT", "-1", "the environment sets 'context' to -1; it must be 0 or more."),
+        ("QWENCODE_GPU_LAYERS", "-2", "the environment sets 'gpu_layers' to -2; it must be -1 or more."),
+        ("QWENCODE_CACHE_TYPE", "q4", "the environment sets 'cache_type' to 'q4'; it can be: nothing, f16, q8_0."),
         ("QWENCODE_MAX_MINUTES", "nan", "the environment sets 'max_minutes' to nan; it must be 0 or more."),
     ],
 )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from qwencode.errors import ModelUnavailable
-from qwencode.model.llama.fit import fit
+from qwencode.model.llama.fitting import CACHE_TYPES, Wishes, fit
 from qwencode.model.llama.gguf_header import check
 from qwencode.model.llama.machine import free_memory
 from qwencode.model.protocol import Model
@@ -36,19 +36,33 @@ def open_file(name: str, settings: Settings, places: Places) -> "LlamaModel":
     path = find_file(name, places)
     header = check(path)
     try:
-        from qwencode.model.llama.model import LlamaModel  # llama.cpp is loaded only to run it
+        from qwencode.model.llama.devices import devices, machine  # llama.cpp is loaded only to run it
+        from qwencode.model.llama.model import LlamaModel
         from qwencode.model.llama.prefix_store import PrefixStore
     except (ImportError, OSError, RuntimeError) as error:
         raise ModelUnavailable(
             f"llama.cpp cannot be loaded ({error}): reinstall it with `pip install --force-reinstall llama-cpp-python`."
         ) from error
     store = PrefixStore(places.prefixes, settings.prefix_store_mb * 10**6) if settings.prefix_store_mb else None
-    return LlamaModel(path, fit(header, settings.context, settings.threads), store=store)
+    return LlamaModel(path, fit(header, machine(devices()), wishes(settings)), store=store)
 
 
 def is_server(name: str) -> bool:
     """Say whether a model is called by the URL of a server."""
     return name.lower().startswith(_SCHEMES)
+
+
+def wishes(settings: Settings) -> Wishes:
+    """Return what the settings say about how a model in this process is run."""
+    return Wishes(
+        context=settings.context,
+        threads=settings.threads,
+        batch=settings.batch,
+        gpu_layers=settings.gpu_layers,
+        cpu_experts=settings.cpu_experts,
+        cache_type=next((kind for kind in CACHE_TYPES if kind == settings.cache_type), None),
+        draft_tokens=settings.draft_tokens,
+    )
 
 
 def check_model(name: str, places: Places) -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from qwencode.errors import ModelUnavailable
-from qwencode.model.choose import check_model, find_default, find_file, open_model
+from qwencode.model.choose import check_model, find_default, find_file, open_model, wishes
+from qwencode.model.llama.fitting import Wishes
 from qwencode.model.llama.model import LlamaModel
 from qwencode.model.server import ServerModel
 from qwencode.settings import Places, Settings
@@ -88,6 +89,14 @@ def test_a_file_is_opened_with_the_settings(places: Places, tiny: Path) -> None:
     assert model.name == "Tiny"
     assert model.context_length == 1024
     model.close()
+
+
+def test_every_setting_of_the_fit_is_a_wish() -> None:
+    assert wishes(Settings()) == Wishes()
+    settings = Settings(
+        context=4096, threads=2, batch=64, gpu_layers=0, cpu_experts=1, cache_type="q8_0", draft_tokens=3
+    )
+    assert wishes(settings) == Wishes(4096, 2, 64, 0, 1, "q8_0", 3)
 
 
 def test_the_default_is_what_can_be_run_best(places: Places, tiny: Path) -> None:

@@ -5,9 +5,10 @@ from typing import Literal
 
 from qwencode.errors import ModelUnavailable
 from qwencode.model.llama.gguf_header import Header
-from qwencode.model.llama.machine import physical_cores
 
 CacheType = Literal["f16", "q8_0"]
+_Q8_0 = 34, 64  # bytes of a block of 32 values, and what these take at 16 bits
+_CONTEXT_STEP = 256  # llama.cpp rounds a context up to a multiple of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,10 +16,11 @@ class Fit:
     """What the engine is opened with.
 
     `context`: tokens. `threads`: for single tokens; `batch_threads`: for batches; 0: as `threads`. `batch`: tokens
-    evaluated between two chances to stop; `ubatch`: of those, at a time; 0: as `batch`. `gpu_layers`: blocks on the
-    GPU, -1: all; `cpu_experts`: of so many blocks, the first ones, the experts stay in main memory. `cache_type`: of
-    the attention cache. `checkpoint_bytes`: what saved states may take. `draft_tokens`: how many may be taken back at
-    once; each costs memory for one more recurrent state.
+    evaluated between two chances to stop; `ubatch`: of those, at a time; 0: as `batch`. `gpu_layers`: so many of the
+    last blocks are on the GPU, where the output layer counts as the very last, -1: all; `cpu_experts`: of so many
+    blocks, the first ones, the experts stay in main memory. `cache_type`: of the attention cache. `checkpoint_bytes`:
+    what saved states may take. `draft_tokens`: how many may be taken back at once; each costs memory for one more
+    recurrent state. A batch may ask for logits of `draft_tokens` + 1 tokens at most.
     """
 
     context: int
@@ -33,20 +35,24 @@ class Fit:
     draft_tokens: int = 0
 
 
-def fit(header: Header, context: int, threads: int) -> Fit:
-    """Return how to run a model. `context` 0: all that it was trained for, and never more; `threads` 0: the cores."""
-    trained = header.count("context_length")
-    return Fit(min(context or trained, trained), threads or physical_cores())
+def cache_bytes(header: Header, context: int, cache_type: CacheType) -> int:
+    """Return the bytes of the attention cache for so many tokens."""
+    whole = -(-context // _CONTEXT_STEP) * _CONTEXT_STEP * header.cache_bytes
+    return whole * _Q8_0[0] // _Q8_0[1] if cache_type == "q8_0" else whole
 
 
-def check_memory(header: Header, context: int, free: int) -> None:
-    """Raise ModelUnavailable when the context does not fit into `free` bytes; 0: unknown, so nothing is refused."""
-    room = free - 2 * header.state_bytes
-    if not free or context * header.cache_bytes <= room:
+def check_memory(header: Header, fit: Fit, free: int) -> None:
+    """Raise ModelUnavailable when the context does not fit into `free` bytes; 0: unknown, so nothing is refused.
+
+    Nor where a part of it lies on a GPU: then the fit was made by one who knows both memories.
+    """
+    room = free - (2 + fit.draft_tokens) * header.state_bytes
+    needed = cache_bytes(header, fit.context, fit.cache_type)
+    if not free or fit.gpu_layers or needed <= room:
         return
-    most = max(0, room // header.cache_bytes) // 1024 * 1024
+    most = max(0, room) // cache_bytes(header, 1024, fit.cache_type) * 1024
     advice = f"set `context` to {most:,} at most" if most else "free some, or use a smaller model"
     raise ModelUnavailable(
-        f"A context of {context:,} tokens needs {context * header.cache_bytes / 2**30:.1f} GiB beside the model, and "
+        f"A context of {fit.context:,} tokens needs {needed / 2**30:.1f} GiB beside the model, and "
         f"{free / 2**30:.1f} GiB of memory are free: {advice}."
     )

@@ -9,7 +9,7 @@ import math
 import mmap
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -46,11 +46,12 @@ class Array:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """The metadata of a file that was found sound."""
+    """The metadata of a file that was found sound, and the bytes of each of its tensors."""
 
     path: Path
     metadata: Mapping[str, Any]
     file_size: int
+    tensors: Mapping[str, int] = field(default_factory=dict[str, int])
 
     @property
     def architecture(self) -> str:
@@ -62,9 +63,20 @@ class Header:
         return value if isinstance(value, int) else 0
 
     @property
+    def vocab_size(self) -> int:
+        """The number of tokens, 0 when the file has no vocabulary."""
+        tokens = self.metadata.get("tokenizer.ggml.tokens")
+        return len(tokens.items) if isinstance(tokens, Array) else 0
+
+    @property
+    def attention_interval(self) -> int:
+        """Of so many blocks the last has full attention, the others a recurrent state."""
+        return self.count("full_attention_interval") or 4
+
+    @property
     def cache_bytes(self) -> int:
         """Bytes that the attention cache takes for each token, at 16 bits."""
-        interval = self.count("full_attention_interval") or 4
+        interval = self.attention_interval
         blocks = (self.count("block_count") - self.count("nextn_predict_layers")) // interval
         width = self.count("attention.key_length") + self.count("attention.value_length")
         return 2 * blocks * self.count("attention.head_count_kv") * width
@@ -72,7 +84,7 @@ class Header:
     @property
     def state_bytes(self) -> int:
         """Bytes of the recurrent state, of which each checkpoint holds a copy."""
-        interval = self.count("full_attention_interval") or 4
+        interval = self.attention_interval
         blocks = self.count("block_count") - self.count("nextn_predict_layers")
         inner, size = self.count("ssm.inner_size"), self.count("ssm.state_size")
         convolved = (self.count("ssm.conv_kernel") - 1) * (inner + 2 * self.count("ssm.group_count") * size)
@@ -93,7 +105,8 @@ def check(path: Path) -> Header:
             if not size:
                 raise ModelUnavailable(f"{path} is empty; download it again.")
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-                header = Header(path, _Reader(data).read(), size)
+                metadata, tensors = _Reader(data).read()
+                header = Header(path, metadata, size, tensors)
     except FileNotFoundError as error:
         raise ModelUnavailable(f"There is no model file {path}.") from error
     except (OSError, ValueError) as error:
@@ -110,8 +123,11 @@ class _Reader:
     def __init__(self, data: mmap.mmap):
         self._data, self._at, self._size = data, 0, len(data)
 
-    def read(self) -> dict[str, Any]:
-        """Return the metadata. Raises _Broken when the structure is not sound or tensors lie beyond the end."""
+    def read(self) -> tuple[dict[str, Any], dict[str, int]]:
+        """Return the metadata and the bytes of each tensor.
+
+        Raises _Broken when the structure is not sound or tensors lie beyond the end.
+        """
         if self._data[:4] != b"GGUF":
             raise _Broken("is not a GGUF file.")
         self._at = 4
@@ -127,13 +143,12 @@ class _Reader:
             metadata[key] = self._value(self._scalar("I"))
         if not tensors:
             raise _Broken("holds no weights, only a vocabulary.")
-        self._check_tensors(tensors, metadata.get("general.alignment", 32))
-        return metadata
+        return metadata, self._tensors(tensors, metadata.get("general.alignment", 32))
 
-    def _check_tensors(self, count: int, alignment: Any) -> None:
+    def _tensors(self, count: int, alignment: Any) -> dict[str, int]:
         if not isinstance(alignment, int) or alignment < 1 or alignment & (alignment - 1):
             raise _Broken(f"is damaged: it is aligned to {alignment!r} bytes. Download it again.")
-        end = 0
+        end, found = 0, dict[str, int]()
         for _ in range(count):
             name = self._string()
             sizes = [self._scalar("Q") for _ in range(min(self._scalar("I"), 5))]
@@ -145,12 +160,14 @@ class _Reader:
             values, width = _BLOCKS[kind]
             if sizes[0] % values:
                 raise _Broken(f"is damaged: tensor {name!r} has rows of {sizes[0]}. Download it again.")
-            end = max(end, offset + math.prod(sizes) // values * width)
+            found[name] = math.prod(sizes) // values * width
+            end = max(end, offset + found[name])
         start = (self._at + alignment - 1) // alignment * alignment
         if start + end > self._size:
             raise _Broken(
                 f"is cut off: it has {self._size:,} bytes of at least {start + end:,}. Continue or repeat the download."
             )
+        return found
 
     def _scalar(self, code: str) -> Any:
         return self._scalars(code, 1)[0]

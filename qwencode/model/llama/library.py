@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from qwencode.errors import ModelUnavailable
 from qwencode.model.llama.fit import Fit
+from qwencode.model.llama.ggml import experts_on_cpu
 from qwencode.model.llama.stopper import Stopper
 from qwencode.model.sampling import Sampling
 
@@ -32,6 +33,7 @@ _NEVER = lib.ggml_abort_callback()
 _STOPPABLE = 16  # tokens: a batch of fewer is over soon
 _PARTIAL = lib.LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY
 _WHOLE = 0
+_CACHE_TYPES = {"f16": lib.GGML_TYPE_F16, "q8_0": lib.GGML_TYPE_Q8_0}
 
 State = NDArray[np.uint8]
 Tokens = Sequence[int] | NDArray[np.int32]
@@ -50,7 +52,8 @@ def _reason() -> str:
     return f" llama.cpp says: {_errors[0].rstrip('.')}." if _errors else ""
 
 
-def _start() -> None:
+def start() -> None:
+    """Make llama.cpp ready, and take what it has to say instead of the terminal. Idempotent."""
     lib.llama_log_set(_log, ctypes.c_void_p(0))
     lib.llama_backend_init()
 
@@ -60,7 +63,7 @@ def build() -> str:
 
     States are exchanged only within one: their layout is nobody's promise, and other kernels round otherwise.
     """
-    _start()  # else the facts would be told before, and others after, the processors have been looked for
+    start()  # else the facts would be told before, and others after, the processors have been looked for
     folder = Path(lib._lib._name).parent
     files = sorted([*folder.glob("libllama*"), *folder.glob("libggml*")])
     facts = [(file.name, found.st_size, found.st_mtime_ns) for file in files for found in [file.stat()]]
@@ -74,21 +77,18 @@ class Engine:
     """
 
     def __init__(self, path: Path, fit: Fit):
-        _start()
+        start()
         _errors.clear()
-        self._model = lib.llama_model_load_from_file(os.fsencode(path), lib.llama_model_default_params())
+        self._model = _load(path, fit)
         if not self._model:
             raise ModelUnavailable(f"{path} cannot be loaded.{_reason()}")
-        parameters = lib.llama_context_default_params()
-        parameters.n_ctx = fit.context
-        parameters.n_rs_seq = fit.draft_tokens
-        parameters.n_outputs_max = 1 + fit.draft_tokens  # room for the logits of a whole batch would be wasted
-        parameters.n_batch, parameters.n_ubatch = fit.batch, fit.ubatch or fit.batch
-        parameters.n_threads, parameters.n_threads_batch = fit.threads, fit.batch_threads or fit.threads
-        self._context = lib.llama_init_from_model(self._model, parameters)
+        self._context = lib.llama_init_from_model(self._model, _context_parameters(fit))
         if not self._context:
             lib.llama_model_free(self._model)
-            raise ModelUnavailable(f"There is no memory for a context of {fit.context:,} tokens.{_reason()}")
+            raise ModelUnavailable(
+                f"A context of {fit.context:,} tokens with {fit.cache_type} cache cannot be made: there is not enough "
+                f"memory, or the device cannot do it.{_reason()}"
+            )
         self._batch = lib.llama_batch_init(fit.batch, 0, 1)
         self._free = weakref.finalize(self, _free, self._model, self._context, self._batch)
         for at in range(fit.batch):
@@ -219,6 +219,27 @@ class Engine:
     def clear(self) -> None:
         """Forget all tokens."""
         lib.llama_memory_clear(self._memory, True)
+
+
+def _load(path: Path, fit: Fit) -> Any:
+    parameters = lib.llama_model_default_params()
+    parameters.n_gpu_layers = fit.gpu_layers
+    overrides = experts_on_cpu(fit.cpu_experts)  # referred to below, so it lives long enough
+    if fit.cpu_experts:
+        parameters.tensor_buft_overrides = ctypes.cast(overrides, ctypes.c_void_p)
+    return lib.llama_model_load_from_file(os.fsencode(path), parameters)
+
+
+def _context_parameters(fit: Fit) -> Any:
+    """Return the parameters of a context. Flash attention, without which a q8_0 cache cannot be, is found by itself."""
+    parameters = lib.llama_context_default_params()
+    parameters.n_ctx = fit.context
+    parameters.n_batch, parameters.n_ubatch = fit.batch, fit.ubatch or fit.batch
+    parameters.n_threads, parameters.n_threads_batch = fit.threads, fit.batch_threads or fit.threads
+    parameters.type_k = parameters.type_v = _CACHE_TYPES[fit.cache_type]
+    parameters.n_rs_seq = fit.draft_tokens
+    parameters.n_outputs_max = min(fit.batch, 1 + fit.draft_tokens)  # by default room for the logits of whole batches
+    return parameters
 
 
 def _bytes_at(state: State) -> Any:

@@ -1,10 +1,31 @@
 """What this machine has to give: cores and memory."""
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 _CPUS = Path("/sys/devices/system/cpu")
 _CGROUP = Path("/sys/fs/cgroup")
+_MEMINFO = Path("/proc/meminfo")
+
+
+@dataclass(frozen=True, slots=True)
+class Gpu:
+    """A GPU that llama.cpp can use, with its free bytes. `shared`: they are a part of main memory."""
+
+    name: str
+    free: int
+    shared: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """Physical cores, bytes of main memory that are free and that there are (0: unknown), and the GPUs."""
+
+    cores: int
+    free: int
+    total: int
+    gpus: tuple[Gpu, ...] = ()
 
 
 def physical_cores(cpus: Path = _CPUS, cgroup: Path = _CGROUP) -> int:
@@ -20,21 +41,35 @@ def physical_cores(cpus: Path = _CPUS, cgroup: Path = _CGROUP) -> int:
     return max(1, min(len(siblings), limit))
 
 
-def free_memory(meminfo: Path = Path("/proc/meminfo"), cgroup: Path = _CGROUP) -> int:
+def free_memory(meminfo: Path = _MEMINFO, cgroup: Path = _CGROUP) -> int:
     """Return the bytes that could be allocated now without swapping; 0 when this cannot be known."""
-    found = 0
-    for line in _read(meminfo).splitlines():
-        if line.startswith("MemAvailable:"):
-            found = int(line.split()[1]) * 1024
+    found = _entry(meminfo, "MemAvailable:")
     limit, used = _read(cgroup / "memory.max"), _read(cgroup / "memory.current")
     if limit.isdigit() and used.isdigit():
         stat = [line.split() for line in _read(cgroup / "memory.stat").splitlines()]
         cached = sum(int(number) for name, number in stat if name in ("active_file", "inactive_file"))
         left = max(0, int(limit) - int(used) + cached)
         return min(found, left) if found else left
-    if not found and "SC_PHYS_PAGES" in os.sysconf_names:  # macOS tells only the whole
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return found
+    return found or _physical_memory()  # macOS tells only the whole
+
+
+def total_memory(meminfo: Path = _MEMINFO, cgroup: Path = _CGROUP) -> int:
+    """Return the bytes of main memory that this process could ever have; 0 when this cannot be known."""
+    found = _entry(meminfo, "MemTotal:") or _physical_memory()
+    limit = _read(cgroup / "memory.max")
+    return min(found or int(limit), int(limit)) if limit.isdigit() else found
+
+
+def _entry(meminfo: Path, name: str) -> int:
+    """Return the bytes of an entry, 0 when there is none."""
+    lines = [line.split() for line in _read(meminfo).splitlines()]
+    return next((int(line[1]) * 1024 for line in lines if line and line[0] == name), 0)
+
+
+def _physical_memory() -> int:
+    if "SC_PHYS_PAGES" not in os.sysconf_names:
+        return 0
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def _read(path: Path) -> str:

@@ -46,7 +46,7 @@ class LlamaModel:
     def __init__(self, path: Path, fit: Fit, *, store: PrefixStore | None = None, string_limit: int = 0):
         self.path = path
         header = check(path)
-        check_memory(header, fit.context, free_memory())
+        check_memory(header, fit, free_memory())
         self._prefixes = prefixes(store, path, fit, build() if store else "")
         self._engine = Engine(path, fit)
         self._stops = {self._token(text): text for text in qwen.STOP}

@@ -233,3 +233,9 @@ def test_no_damaged_head_ends_the_process(tiny: Path, tmp_path: Path) -> None:
         if not survives(lambda path=path: run(path)):
             path.rename(tmp_path / f"deadly-{number}.gguf")
             pytest.fail(f"llama.cpp died of {tmp_path}/deadly-{number}.gguf")
+
+
+def test_the_bytes_of_every_tensor(tiny: Path) -> None:
+    tensors = {tensor.name: int(tensor.n_bytes) for tensor in gguf.GGUFReader(tiny).tensors}
+    assert check(tiny).tensors == tensors
+    assert check(tiny).vocab_size == 1024

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from qwencode.model.llama.machine import free_memory, physical_cores
+from qwencode.model.llama.machine import free_memory, physical_cores, total_memory
 
 
 def tree(root: Path, **files: str) -> Path:
@@ -37,6 +37,14 @@ def test_memory_of_the_machine_and_of_the_container(tmp_path: Path) -> None:
     assert free_memory(meminfo, tree(tmp_path / "limited", **full)) == 5000 - 4000 + 300
     unlimited = {"memory.max": "max", "memory.current": "4000"}
     assert free_memory(meminfo, tree(tmp_path / "unlimited", **unlimited)) == 8000 * 1024
+
+
+def test_all_memory_of_the_machine_and_of_the_container(tmp_path: Path) -> None:
+    meminfo = tree(tmp_path, meminfo="MemTotal: 16000 kB\nMemFree: 100 kB\n") / "meminfo"
+    assert total_memory(meminfo, tmp_path / "none") == 16000 * 1024
+    assert total_memory(meminfo, tree(tmp_path / "limited", **{"memory.max": "5000"})) == 5000
+    assert total_memory(meminfo, tree(tmp_path / "unlimited", **{"memory.max": "max"})) == 16000 * 1024
+    assert total_memory(tmp_path / "none", tmp_path / "none") > 1 << 20
 
 
 def test_this_machine_has_something() -> None:

@@ -16,8 +16,7 @@ from hypothesis import strategies as st
 from qwencode.errors import ModelUnavailable
 from qwencode.events import CallDelta, Event, PrefillProgress, TextDelta, ThinkingDelta
 from qwencode.messages import Message, Reply, ToolSpec
-from qwencode.model.llama.fit import Fit, check_memory
-from qwencode.model.llama.gguf_header import Header
+from qwencode.model.llama.fit import Fit
 from qwencode.model.llama.library import Engine
 from qwencode.model.llama.model import LlamaModel
 from qwencode.model.llama.state import LiveState
@@ -436,19 +435,6 @@ def test_a_context_beyond_the_memory(builder: ModuleType, tmp_path: Path) -> Non
     model = LlamaModel(path, Fit(context=1024, threads=1))
     assert run(model.stream(START, [], SHORT))[0].usage.generated
     model.close()
-
-
-def test_the_advice_names_a_context_that_fits() -> None:
-    values = {"block_count": 40, "attention.head_count_kv": 2, "attention.key_length": 256}
-    values |= {"attention.value_length": 256, "full_attention_interval": 4}
-    metadata = {f"qwen35moe.{key}": value for key, value in values.items()}
-    header = Header(Path("x.gguf"), {"general.architecture": "qwen35moe", **metadata}, 1)
-    with pytest.raises(ModelUnavailable, match=r"needs 5.0 GiB .* 2.0 GiB .* `context` to 104,448 at most"):
-        check_memory(header, 262_144, 2 << 30)
-    check_memory(header, 104_448, 2 << 30)
-    check_memory(header, 262_144, 0)
-    with pytest.raises(ModelUnavailable, match="smaller model"):
-        check_memory(header, 262_144, 1)
 
 
 def test_characters_spread_over_tokens_come_whole(engine: Engine) -> None:

@@ -1,0 +1,115 @@
+"""What a model takes of this machine when it is run in a given way: bytes of main memory and of each GPU.
+
+Where a block lies is computed as llama.cpp does it (`load_tensors` in its llama-model.cpp).
+"""
+
+import bisect
+import itertools
+import re
+from dataclasses import dataclass
+
+from qwencode.model.llama.fit import Fit, cache_bytes
+from qwencode.model.llama.gguf_header import Header
+from qwencode.model.llama.machine import Machine
+
+RESERVE = 1 << 30
+"""Bytes of each memory left to others: the tests that are run, the screen, what the GPU's libraries take. On a small
+machine less, an eighth of what is free."""
+_BLOCK = re.compile(r"blk\.(\d+)\.(ffn_(?:up|down|gate|gate_up)_(?:ch|)exps\.)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Footprint:
+    """Bytes of main memory, which include those on GPUs that share it, and of each GPU."""
+
+    main: int
+    gpus: tuple[int, ...]
+
+
+class Scale:
+    """Weighs the ways to run one model on one machine."""
+
+    def __init__(self, header: Header, machine: Machine):
+        self.header, self.machine = header, machine
+        self.layers = header.count("block_count") + 1
+        """The blocks and the output layer."""
+        self._interval = header.attention_interval
+        self._blocks = header.count("block_count") - header.count("nextn_predict_layers")
+        self._attending = self._blocks // self._interval
+        self._weights = _weights(header, self.layers)
+
+    @property
+    def has_experts(self) -> bool:
+        """Whether there are weights that may stay in main memory while the rest of their block is on a GPU."""
+        return any(experts for _, experts in self._weights)
+
+    def weigh(self, fit: Fit) -> Footprint:
+        """Return what the model takes."""
+        compute = compute_bytes(self.header, fit)
+        cache, state = self._memory(fit)
+        placed = [0] * len(self.machine.gpus)
+        for layer, gpu in self._gpu_of_layers(fit):
+            dense, experts = self._weights[layer]
+            placed[gpu] += dense + (experts if layer >= fit.cpu_experts else 0)
+            if layer < self._blocks:
+                placed[gpu] += cache if (layer + 1) % self._interval == 0 else state
+        on_gpus = tuple(size + compute if size else 0 for size in placed)
+        memories = cache * self._attending + state * (self._blocks - self._attending)
+        main = self.header.file_size + memories - sum(placed) + compute + fit.checkpoint_bytes
+        shared = sum(size for size, gpu in zip(on_gpus, self.machine.gpus, strict=True) if gpu.shared)
+        return Footprint(main + shared, on_gpus)
+
+    def fits_gpus(self, fit: Fit) -> bool:
+        """Say whether every GPU has room for its part."""
+        pairs = zip(self.weigh(fit).gpus, self.machine.gpus, strict=True)
+        return all(not size or size <= room(gpu.free) for size, gpu in pairs)
+
+    def fits(self, fit: Fit) -> bool:
+        """Say whether all memories have room. Where it is unknown what of the main one is free, it has."""
+        free = self.machine.free
+        return (not free or self.weigh(fit).main <= room(free)) and self.fits_gpus(fit)
+
+    def _memory(self, fit: Fit) -> tuple[int, int]:
+        """Return the bytes of one block's attention cache, and of one block's recurrent states."""
+        cache = cache_bytes(self.header, fit.context, fit.cache_type) // max(1, self._attending)
+        recurrent = max(1, self._blocks - self._attending)
+        return cache, self.header.state_bytes // recurrent * (1 + fit.draft_tokens)
+
+    def _gpu_of_layers(self, fit: Fit) -> list[tuple[int, int]]:
+        """Return the layers that are on GPUs with the number of it; GPUs get layers in the ratio of free memory."""
+        count = self.layers if fit.gpu_layers < 0 else min(fit.gpu_layers, self.layers)
+        bounds = list(itertools.accumulate(gpu.free for gpu in self.machine.gpus))
+        if not bounds or not bounds[-1]:
+            return []
+        first = self.layers - count
+        return [(first + number, bisect.bisect_right(bounds, number * bounds[-1] // count)) for number in range(count)]
+
+
+def room(free: int) -> int:
+    """Return what may be taken of so many free bytes."""
+    return free - min(RESERVE, free // 8)
+
+
+def compute_bytes(header: Header, fit: Fit) -> int:
+    """Return about the bytes of the buffer in which a batch is evaluated.
+
+    For each token a row of the attention mask and the widest tensors that are alive together, and the logits, twice.
+    An estimate from above: for the 35B, 65,536 tokens of context, batches of 512 and 8 drafts llama.cpp takes 150 MiB
+    on the CPU, and this gives 154.
+    """
+    convolved = header.count("ssm.inner_size") + 2 * header.count("ssm.group_count") * header.count("ssm.state_size")
+    widest = 4 * convolved + 2 * header.count("embedding_length") + header.count("feed_forward_length")
+    tokens = min(fit.ubatch or fit.batch, fit.batch)
+    return tokens * (4 * widest + 2 * (fit.context + 256)) + 8 * header.vocab_size * (1 + fit.draft_tokens)
+
+
+def _weights(header: Header, layers: int) -> list[tuple[int, int]]:
+    """Return the bytes of each block's weights but for the experts, and of these; at the end the output layer's."""
+    found = [[0, 0] for _ in range(layers)]
+    for name, size in header.tensors.items():
+        match = _BLOCK.match(name)
+        if match and int(match[1]) < layers - 1:
+            found[int(match[1])][bool(match[2])] += size
+    output = "output.weight" if "output.weight" in header.tensors else "token_embd.weight"
+    found[-1][0] = header.tensors.get(output, 0) + header.tensors.get("output_norm.weight", 0)
+    return [(dense, experts) for dense, experts in found]
