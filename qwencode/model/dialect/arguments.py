@@ -25,11 +25,13 @@ def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-DECODER = json.JSONDecoder(strict=False, parse_constant=_no_constant, object_pairs_hook=_each_once)
-"""Reads JSON as models write it: raw line breaks inside strings are forgiven, NaN is not a number, no key stands twice.
+DECODER = json.JSONDecoder(strict=False, parse_constant=_no_constant)
+"""Reads JSON as models write it: raw line breaks inside strings are forgiven, NaN is not a number.
 
 What it returns can still be something that cannot be stored or sent: `valid` says so.
 """
+CALL_DECODER = json.JSONDecoder(strict=False, parse_constant=_no_constant, object_pairs_hook=_each_once)
+"""The same for a whole call, in which no key may stand twice: one of the values would be lost."""
 
 TRUNCATED = (
     "The reply reached its length limit inside this call, so it was not carried out. Write it again, shorter: change "

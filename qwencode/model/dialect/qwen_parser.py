@@ -14,7 +14,7 @@ from typing import Any, Literal, cast
 
 from qwencode.events import CallDelta, Event, TextDelta, ThinkingDelta
 from qwencode.messages import Message, ToolCall, ToolSpec
-from qwencode.model.dialect.arguments import DECODER, TRUNCATED, build_call, read_json_call, valid
+from qwencode.model.dialect.arguments import CALL_DECODER, TRUNCATED, build_call, read_json_call, valid
 
 OPEN, CLOSE = "<tool_call>", "</tool_call>"
 _ENDS = ("</parameter>", "</function>", "</function_invocation>", CLOSE)
@@ -202,7 +202,7 @@ class Parser:
             return False
         text = self._buffer.lstrip()
         try:
-            call, end = DECODER.raw_decode(text)
+            call, end = CALL_DECODER.raw_decode(text)
             call = valid(call)
         except (ValueError, RecursionError):
             if close >= 0 and not self._ended:
