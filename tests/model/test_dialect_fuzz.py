@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from qwencode.events import CallDelta, Event, TextDelta, ThinkingDelta
 from qwencode.messages import Message, ToolCall, ToolSpec
 from qwencode.model.dialect.arguments import build_call, decode
-from qwencode.model.dialect.qwen import Parser, open_reply, render
+from qwencode.model.dialect.qwen import Parser, close_reply, open_reply, render
 
 LISTS = {"type": "array", "items": {"type": "string"}}
 READ = ToolSpec(
@@ -183,6 +183,28 @@ def test_any_text_at_all(text: str, thinking: bool, cuts: list[int], truncated: 
     check_calls(text, message)
     if "<" not in text:
         assert (message.reasoning if thinking else message.content) == text.strip()
+
+
+def closed(text: str, thinking: bool) -> None:
+    """Whatever a reply was when it was cut off, what closes it ends it: no think block and no call stays open."""
+    tail = "".join(piece.text for piece in close_reply(text, thinking))
+    assert tail.endswith("<|im_end|>\n") or text.endswith("<|im_end|>")
+    parser = Parser(TOOLS, thinking)
+    parser.feed(text + tail.removesuffix("<|im_end|>\n"))
+    assert not parser.thinking or text.endswith("<|im_end|>"), tail
+
+
+@FEW
+@given(soup, st.booleans())
+def test_a_reply_that_was_cut_off_is_closed(text: str, thinking: bool) -> None:
+    closed(text, thinking)
+
+
+@pytest.mark.slow
+@MANY
+@given(soup, st.booleans())
+def test_a_reply_that_was_cut_off_is_closed_at_length(text: str, thinking: bool) -> None:
+    closed(text, thinking)
 
 
 # What comes back from a rendered message.
