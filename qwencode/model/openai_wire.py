@@ -10,7 +10,7 @@ from typing import Any, cast
 from qwencode.errors import ModelUnavailable
 from qwencode.events import CallDelta, Event, PrefillProgress
 from qwencode.messages import Finish, Message, Reply, ToolCall, ToolSpec, Usage
-from qwencode.model.dialect.arguments import DECODER, TRUNCATED, build_call, valid
+from qwencode.model.dialect.arguments import DECODER, TRUNCATED, build_call, decode, valid
 from qwencode.model.dialect.qwen import STOP, Parser
 
 
@@ -255,10 +255,10 @@ def _number(value: Any) -> float:
 
 def _arguments(text: str) -> tuple[dict[str, Any], str]:
     try:
-        arguments = DECODER.decode(text.strip() or "{}")
+        arguments = decode(text.strip() or "{}")
         if isinstance(arguments, str):  # encoded twice
-            arguments = DECODER.decode(arguments)
-    except (ValueError, RecursionError) as error:
+            arguments = decode(arguments)
+    except ValueError as error:
         return {}, f"The arguments are not valid JSON ({error}). Write the whole call again."
     if not isinstance(arguments, dict):
         return {}, "The arguments must be one JSON object. Write the whole call again."

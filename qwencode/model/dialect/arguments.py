@@ -3,6 +3,7 @@
 import ast
 import json
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, cast
@@ -10,14 +11,27 @@ from typing import Any, cast
 from qwencode.messages import ToolCall, ToolSpec
 
 _MISSING = object()
+_DEEPEST = 100  # lists and objects inside each other
 
 
 def _no_constant(text: str) -> float:
     raise ValueError(f"{text} is not JSON")
 
 
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a key is given twice")
+    return found
+
+
 DECODER = json.JSONDecoder(strict=False, parse_constant=_no_constant)
-"""Reads JSON as models write it: raw line breaks inside strings are forgiven, NaN is not a number."""
+"""Reads JSON as models write it: raw line breaks inside strings are forgiven, NaN is not a number.
+
+What it returns can still be something that cannot be stored or sent: `valid` says so.
+"""
+CALL_DECODER = json.JSONDecoder(strict=False, parse_constant=_no_constant, object_pairs_hook=_each_once)
+"""The same for a whole call, in which no key may stand twice: one of the values would be lost."""
 
 TRUNCATED = (
     "The reply reached its length limit inside this call, so it was not carried out. Write it again, shorter: change "
@@ -65,39 +79,64 @@ def coerce(value: Any, schema: Mapping[str, Any]) -> Any:
     Strings are read as the type demands: numbers, `true` and `True`, JSON or Python literals for arrays and objects,
     and lines for an array of strings.
     """
-    types = _types(schema)
+    types, choices = _types(schema), schema.get("enum")
+    if isinstance(value, str) and choices is not None:  # as the grammar of a forced call spells them
+        spelled = (choice for choice in choices if not isinstance(choice, str) and json.dumps(choice) == value)
+        value = value if value in choices else next(spelled, value)
     result = value if not types or _is_one_of(value, types) else _convert(value, types, schema)
-    choices = schema.get("enum")
     if choices is not None and result is not _MISSING and result not in choices:
         return _MISSING
     return result
 
 
-def valid(value: Any) -> Any:
-    """Return a JSON value with halves of surrogate pairs replaced: no text that holds one can be stored or sent."""
+def valid(value: Any, deepest: int = _DEEPEST) -> Any:
+    """Return a JSON value with halves of surrogate pairs replaced: no text that holds one can be stored or sent.
+
+    Raises ValueError for what has no place in JSON (infinity, bytes, sets, keys that are no text) and for lists and
+    objects nested more than `deepest` times, which not every reader can take.
+    """
     match value:
         case str():
             return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-        case list():
-            return [valid(item) for item in cast(list[Any], value)]
-        case dict():
-            return {valid(key): valid(item) for key, item in cast(dict[str, Any], value).items()}
-        case _:
+        case list() | tuple() if deepest:
+            return [valid(item, deepest - 1) for item in cast(Sequence[Any], value)]
+        case dict() if deepest and all(isinstance(key, str) for key in cast(dict[Any, Any], value)):
+            return {valid(key): valid(item, deepest - 1) for key, item in cast(dict[str, Any], value).items()}
+        case None | bool() | int():
             return value
+        case float() if math.isfinite(value):
+            return value
+        case _:
+            raise ValueError("a value is nested too deeply, or JSON cannot hold it")
+
+
+def decode(text: str) -> Any:
+    """Return the value of a JSON text. Raises ValueError when it is none, or none that can be stored and sent."""
+    try:
+        return valid(DECODER.decode(text))
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
 
 
 def read_json_call(value: Any) -> tuple[str, dict[str, Any]] | None:
-    """Return name and arguments of a call written as a JSON object, in one of the usual shapes."""
-    call = cast(dict[str, Any], value) if isinstance(value, dict) else {}
+    """Return name and arguments of a call written as a JSON object, in one of the usual shapes.
+
+    What stands beside the name counts as arguments when there are no others, and is added to them when there are.
+    """
+    call = dict(cast(dict[str, Any], value)) if isinstance(value, dict) else {}
     if isinstance(call.get("function"), dict):
-        call = cast(dict[str, Any], call["function"])
-    name = call.get("name", call.get("function"))
-    arguments = call.get("arguments", call.get("parameters", {}))
+        call |= call.pop("function")
+    name = call.pop("name" if "name" in call else "function", None)
+    arguments = {}
+    if key := next((key for key in ("arguments", "parameters") if key in call), ""):
+        arguments = call.pop(key)
+        call.pop("id", None)
+        call.pop("type", None)
     if isinstance(arguments, str):
-        arguments = _parsed(DECODER.decode, arguments)
-    if not isinstance(name, str) or not isinstance(arguments, dict):
+        arguments = _parsed(decode, arguments)
+    if not isinstance(name, str) or not isinstance(arguments, dict) or call.keys() & arguments.keys():
         return None
-    return name, cast(dict[str, Any], arguments)
+    return name, {**call, **cast(dict[str, Any], arguments)}
 
 
 def _convert(value: Any, types: set[str], schema: Mapping[str, Any]) -> Any:
@@ -116,7 +155,7 @@ def _convert(value: Any, types: set[str], schema: Mapping[str, Any]) -> Any:
         if kind in types and (number := read(text)) is not None:
             return number
     if types & {"array", "object"}:
-        for parse in (DECODER.decode, ast.literal_eval):
+        for parse in (decode, _literal):
             parsed = _parsed(parse, text)
             if _is_one_of(parsed, types & {"array", "object"}):
                 return parsed
@@ -174,6 +213,12 @@ def _parsed(parse: Any, text: str) -> Any:
         return parse(text)
     except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
         return _MISSING
+
+
+def _literal(text: str) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of escapes that Python does not know
+        return valid(ast.literal_eval(text))
 
 
 def _wanted(schema: Mapping[str, Any]) -> str:

@@ -126,14 +126,16 @@ def close_reply(generated: str, thinking: bool) -> list[Piece]:
     """
     if generated.endswith(STOP[0]):
         return [Piece("\n", True)]
-    calls = generated.rfind("<tool_call>")
-    tail = ""
-    if thinking and calls < 0 and "</think>" not in generated:
-        tail = "\n</think>\n\n"
-    elif calls > generated.rfind("</tool_call>"):
+    parser = Parser((), thinking)
+    parser.feed(generated)
+    calls, tail = generated.rfind("<tool_call>"), ""
+    if calls > generated.rfind("</tool_call>") and (parser.calling or parser.finish().tool_calls):
         block = generated[calls:]
         opened = [tag for tag in ("parameter", "function") if block.rfind(f"<{tag}=") > block.rfind(f"</{tag}>")]
         tail = "".join(f"\n</{tag}>" for tag in (*opened, "tool_call"))
+        parser.feed(tail)
+    if parser.thinking:
+        tail += "\n</think>\n\n"
     if generated.endswith("\n"):
         tail = tail.removeprefix("\n")
     return [Piece(f"{tail}{STOP[0]}\n", True)]

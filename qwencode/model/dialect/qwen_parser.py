@@ -14,7 +14,7 @@ from typing import Any, Literal, cast
 
 from qwencode.events import CallDelta, Event, TextDelta, ThinkingDelta
 from qwencode.messages import Message, ToolCall, ToolSpec
-from qwencode.model.dialect.arguments import DECODER, TRUNCATED, build_call, read_json_call
+from qwencode.model.dialect.arguments import CALL_DECODER, TRUNCATED, build_call, read_json_call, valid
 
 OPEN, CLOSE = "<tool_call>", "</tool_call>"
 _ENDS = ("</parameter>", "</function>", "</function_invocation>", CLOSE)
@@ -80,6 +80,7 @@ class Parser:
         self._scanned: int = 0  # how much of a JSON call was searched for its closer
         self._value: list[str] = []
         self._parameter: str = ""
+        self._earlier: str = ""  # what the parameter held before it was given again
         self._fresh = False  # nothing of the value was read yet
         self._in_thinking = thinking
         self._marks = {f"<function={name}>": name for name in self._tools}
@@ -114,7 +115,7 @@ class Parser:
         """Return the whole message. `truncated`: it was cut off at a limit, so that an open call is not complete."""
         self.drain()
         if self._state == self._in_value:
-            self._drafts[-1].written[self._parameter] = "".join(self._value)
+            self._drafts[-1].written[self._parameter] = self._earlier + "".join(self._value)
         calls = tuple(self._built(number, draft, truncated) for number, draft in enumerate(self._drafts))
         return Message("assistant", self._content.text, self._reasoning.text, calls)
 
@@ -201,7 +202,8 @@ class Parser:
             return False
         text = self._buffer.lstrip()
         try:
-            call, end = DECODER.raw_decode(text)
+            call, end = CALL_DECODER.raw_decode(text)
+            call = valid(call)
         except (ValueError, RecursionError):
             if close >= 0 and not self._ended:
                 self._scanned = close + 1
@@ -271,7 +273,7 @@ class Parser:
             before, closer, after = value.rpartition(_ENDS[0])
             if closer and _unclosed(before) <= 0:
                 value, stray = before.removesuffix("\n"), after
-        self._drafts[-1].written[self._parameter] = value
+        self._drafts[-1].written[self._parameter] = self._earlier + value
         self._say(stray)
         self._drafts[-1].open, self._state = "function", self._in_body
         return True
@@ -365,6 +367,7 @@ class Parser:
     def _broken_call(self, text: str) -> None:
         shown = " ".join(text.split())
         self._begin_call("")
+        self._drafts[-1].written["text"] = text.strip()
         self._drafts[-1].problems.append(
             f"The tool call could not be read: {shown[:400]!r}. Write it as <tool_call>, <function=NAME>, one "
             "<parameter=NAME> block for each value, </function>, </tool_call>."
@@ -372,12 +375,13 @@ class Parser:
         self._end_call()
 
     def _begin_value(self, name: str) -> None:
-        draft = self._drafts[-1]
+        draft, self._earlier = self._drafts[-1], ""
         if name in draft.written:
+            self._earlier = f"{draft.written[name]}\n</parameter>\n<parameter={name}>\n"
             draft.problems.append(f"The parameter {name} was given twice. Write the call again with one value for it.")
         self._parameter, self._value, self._fresh = name, [], True
         draft.open, self._state = "parameter", self._in_value
-        draft.written[name] = ""
+        draft.written.setdefault(name, "")
         self._events.append(CallDelta(draft.name, name))
 
     def _add_value(self, text: str) -> None:

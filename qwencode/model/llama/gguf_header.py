@@ -26,11 +26,16 @@ _BLOCKS = {  # tensor type: values in a block, bytes of a block (ggml-common.h)
     **{23: (256, 136), 24: (1, 1), 25: (1, 2), 26: (1, 4), 27: (1, 8), 28: (1, 8), 29: (256, 56), 30: (1, 2)},
     **{34: (256, 54), 35: (256, 66), 39: (32, 17), 40: (64, 36), 41: (128, 18)},
 }
+_F32 = 0  # the tensor type of everything with one dimension: llama.cpp ends the process on others
+_NO_WEIGHTS = range(24, 29)  # integers, and floats of 64 bits
 _COUNTS = (
     *("block_count", "context_length", "embedding_length", "attention.head_count", "attention.head_count_kv"),
     *("attention.key_length", "attention.value_length", "rope.dimension_count"),
     *("ssm.conv_kernel", "ssm.state_size", "ssm.group_count", "ssm.time_step_rank", "ssm.inner_size"),
 )
+_SCALINGS = ("none", "linear", "yarn", "longrope")
+_TOKENIZERS = (("gpt2", "qwen35"), ("gpt2", "qwen2"))
+"""Type and way of cutting words. With others llama.cpp recurses for each character of a word, and dies of long ones."""
 _EXPERT_COUNTS = ("expert_count", "expert_used_count", "expert_feed_forward_length")
 _LARGEST = 1 << 24  # of any hyperparameter above, but for these, which are llama.cpp's own bounds
 _LARGEST_OF = {"block_count": 512, "expert_count": 512}
@@ -100,6 +105,8 @@ def check(path: Path) -> Header:
     try:
         if path.is_dir():
             raise ModelUnavailable(f"{path} is a directory; give the .gguf file inside it.")
+        if path.exists() and not path.is_file():  # to open a pipe is to wait for its writer
+            raise ModelUnavailable(f"{path} is not a regular file.")
         with path.open("rb") as file:
             size = path.stat().st_size
             if not size:
@@ -110,7 +117,8 @@ def check(path: Path) -> Header:
     except FileNotFoundError as error:
         raise ModelUnavailable(f"There is no model file {path}.") from error
     except (OSError, ValueError) as error:
-        raise ModelUnavailable(f"{path} cannot be read: {error}.") from error
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ModelUnavailable(f"{path} cannot be read: {reason}.") from error
     except _Broken as broken:
         raise ModelUnavailable(f"{path} {broken}") from broken
     _check_use(header)
@@ -157,6 +165,8 @@ class _Reader:
                 raise _Broken(f"is damaged: tensor {name[:63]!r} has no sensible size. Download it again.")
             if kind not in _BLOCKS:
                 raise _Broken(f"holds tensor {name!r} in type {kind}, which this version does not know.")
+            if kind in _NO_WEIGHTS or (len(sizes) == 1 and kind != _F32):
+                raise _Broken(f"cannot be used: tensor {name!r} is of type {kind}, in which no model is converted.")
             values, width = _BLOCKS[kind]
             if sizes[0] % values:
                 raise _Broken(f"is damaged: tensor {name!r} has rows of {sizes[0]}. Download it again.")
@@ -230,8 +240,17 @@ def _check_use(header: Header) -> None:
 def _disagreement(header: Header) -> str:
     """Return which hyperparameters do not fit together, of those that llama.cpp takes on trust; or nothing."""
     count = header.count
+    epsilon = header.metadata.get(f"{header.architecture}.attention.layer_norm_rms_epsilon")
+    if not isinstance(epsilon, float) or not 0 <= epsilon < 1:
+        return f"attention.layer_norm_rms_epsilon is {epsilon}"
     if header.metadata.get(f"{header.architecture}.full_attention_interval", 4) in (0, False):
         return "full_attention_interval is 0"
+    if count("nextn_predict_layers") >= count("block_count"):
+        return f"{count('nextn_predict_layers')} of {count('block_count')} blocks predict further tokens"
+    if count("expert_group_count") > 1:
+        return "its experts come in groups"
+    if header.metadata.get(f"{header.architecture}.rope.scaling.type", "none") not in _SCALINGS:
+        return "rope.scaling.type is unknown"
     if count("expert_used_count") > count("expert_count"):
         return f"it uses {count('expert_used_count')} of {count('expert_count')} experts"
     if count("attention.head_count") % count("attention.head_count_kv"):
@@ -258,6 +277,9 @@ def _vocabulary_problem(metadata: Mapping[str, Any]) -> str:
         isinstance(tokens, Array) and isinstance(found["merges"], Array) and isinstance(found["token_type"], Array)
     ):
         return "it has no tokenizer"
+    kinds = metadata.get("tokenizer.ggml.model"), metadata.get("tokenizer.ggml.pre")
+    if kinds not in _TOKENIZERS:
+        return f"its tokenizer is {kinds[0]!r} with {kinds[1]!r}, not that of this family"
     for name, kind in arrays.items():
         array = found[name]
         if array is not None and (not isinstance(array, Array) or array.kind != kind):

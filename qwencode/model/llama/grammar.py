@@ -104,29 +104,37 @@ class _Rules:
         return _VALUES.get(str(kind), "") or ("json-string" if kind == "string" else "json")
 
     def _text(self) -> Iterator[str]:
+        yield 'end ::= "\\n</parameter>\\n"'
+        yield f"text ::= text-item{self._many} text-cut? end"
+        yield from self._tagless("text", "", "")
+
+    def _tagless(self, kind: str, barred: str, escapes: str) -> Iterator[str]:
         """Yield the rules of free text: an automaton over the beginnings of the tags, in which no tag is ever complete.
 
-        `in…` goes on until the beginning turns out to be none; `cut…` ends the text inside a beginning.
+        `…-in…` goes on until the beginning turns out to be none; `…-cut…` ends the text inside a beginning. `barred`:
+        characters that cannot stand in it; `escapes`: what stands for them.
         """
         prefixes = sorted({tag[:size] for tag in _TAGS for size in range(1, len(tag))})
         names = {prefix: str(number) for number, prefix in enumerate(prefixes)}
-        yield 'end ::= "\\n</parameter>\\n"'
-        yield f"text ::= item{self._many} cut? end"
-        yield f'item ::= [^<] | "<" in{names["<"]}'
-        yield f'cut ::= "<" cut{names["<"]}'
+        escape = [escapes] if escapes else []
+        first = names["<"]
+        ways = [f"[^<{barred}]", f'"<" {kind}-in{first}', *escape]
+        yield f"{kind}-item ::= {' | '.join(ways)}"
+        yield f'{kind}-cut ::= "<" {kind}-cut{first}'
         for prefix, name in names.items():
             after = sorted({tag[len(prefix)] for tag in _TAGS if tag.startswith(prefix)})
-            longer = [(_quoted(char), names[prefix + char]) for char in after if prefix + char in names]
-            restart = [('"<"', names["<"])]
-            inside = [f"{char} in{to}" for char, to in longer + restart]
-            yield f"in{name} ::= [^<{''.join(after)}] | {' | '.join(inside)}"
-            yield f'cut{name} ::= {" | ".join(f"{char} cut{to}" for char, to in longer + restart)} | ""'
+            steps = [(_quoted(char), names[prefix + char]) for char in after if prefix + char in names]
+            steps.append(('"<"', first))
+            ways = [f"[^<{''.join(after)}{barred}]", *(f"{char} {kind}-in{to}" for char, to in steps), *escape]
+            yield f"{kind}-in{name} ::= {' | '.join(ways)}"
+            yield f'{kind}-cut{name} ::= {" | ".join(f"{char} {kind}-cut{to}" for char, to in steps)} | ""'
 
     def _json(self) -> Iterator[str]:
         yield 'json ::= json-string | json-object | json-array | json-number | "true" | "false" | "null"'
         yield f"json-number ::= {_VALUES['number']}"
-        yield f'json-string ::= "\\"" json-char{self._many} "\\""'
-        yield r'json-char ::= [^"\\<\x00-\x1f\x7f] | "<" [^/"\\<\x00-\x1f\x7fa-z] | "\\" ["\\/bfnrt]'
+        yield f'json-string ::= "\\"" json-item{self._many} json-cut? "\\""'
+        yield r'json-escape ::= "\\" (["\\/bfnrt] | "u" [0-9a-fA-F]{4})'
+        yield from self._tagless("json", r'"\\\x00-\x1f\x7f', "json-escape")
         yield f'json-array ::= "[" (json (", " json){self._few})? "]"'
         pair = '(json-string ": " json)'
         yield f'json-object ::= "{{" ({pair} (", " {pair}){self._few})? "}}"'
