@@ -42,7 +42,7 @@ class Settings:
         metadata={"among": ("", "f16", "q8_0"), "help": "Attention cache: f16 or q8_0. Empty: f16 if it fits."},
     )
     draft_tokens: int = field(
-        default=-1, metadata={"least": -1, "help": "Tokens guessed ahead at most; 0: none. -1: 8, or what fits."}
+        default=-1, metadata={"least": -1, "help": "Tokens guessed ahead at most; 0: none. -1: what pays and fits."}
     )
     no_sandbox: bool = field(default=False, metadata={"help": "Run commands unconfined when no sandbox works here."})
 

@@ -22,7 +22,8 @@ _CONTEXTS = (65_536, 32_768, 16_384, 8_192)
 _LONG = 131_072
 _SHORT = 32_768
 _BATCHES = (512, 256)
-_DRAFTS = 8
+_DRAFTS = 15  # with the token before them a batch of 16: on a CPU smaller ones cost nearly as much as their tokens
+_DRAFTS_ON_GPU = 8  # where a batch costs little more than a token, and memory is dearer
 _CHECKPOINTS = (32, 8, 3)  # many, enough, and the least: the prefix, the last message, the reply
 
 
@@ -47,7 +48,7 @@ def fit(header: Header, machine: Machine, wishes: Wishes) -> Fit:
     of the main memory stays free. *Cache*: 16 bits; 8 bits where only that fits the context that was set, or where not
     even 32,768 tokens fit otherwise. *Weights*: all on GPUs; else all but the experts of as few blocks as possible;
     else as many whole blocks as possible. *Threads*: one for each physical core. *Batch*: 512, measured to be faster
-    than 256 on a CPU too. *Drafts*: 8. *Checkpoints*: memory for 32.
+    than 256 on a CPU too. *Drafts*: 15, with a GPU 8. *Checkpoints*: memory for 32.
     """
     scale = Scale(header, machine)
     batch = wishes.batch or _BATCHES[-1]
@@ -64,7 +65,7 @@ def fit(header: Header, machine: Machine, wishes: Wishes) -> Fit:
     some = [_checkpoints(header, count) for count in range(_CHECKPOINTS[1], _CHECKPOINTS[2] - 1, -1)]
     plan = _best(scale, plan, "checkpoint_bytes", some)
     plan = _best(scale, plan, "batch", [wishes.batch] if wishes.batch else _BATCHES)
-    plan = _best(scale, plan, "draft_tokens", range(_most_drafts(plan, wishes), plan.draft_tokens - 1, -1))
+    plan = _best(scale, plan, "draft_tokens", range(_most_drafts(scale, plan, wishes), plan.draft_tokens - 1, -1))
     more = [_checkpoints(header, count) for count in range(_CHECKPOINTS[0], _CHECKPOINTS[1], -1)]
     return _best(scale, plan, "checkpoint_bytes", [*more, plan.checkpoint_bytes])
 
@@ -108,15 +109,16 @@ def _plans(scale: Scale, least: Fit, wishes: Wishes) -> Iterator[Fit]:
     for context, cache_type in _contexts(scale.header, wishes):
         plan = _placed(scale, replace(least, context=context, cache_type=cache_type), wishes)
         wide = replace(plan, batch=wishes.batch or _BATCHES[0])
-        ample = _placed(scale, replace(wide, draft_tokens=_most_drafts(wide, wishes)), wishes)
+        ample = _placed(scale, replace(wide, draft_tokens=_most_drafts(scale, wide, wishes)), wishes)
         for each in (plan, ample) if _is_whole(scale, plan) else (ample, plan):
             if scale.fits(each) and (context != _LONG or wishes.context or _has_plenty(scale, each)):
                 yield each
 
 
-def _most_drafts(plan: Fit, wishes: Wishes) -> int:
+def _most_drafts(scale: Scale, plan: Fit, wishes: Wishes) -> int:
     """Return the longest draft: it is evaluated in one batch with the token before it."""
-    return min(plan.batch - 1, _DRAFTS if wishes.draft_tokens < 0 else wishes.draft_tokens)
+    most = _DRAFTS_ON_GPU if scale.machine.gpus else _DRAFTS
+    return min(plan.batch - 1, most if wishes.draft_tokens < 0 else wishes.draft_tokens)
 
 
 def _contexts(header: Header, wishes: Wishes) -> Iterator[tuple[int, CacheType]]:
