@@ -121,11 +121,17 @@ def demo(
 
 
 @app.command()
-def warm(model: Model = None, json: Json = False) -> None:
-    """Read what every run begins with once, and keep it on disk, so that runs start at once."""
+def warm(
+    model: Model = None,
+    seconds: Annotated[
+        float, typer.Option("--seconds", metavar="N", min=0.0, help="How long to measure the machine for, once. [20]")
+    ] = 20.0,
+    json: Json = False,
+) -> None:
+    """Measure this machine, and read what every run begins with, once, so that runs start at once."""
     from qwencode.cli.build import run_warm
 
-    raise typer.Exit(run_warm({"model": model}, json))
+    raise typer.Exit(run_warm({"model": model}, seconds, json))
 
 
 @app.command()

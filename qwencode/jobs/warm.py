@@ -1,6 +1,7 @@
 """`warm`: what every `fix` begins with is read once and kept on disk, so that no start has to read it."""
 
 from collections.abc import Callable, Generator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qwencode.context.prompts import system_prompt
@@ -15,11 +16,20 @@ if TYPE_CHECKING:
     from qwencode.model.llama.prefix_store import Warmed
 
 
-def warm(open_model: Callable[[], "LlamaModel"]) -> Generator[Event, None, Outcome]:
-    """Do the work and yield what happens. Raises ModelUnavailable, and UsageError when nothing can be kept."""
+def warm(open_model: Callable[[], "LlamaModel"], cache: Path, seconds: float) -> Generator[Event, None, Outcome]:
+    """Do the work and yield what happens; what was measured in `seconds` is kept below `cache`.
+
+    Raises ModelUnavailable, and UsageError when nothing can be kept.
+    """
     yield PhaseStarted("model", "Loading the model")
     model = open_model()
     try:
+        for text in model.about:
+            yield Notice(text)
+        if model.speed is None:
+            yield PhaseStarted("measure", f"Measuring how fast this machine is: {seconds:.0f} seconds, once")
+        speed = model.measure(cache, seconds)
+        yield Notice(f"It reads {speed.prefill:,.0f} tokens a second and writes {1 / speed.decode:,.1f}.")
         yield PhaseStarted("warm", "Reading what every run begins with")
         done = yield from model.warm([system_prompt()], declarations())
     finally:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from qwencode.errors import ModelUnavailable
-from qwencode.model.llama.fitting import CACHE_TYPES, Wishes, fit
+from qwencode.model.llama.fitting import CACHE_TYPES, Wishes, describe, fit
 from qwencode.model.llama.gguf_header import check
 from qwencode.model.llama.machine import free_memory
 from qwencode.model.protocol import Model
@@ -36,7 +36,8 @@ def open_file(name: str, settings: Settings, places: Places) -> "LlamaModel":
     path = find_file(name, places)
     header = check(path)
     try:
-        from qwencode.model.llama.devices import devices, machine  # llama.cpp is loaded only to run it
+        from qwencode.model.llama.calibration import load  # llama.cpp is loaded only to run it
+        from qwencode.model.llama.devices import devices, machine, missing_backend
         from qwencode.model.llama.model import LlamaModel
         from qwencode.model.llama.prefix_store import PrefixStore
     except (ImportError, OSError, RuntimeError) as error:
@@ -44,7 +45,11 @@ def open_file(name: str, settings: Settings, places: Places) -> "LlamaModel":
             f"llama.cpp cannot be loaded ({error}): reinstall it with `pip install --force-reinstall llama-cpp-python`."
         ) from error
     store = PrefixStore(places.prefixes, settings.prefix_store_mb * 10**6) if settings.prefix_store_mb else None
-    return LlamaModel(path, fit(header, machine(devices()), wishes(settings)), store=store)
+    found = devices()
+    here = machine(found)
+    plan = fit(header, here, wishes(settings))
+    about = (describe(plan, header, here), missing_backend(found))
+    return LlamaModel(path, plan, store=store, speed=load(path, plan, places.cache), about=about)
 
 
 def is_server(name: str) -> bool:

@@ -51,14 +51,14 @@ def until_prefill(*arguments: object) -> list[dict[str, Any]]:
 
 
 def test_it_says_what_was_done(qwencode: Qwencode, tiny: Path):
-    done = qwencode("warm", "--model", tiny)
+    done = qwencode("warm", "--seconds", 0, "--model", tiny)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     (entry,) = entries()
     assert f"MB in {entry.parent}." in done.stdout
     assert "tokens in " in done.stdout
     before = entry.stat()
-    again = qwencode("warm", "--model", tiny)
+    again = qwencode("warm", "--seconds", 0, "--model", tiny)
     assert again.returncode == 0, again.stderr
     assert "were there already" in again.stdout
     assert entries() == [entry]
@@ -66,11 +66,12 @@ def test_it_says_what_was_done(qwencode: Qwencode, tiny: Path):
 
 
 def test_events_for_programs(qwencode: Qwencode, tiny: Path):
-    first, second = (events(qwencode("warm", "--model", tiny, "--json")) for _ in range(2))
+    first, second = (events(qwencode("warm", "--seconds", 0, "--model", tiny, "--json")) for _ in range(2))
     for told in (first, second):
         assert told[0]["type"] == "run_started"
         assert told[0]["job"] == "warm"
-        assert [event["phase"] for event in told if event["type"] == "phase_started"] == ["model", "warm"]
+        phases = [event["phase"] for event in told if event["type"] == "phase_started"]
+        assert phases == (["model", "measure", "warm"] if told is first else ["model", "warm"])
         assert told[-1]["type"] == "run_finished"
         assert told[-1]["exit_code"] == 0
     progress = [event for event in first if event["type"] == "prefill_progress"]
@@ -85,7 +86,7 @@ def test_fix_begins_where_warm_ended(qwencode: Qwencode, tiny: Path, repository:
     (repository / "calc.py").write_text("def add(a, b):\n    return a - b\n")
     (repository / "test_calc.py").write_text("from calc import add\n\n\ndef test_one():\n    assert add(1, 2) == 3\n")
     (repository / "AGENTS.md").write_text("Speak of nothing but the sea.\n")
-    warmed = events(qwencode("warm", "--model", tiny, "--json"))[-1]["usage"]["prompt"]
+    warmed = events(qwencode("warm", "--seconds", 0, "--model", tiny, "--json"))[-1]["usage"]["prompt"]
     (entry,) = entries()
     told = until_prefill("fix", repository, "--model", tiny, "--no-search", "--json")
     assert any("AGENTS.md" in event["text"] for event in told if event["type"] == "notice")
@@ -131,7 +132,7 @@ def test_what_cannot_be_warmed(
 
 def test_a_place_that_cannot_be_written(qwencode: Qwencode, tiny: Path, tmp_path: Path):
     (tmp_path / "file").touch()
-    done = qwencode("warm", "--model", tiny, "--json", XDG_CACHE_HOME=str(tmp_path / "file"))
+    done = qwencode("warm", "--seconds", 0, "--model", tiny, "--json", XDG_CACHE_HOME=str(tmp_path / "file"))
     assert done.returncode == 2
     assert f"not kept in {tmp_path / 'file'}" in done.stderr
     assert "Not a directory" in done.stderr
@@ -140,7 +141,7 @@ def test_a_place_that_cannot_be_written(qwencode: Qwencode, tiny: Path, tmp_path
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_it_can_be_stopped(tiny: Path, number: signal.Signals):
-    process = start("warm", "--model", tiny, "--json")
+    process = start("warm", "--seconds", 0, "--model", tiny, "--json")
     assert process.stdout
     assert any('"prefill_progress"' in line for line in process.stdout)
     process.send_signal(number)

@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from qwencode.errors import ModelUnavailable
-from qwencode.events import Event, PrefillProgress
+from qwencode.events import Event, Notice, PrefillProgress
 from qwencode.excerpt import unnumbered
 from qwencode.messages import Finish, Message, Reply, ToolSpec, Usage
 from qwencode.model.dialect import qwen
 from qwencode.model.llama.cache_miss import Seen, explain
+from qwencode.model.llama.calibration import Calibration, calibrated
 from qwencode.model.llama.decoder import Decoder
 from qwencode.model.llama.draft import Lookup, Pace
 from qwencode.model.llama.fit import Fit, check_memory
@@ -36,15 +37,26 @@ _NORMAL = 1  # token type in the file
 class LlamaModel:
     """Runs a GGUF file of the Qwen3.5 and Qwen3.6 family through llama.cpp. Implements `qwencode.model.protocol.Model`.
 
-    `string_limit`: characters of a string in a constrained call at most, for models with random weights, which never
-    close one; 0: no limit. `store`: where the state after the fixed prefix is kept between runs, so
-    no system message may hold text of a repository.
+    `store`: where the state after the fixed prefix is kept between runs, so no system message may hold text of a
+    repository. `speed`: what was measured on this machine. `about`: sentences on how it runs, told once, at the first
+    turn. `string_limit`: characters of a string in a constrained call at most, for models with random weights, which
+    never close one; 0: no limit.
 
     Raises ModelUnavailable when the file cannot be used or the context does not fit into memory.
     """
 
-    def __init__(self, path: Path, fit: Fit, *, store: PrefixStore | None = None, string_limit: int = 0):
-        self.path = path
+    def __init__(
+        self,
+        path: Path,
+        fit: Fit,
+        *,
+        store: PrefixStore | None = None,
+        speed: Calibration | None = None,
+        about: Sequence[str] = (),
+        string_limit: int = 0,
+    ):
+        self.path, self.fit, self.about = path, fit, [text for text in about if text]
+        self.speed = speed
         header = check(path)
         check_memory(header, fit, free_memory())
         self._prefixes = prefixes(store, path, fit, build() if store else "")
@@ -67,7 +79,7 @@ class LlamaModel:
         self._transcript = Transcript(self._engine, literals)
         self._string_limit = string_limit
         self._grammars: dict[str, Grammar] = {}
-        self._lookup, self._pace = Lookup(), Pace(fit.draft_tokens)
+        self._lookup, self._pace = Lookup(), Pace(fit.draft_tokens, dict(speed.points) if speed else None)
         self._shown: set[str] = set()
         self._seen: Seen | None = None
         self._turn = 0
@@ -93,6 +105,8 @@ class LlamaModel:
         `required` gives exactly one call. With `auto`, a call that the model begins is held to the declarations.
         """
         prompt, turn = self._begin(history, tools, options.thinking)
+        while self.about:
+            yield Notice(self.about.pop(0))
         began = time.monotonic()
         self._read(history)
         seen = Seen(_system(history), tuple(tools), prompt.keys)
@@ -139,6 +153,15 @@ class LlamaModel:
             yield from self._prefill(prompt, cached, turn)
         return self._prefixes.warmed(prompt.tokens, cached, time.monotonic() - began)
 
+    def measure(self, cache: Path, seconds: float) -> Calibration:
+        """Return how fast this model is here: as kept below the directory `cache`, else measured now, for `seconds`."""
+        try:
+            self.speed = calibrated(self.path, self.fit, self._engine, cache, seconds)
+        finally:
+            self._live = LiveState(self._engine, self.fit.checkpoint_bytes)
+        self._pace = Pace(self.fit.draft_tokens, dict(self.speed.points))
+        return self.speed
+
     def _begin(self, history: Sequence[Message], tools: Sequence[ToolSpec], thinking: bool) -> tuple[Prompt, int]:
         """Return the prompt, which fits into the context, and the number of the turn that begins."""
         if self._turn < 0:
@@ -172,7 +195,8 @@ class LlamaModel:
             if at == total:
                 break
             if at == cached:
-                yield PrefillProgress(at, total, cached)
+                known = self.speed and (self.speed.prefill, self.speed.seconds(total - cached))
+                yield PrefillProgress(at, total, cached, *(known or ()))
             end = min([total, at + self._engine.batch_size, *(place for place in places if place > at)])
             self._check_turn(turn)
             self._live.extend(prompt.tokens[at:end], outputs=int(end == total))
