@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from qwencode.errors import ModelUnavailable
 from qwencode.events import CallDelta, Event, PrefillProgress, TextDelta, ThinkingDelta
 from qwencode.messages import Message, Reply, ToolSpec
+from qwencode.model.llama.draft import Pace
 from qwencode.model.llama.fit import Fit
 from qwencode.model.llama.library import Engine
 from qwencode.model.llama.model import LlamaModel
@@ -464,3 +465,38 @@ def test_damaged_weights_give_nonsense_and_no_crash(tiny: Path, tmp_path: Path) 
         reply, _ = run(model.stream(START, TOOLS, options))
         assert reply.usage.generated <= 24
     model.close()
+
+
+class Eager(Pace):
+    """Checks as many guessed tokens as it can, whatever that costs."""
+
+    def length(self, agreed: int) -> int:
+        return self.most
+
+
+def test_guessing_changes_no_reply(tiny: Path) -> None:
+    """Same seeds, same words; where rounding in batches of another shape decides a draw, the replies part there."""
+    plain = LlamaModel(tiny, Fit(context=4096, threads=1, batch=64), string_limit=40)
+    guessing = LlamaModel(tiny, Fit(context=4096, threads=1, batch=64, draft_tokens=8), string_limit=40)
+    guessing._pace = Eager(8)
+    same = accepted = refused = 0
+    for seed in range(30):
+        options = Options(seed % 3 == 0, 20, 120, "required" if seed % 2 else "auto", seed=seed)
+        history = [START[0], Message("user", f"Task {seed}.")]
+        one, _ = run(plain.stream(history, TOOLS, options))
+        ids = list(plain._live.tokens)[one.usage.prompt :]
+        guessing._lookup.read([token if at % 11 else 0 for at, token in enumerate(ids)])
+        two, _ = run(guessing.stream(history, TOOLS, options))
+        same += one.message == two.message
+        accepted += two.usage.accepted
+        refused += two.usage.drafted - two.usage.accepted
+        live = list(guessing._live.tokens)
+        assert live[: two.usage.prompt] == guessing._transcript.prompt(history, TOOLS, options.thinking).tokens
+        assert len(live) <= two.usage.prompt + two.usage.generated
+        after = [*history, *answer(two), Message("user", "On.")]
+        three, _ = run(guessing.stream(after, TOOLS, replace(SHORT, max_tokens=4)))
+        assert three.usage.cached == len(live)  # what was guessed and taken back costs nothing later
+    assert same >= 15
+    assert accepted > 300 and refused > 50
+    plain.close()
+    guessing.close()
