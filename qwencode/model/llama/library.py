@@ -148,10 +148,11 @@ class Engine:
         flags[: count - outputs], flags[count - outputs : count] = 0, 1
         self._batch.n_tokens = count
         _errors.clear()
-        if status := self._decode() if count < _STOPPABLE else self._decode_stoppably():
+        if status := self._stopper.run(self._decode) if count < _STOPPABLE else self._decode_stoppably():
             raise ModelUnavailable(f"The model could not go on: llama_decode returned {status}.{_reason()}")
 
     def _decode(self) -> int:
+        """Evaluate, always in the stopper's thread: OpenMP keeps threads for each caller, and they hold each other up."""
         status = lib.llama_decode(self._context, self._batch)
         lib.llama_synchronize(self._context)
         return status

@@ -12,7 +12,7 @@ class Stopper:
 
     Python runs signal handlers in its main thread only, and not before a call into C returns; an exception in a
     callback of such a call is lost. So the call runs in a thread of its own, and the caller waits where it can be
-    interrupted.
+    interrupted. It is always the same thread.
     """
 
     def __init__(self) -> None:
