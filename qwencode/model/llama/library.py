@@ -152,7 +152,7 @@ class Engine:
             raise ModelUnavailable(f"The model could not go on: llama_decode returned {status}.{_reason()}")
 
     def _decode(self) -> int:
-        """Evaluate, always in the stopper's thread: OpenMP keeps threads for each caller, and they hold each other up."""
+        """Evaluate, always in the stopper's thread: OpenMP has threads for each caller, which hold each other up."""
         status = lib.llama_decode(self._context, self._batch)
         lib.llama_synchronize(self._context)
         return status
