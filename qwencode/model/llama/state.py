@@ -183,10 +183,10 @@ class LiveState:
             return False
         length = len(self._tokens) - count
         self._torn = True
+        self._checkpoints = [other for other in self._checkpoints if other.length <= length]  # before their cache goes
         if not self._engine.rollback(length):
             return False
         del self._tokens[length:]
-        self._checkpoints = [other for other in self._checkpoints if other.length <= length]
         self._fresh, self._dropped, self._outputs = self._fresh - count, count, max(0, self._outputs - count)
         self._torn = False
         return True

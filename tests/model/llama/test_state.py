@@ -79,6 +79,23 @@ def test_a_torn_evaluation_is_not_trusted() -> None:
     assert engine.cache == [1, 2, 3, 4, 5]
 
 
+def test_ctrl_c_in_a_rollback_leaves_no_place_behind_the_cache() -> None:
+    """The attention cache is shorter by then; the recurrent state after it would be restored without it."""
+
+    class Interrupted(Recurrent):
+        def rollback(self, length: int) -> bool:
+            assert super().rollback(length)
+            raise KeyboardInterrupt
+
+    engine = Interrupted()
+    live = LiveState(engine, 1 << 20)
+    read(live, [1, 2, 3, 4, 5, 6], [2])
+    with pytest.raises(KeyboardInterrupt):
+        live.align([1, 2, 3, 4, 5, 7])
+    assert read(live, [1, 2, 3, 4, 5, 6, 8]) == 2
+    assert engine.cache == [1, 2, 3, 4, 5, 6, 8]
+
+
 def test_the_least_recently_used_go_first_and_the_pinned_stay() -> None:
     engine = Recurrent()
     live = LiveState(engine, 4 * 32)
