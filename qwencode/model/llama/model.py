@@ -157,26 +157,36 @@ class LlamaModel:
         return self._prefixes.warmed(prompt.tokens, cached, time.monotonic() - began)
 
     def measure(self, cache: Path, seconds: float) -> Calibration:
-        """Return how fast this model is here: as kept below the directory `cache`, else measured now, for `seconds`."""
+        """Return how fast this model is here: as kept below the directory `cache`, else measured now, for `seconds`.
+
+        Ends the reply that is being written. What is in memory goes.
+        """
+        self._next_turn()
+        self._live = LiveState(self._engine, self.fit.checkpoint_bytes)
         try:
             self.speed = calibrated(self.path, self.fit, self._engine, cache, seconds)
         finally:
-            self._live = LiveState(self._engine, self.fit.checkpoint_bytes)
+            self._engine.clear()
         self._pace = Pace(self.fit.draft_tokens, dict(self.speed.points))
         return self.speed
 
     def _begin(self, history: Sequence[Message], tools: Sequence[ToolSpec], thinking: bool) -> tuple[Prompt, int]:
         """Return the prompt, which fits into the context, and the number of the turn that begins."""
-        if self._turn < 0:
-            raise ModelUnavailable(f"The model {self.name} was closed.")
-        self._turn += 1
+        turn = self._next_turn()
         prompt = self._transcript.prompt(history, tools, thinking)
         if len(prompt.tokens) >= self.context_length:
             raise ModelUnavailable(
                 f"The conversation has {len(prompt.tokens):,} tokens and the context holds {self.context_length:,}: "
                 "raise the setting `context`, or begin a new session."
             )
-        return prompt, self._turn
+        return prompt, turn
+
+    def _next_turn(self) -> int:
+        """Return a new number of a turn; a reply of an older one ends."""
+        if self._turn < 0:
+            raise ModelUnavailable(f"The model {self.name} was closed.")
+        self._turn += 1
+        return self._turn
 
     def _align(self, prompt: Prompt) -> int:
         """Return how many tokens of the prompt need not be evaluated: they are live, or were in the store."""
@@ -282,7 +292,7 @@ class LlamaModel:
     def _check_turn(self, turn: int) -> None:
         """Raise RuntimeError in a reply that was ended. To be asked after every `yield`: anything may have happened."""
         if self._turn != turn:
-            raise RuntimeError("this reply was ended by a newer one or by close()")
+            raise RuntimeError("this reply was ended by a newer one, a measurement or close()")
 
 
 def _system(history: Sequence[Message]) -> str:

@@ -421,6 +421,22 @@ def test_a_reply_that_was_ended_does_nothing_more(tiny: Path, tmp_path: Path, ev
         model.close()
 
 
+def test_measuring_leaves_a_usable_model(model: LlamaModel, tmp_path: Path) -> None:
+    """Also when there is nothing to measure, since it is known."""
+    first, _ = run(model.stream(START, [], SHORT))
+    for _ in range(2):
+        old = model.stream(START, [], replace(SHORT, seed=9))
+        next(old)
+        model.measure(tmp_path, 0.01)
+        with pytest.raises(RuntimeError, match="was ended"):
+            next(old)
+        again, _ = run(model.stream(START, [], SHORT))
+        assert again.message == first.message
+    model.close()
+    with pytest.raises(ModelUnavailable, match="closed"):
+        model.measure(tmp_path, 0.01)
+
+
 def test_two_models_do_not_disturb_each_other(model: LlamaModel, tiny: Path) -> None:
     alone, _ = run(model.stream(START, [], SHORT))
     other = LlamaModel(tiny, Fit(context=1024, threads=1))
