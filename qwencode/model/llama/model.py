@@ -107,14 +107,16 @@ class LlamaModel:
         prompt, turn = self._begin(history, tools, options.thinking)
         while self.about:
             yield Notice(self.about.pop(0))
+            self._check_turn(turn)
         began = time.monotonic()
         self._read(history)
         seen = Seen(_system(history), tuple(tools), prompt.keys)
         shared = self._live.shared(prompt.tokens)
         cached = self._align(prompt)
-        if self._seen and (missed := explain(self._seen, seen, prompt, shared, cached)):
-            yield missed
+        missed = self._seen and explain(self._seen, seen, prompt, shared, cached)
         self._seen = seen
+        if missed:
+            yield missed
         yield from self._prefill(prompt, cached, turn)
         read = time.monotonic()
         room = min(options.max_tokens, self.context_length - len(prompt.tokens))
@@ -123,6 +125,7 @@ class LlamaModel:
         decoder = Decoder(self._live, sampler, self._lookup, self._pace, self.context_length)
         try:
             cut = yield from self._write(tools, options, writer, sampler, decoder, room, turn)
+            self._check_turn(turn)
         finally:
             if self._turn == turn:
                 decoder.close()
@@ -154,26 +157,36 @@ class LlamaModel:
         return self._prefixes.warmed(prompt.tokens, cached, time.monotonic() - began)
 
     def measure(self, cache: Path, seconds: float) -> Calibration:
-        """Return how fast this model is here: as kept below the directory `cache`, else measured now, for `seconds`."""
+        """Return how fast this model is here: as kept below the directory `cache`, else measured now, for `seconds`.
+
+        Ends the reply that is being written. What is in memory goes.
+        """
+        self._next_turn()
+        self._live = LiveState(self._engine, self.fit.checkpoint_bytes)
         try:
             self.speed = calibrated(self.path, self.fit, self._engine, cache, seconds)
         finally:
-            self._live = LiveState(self._engine, self.fit.checkpoint_bytes)
+            self._engine.clear()
         self._pace = Pace(self.fit.draft_tokens, dict(self.speed.points))
         return self.speed
 
     def _begin(self, history: Sequence[Message], tools: Sequence[ToolSpec], thinking: bool) -> tuple[Prompt, int]:
         """Return the prompt, which fits into the context, and the number of the turn that begins."""
-        if self._turn < 0:
-            raise ModelUnavailable(f"The model {self.name} was closed.")
-        self._turn += 1
+        turn = self._next_turn()
         prompt = self._transcript.prompt(history, tools, thinking)
         if len(prompt.tokens) >= self.context_length:
             raise ModelUnavailable(
                 f"The conversation has {len(prompt.tokens):,} tokens and the context holds {self.context_length:,}: "
                 "raise the setting `context`, or begin a new session."
             )
-        return prompt, self._turn
+        return prompt, turn
+
+    def _next_turn(self) -> int:
+        """Return a new number of a turn; a reply of an older one ends."""
+        if self._turn < 0:
+            raise ModelUnavailable(f"The model {self.name} was closed.")
+        self._turn += 1
+        return self._turn
 
     def _align(self, prompt: Prompt) -> int:
         """Return how many tokens of the prompt need not be evaluated: they are live, or were in the store."""
@@ -188,6 +201,7 @@ class LlamaModel:
         places = {prompt.prefix, *prompt.stops[-_STOPS_KEPT:]}
         at = cached
         while True:
+            self._check_turn(turn)
             if at in places and at:
                 self._live.checkpoint(pinned=at == prompt.prefix)
                 if self._prefixes and cached < at == prompt.prefix:
@@ -203,7 +217,6 @@ class LlamaModel:
             at = end
             speed = (at - cached) / max(time.monotonic() - began, 1e-9)
             yield PrefillProgress(at, total, cached, speed, (total - at) / speed)
-        self._check_turn(turn)
         self._live.checkpoint(logits=True)
 
     def _write(
@@ -223,7 +236,6 @@ class LlamaModel:
         held = False
         cut: Finish | None = "length"
         while len(writer.ids) < room:
-            self._check_turn(turn)
             tokens = steering.forced(writer)[: room - len(writer.ids)]
             for token in tokens:
                 sampler.note(token)
@@ -237,6 +249,7 @@ class LlamaModel:
                 break
             decoder.push(tokens)
             yield from writer.take(tokens)
+            self._check_turn(turn)
             steering.took(tokens, writer)
             if grammar and writer.calling and tokens[-1] == self._call:
                 sampler.constrain(grammar)
@@ -277,8 +290,9 @@ class LlamaModel:
         return tokens[0]
 
     def _check_turn(self, turn: int) -> None:
+        """Raise RuntimeError in a reply that was ended. To be asked after every `yield`: anything may have happened."""
         if self._turn != turn:
-            raise RuntimeError("this reply was ended by a newer one or by close()")
+            raise RuntimeError("this reply was ended by a newer one, a measurement or close()")
 
 
 def _system(history: Sequence[Message]) -> str:

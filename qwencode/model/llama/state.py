@@ -149,15 +149,18 @@ class LiveState:
     def checkpoint(self, pinned: bool = False, logits: bool = False) -> None:
         """Keep this place. `pinned`: whatever the budget. `logits`: a reply may begin here, with nothing to evaluate.
 
-        Of the latter only the newest is kept: it lies a few tokens behind one that stays.
+        Of the latter only the newest is kept, and the pinned ones: it lies a few tokens behind one that stays.
         """
         length = len(self._tokens)
-        if any(other.length == length and (other.logits is not None or not logits) for other in self._checkpoints):
+        here = next((other for other in self._checkpoints if other.length == length), None)
+        if here and (here.logits is not None or not logits):
+            here.pinned = here.pinned or pinned
             return
         kept = self.logits.copy() if logits else None
-        made = Checkpoint(length, self._engine.save(), kept, pinned, next(self._clock))
-        kept_ones = [other for other in self._checkpoints if other.length != length]
-        self._checkpoints = [*(other for other in kept_ones if not logits or other.logits is None), made]
+        state, pinned = (here.state, here.pinned or pinned) if here else (self._engine.save(), pinned)
+        made = Checkpoint(length, state, kept, pinned, next(self._clock))
+        stay = [other for other in self._checkpoints if not logits or other.logits is None or other.pinned]
+        self._checkpoints = [*(other for other in stay if other is not here), made]
         while self.checkpoint_bytes > self._budget:
             loose = [other for other in self._checkpoints if not other.pinned and other is not made]
             if not loose:
@@ -183,10 +186,10 @@ class LiveState:
             return False
         length = len(self._tokens) - count
         self._torn = True
+        self._checkpoints = [other for other in self._checkpoints if other.length <= length]  # before their cache goes
         if not self._engine.rollback(length):
             return False
         del self._tokens[length:]
-        self._checkpoints = [other for other in self._checkpoints if other.length <= length]
         self._fresh, self._dropped, self._outputs = self._fresh - count, count, max(0, self._outputs - count)
         self._torn = False
         return True

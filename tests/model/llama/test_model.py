@@ -14,12 +14,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from qwencode.errors import ModelUnavailable
-from qwencode.events import CallDelta, Event, PrefillProgress, TextDelta, ThinkingDelta
+from qwencode.events import CacheMissed, CallDelta, Event, PrefillProgress, TextDelta, ThinkingDelta
 from qwencode.messages import Message, Reply, ToolSpec
 from qwencode.model.llama.draft import Pace
 from qwencode.model.llama.fit import Fit
 from qwencode.model.llama.library import Engine
 from qwencode.model.llama.model import LlamaModel
+from qwencode.model.llama.prefix_store import PrefixStore
 from qwencode.model.llama.state import LiveState
 from qwencode.model.llama.writer import Writer
 from qwencode.model.protocol import Model, Options
@@ -387,6 +388,52 @@ def test_a_newer_reply_ends_the_one_before(model: LlamaModel) -> None:
         list(old)
     again, _ = run(model.stream(START, [], SHORT))
     assert again.message == reply.message
+
+
+@pytest.mark.parametrize("ends", ["closed", "newer"])
+@pytest.mark.parametrize("events", range(1, 14))
+def test_a_reply_that_was_ended_does_nothing_more(tiny: Path, tmp_path: Path, events: int, ends: str) -> None:
+    """Wherever it waits: it touches no freed memory, keeps no state of another reply, and says that it was ended."""
+    store = PrefixStore(tmp_path / "prefixes", 1 << 30)
+    model = LlamaModel(tiny, Fit(context=2048, threads=1, batch=64), store=store, about=["It runs here."])
+    short = replace(SHORT, max_tokens=4)
+    run(model.stream([Message("system", "Something else."), START[1]], [], short))  # so there is a miss to tell
+    model.about.append("It still does.")
+    old = model.stream([START[0], Message("user", "Lorem ipsum dolor sit amet. " * 12)], [], short)
+    seen = list(itertools.islice(old, events))
+    assert len(seen) == events
+    if ends == "closed":
+        model.close()
+    else:
+        newer = [Message("system", "A third one."), START[1]]
+        reply, _ = run(model.stream(newer, [], short))
+        live, places, kept = list(model._live.tokens), model._live.checkpoints, len(list(store.directory.iterdir()))
+    with pytest.raises(RuntimeError, match="was ended"):
+        next(old)
+    if ends == "newer":
+        assert list(model._live.tokens) == live
+        assert model._live.checkpoints == places
+        assert len(list(store.directory.iterdir())) == kept
+        again, told = run(model.stream([*newer, reply.message, Message("user", "On.")], [], short))
+        assert again.usage.cached == len(live)
+        assert not [event for event in told if isinstance(event, CacheMissed)]
+        model.close()
+
+
+def test_measuring_leaves_a_usable_model(model: LlamaModel, tmp_path: Path) -> None:
+    """Also when there is nothing to measure, since it is known."""
+    first, _ = run(model.stream(START, [], SHORT))
+    for _ in range(2):
+        old = model.stream(START, [], replace(SHORT, seed=9))
+        next(old)
+        model.measure(tmp_path, 0.01)
+        with pytest.raises(RuntimeError, match="was ended"):
+            next(old)
+        again, _ = run(model.stream(START, [], SHORT))
+        assert again.message == first.message
+    model.close()
+    with pytest.raises(ModelUnavailable, match="closed"):
+        model.measure(tmp_path, 0.01)
 
 
 def test_two_models_do_not_disturb_each_other(model: LlamaModel, tiny: Path) -> None:

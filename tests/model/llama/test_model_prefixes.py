@@ -274,3 +274,13 @@ def test_whatever_happens_in_between_the_model_says_the_same(
             history = [*history, reply.message, Message("user", f"More {number}.")]
     model.close()
     judge.close()
+
+
+def test_what_was_warmed_stays_in_memory(opened: Opener, store: PrefixStore) -> None:
+    """Every history that begins with the prefix finds it there, also when the store has lost it."""
+    model = opened()
+    warmed, _ = run(model.warm(START[:1], TOOLS))  # type: ignore[arg-type]
+    store.limit_bytes = 0
+    for text in ("One.", "Another one.", "A third one."):
+        reply, _, _ = said(model, [START[0], Message("user", text)])
+        assert reply.usage.cached >= warmed.tokens

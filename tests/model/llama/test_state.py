@@ -79,6 +79,23 @@ def test_a_torn_evaluation_is_not_trusted() -> None:
     assert engine.cache == [1, 2, 3, 4, 5]
 
 
+def test_ctrl_c_in_a_rollback_leaves_no_place_behind_the_cache() -> None:
+    """The attention cache is shorter by then; the recurrent state after it would be restored without it."""
+
+    class Interrupted(Recurrent):
+        def rollback(self, length: int) -> bool:
+            assert super().rollback(length)
+            raise KeyboardInterrupt
+
+    engine = Interrupted()
+    live = LiveState(engine, 1 << 20)
+    read(live, [1, 2, 3, 4, 5, 6], [2])
+    with pytest.raises(KeyboardInterrupt):
+        live.align([1, 2, 3, 4, 5, 7])
+    assert read(live, [1, 2, 3, 4, 5, 6, 8]) == 2
+    assert engine.cache == [1, 2, 3, 4, 5, 6, 8]
+
+
 def test_the_least_recently_used_go_first_and_the_pinned_stay() -> None:
     engine = Recurrent()
     live = LiveState(engine, 4 * 32)
@@ -97,6 +114,29 @@ def test_the_least_recently_used_go_first_and_the_pinned_stay() -> None:
     live.checkpoint()
     assert live.checkpoints == [1, 3, 4, 5]
     assert live.checkpoint_bytes <= 4 * 32
+
+
+def test_a_pinned_place_stays_when_a_reply_may_begin_there() -> None:
+    engine = Recurrent()
+    live = LiveState(engine, 0)
+    live.extend([1, 2], outputs=1)
+    live.checkpoint(pinned=True)
+    live.checkpoint(logits=True)
+    assert read(live, [1, 2, 3, 4]) == 2
+    assert live.checkpoints == [2, 4]
+    assert read(live, [1, 2, 5]) == 2
+    assert read(live, [1, 2]) == 2  # the logits too
+    assert (live.logits == digest([1, 2]).astype(np.float32)).all()
+
+
+def test_a_place_that_is_there_can_be_pinned() -> None:
+    engine = Recurrent()
+    live = LiveState(engine, 0)
+    live.extend([1, 2], outputs=1)
+    live.checkpoint(logits=True)
+    live.checkpoint(pinned=True)
+    assert read(live, [1, 2, 3, 4]) == 2
+    assert live.checkpoints == [2, 4]
 
 
 def test_a_saved_state_that_does_not_load_costs_time_and_nothing_else() -> None:
