@@ -5,6 +5,7 @@ must have passed `gguf_header.check` first: llama.cpp ends the process on some b
 """
 
 import ctypes
+import functools
 import os
 import weakref
 from collections.abc import Sequence
@@ -96,7 +97,7 @@ class Engine:
             self._batch.seq_id[at][0] = _SEQUENCE
         fields = self._batch.token, self._batch.pos, self._batch.logits
         self._places = [np.ctypeslib.as_array(field, (fit.batch,)) for field in fields]
-        self._stopper = Stopper()
+        self._stopper = _stopper()
         self._asked = lib.ggml_abort_callback(self._stopper.asked)
         self._memory = lib.llama_get_memory(self._context)
         self.vocab: Any = lib.llama_model_get_vocab(self._model)
@@ -107,7 +108,6 @@ class Engine:
     def close(self) -> None:
         """Free everything. Idempotent; nothing else may be called afterwards."""
         self._free()
-        self._stopper.close()
 
     # Tokens.
 
@@ -152,7 +152,7 @@ class Engine:
             raise ModelUnavailable(f"The model could not go on: llama_decode returned {status}.{_reason()}")
 
     def _decode(self) -> int:
-        """Evaluate, always in the stopper's thread: OpenMP has threads for each caller, which hold each other up."""
+        """Evaluate: to be called in the stopper's thread."""
         status = lib.llama_decode(self._context, self._batch)
         lib.llama_synchronize(self._context)
         return status
@@ -241,6 +241,12 @@ def _context_parameters(fit: Fit) -> Any:
     parameters.n_rs_seq = fit.draft_tokens
     parameters.n_outputs_max = min(fit.batch, 1 + fit.draft_tokens)  # by default room for the logits of whole batches
     return parameters
+
+
+@functools.cache
+def _stopper() -> Stopper:
+    """Return the one thread in which everything is evaluated: OpenMP has its own threads for each caller."""
+    return Stopper()
 
 
 def _bytes_at(state: State) -> Any:

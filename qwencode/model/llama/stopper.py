@@ -37,7 +37,3 @@ class Stopper:
             raise
         finally:
             self._stop = False
-
-    def close(self) -> None:
-        """End the thread."""
-        self._thread.shutdown()

@@ -19,8 +19,6 @@ def test_it_returns_and_raises_what_the_call_does():
     with pytest.raises(ZeroDivisionError):
         stopper.run(lambda: 1 // 0)
     assert stopper.run(lambda: stopper.asked()) is False
-    stopper.close()
-    stopper.close()
 
 
 def test_ctrl_c_stops_the_call_and_then_is_raised():
@@ -37,7 +35,6 @@ def test_ctrl_c_stops_the_call_and_then_is_raised():
         stopper.run(work)
     assert ended == [True]
     assert stopper.run(lambda: 1) == 1
-    stopper.close()
 
 
 CHILD = """
