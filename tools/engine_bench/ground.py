@@ -125,9 +125,10 @@ class Call:
 
 
 class Watch:
-    """Notes every call into llama.cpp while it is entered, whoever makes it."""
+    """Notes every call into llama.cpp while it is entered, whoever makes it, with the times of `clock`."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
+        self._clock = clock
         self.calls: list[Call] = []
         self._kept: dict[str, Any] = {}
 
@@ -154,17 +155,17 @@ class Watch:
             def decode(context: Any, batch: Any) -> Any:
                 tokens = tuple(np.ctypeslib.as_array(batch.token, (batch.n_tokens,)).tolist())
                 position = batch.pos[0] if batch.pos else 0
-                began = time.perf_counter()
+                began = self._clock()
                 result = function(context, batch)
-                self.calls.append(Call(name, began, time.perf_counter(), position, tokens))
+                self.calls.append(Call(name, began, self._clock(), position, tokens))
                 return result
 
             return decode
 
         def other(*arguments: Any) -> Any:
-            began = time.perf_counter()
+            began = self._clock()
             result = function(*arguments)
-            self.calls.append(Call(name, began, time.perf_counter()))
+            self.calls.append(Call(name, began, self._clock()))
             return result
 
         return other

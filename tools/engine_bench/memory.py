@@ -100,8 +100,8 @@ def _measure(setup: Setup) -> dict[str, int]:
     lines: list[str] = []
     kept = listen(lines)
     model = LlamaModel(setup.model, setup.fit)
-    history = fresh_history(setup, 0, setup.sizes.prompt)
     found = _BUFFER.findall("".join(lines))
+    history = fresh_history(setup, 0, setup.sizes.prompt)
     talk(model, history, [], Options(max_tokens=setup.sizes.generated, seed=0))
     parts: dict[str, Any] = {"file": setup.model.stat().st_size, "KV": 0, "RS": 0, "compute": 0, "output": 0}
     for device, kind, size in found:

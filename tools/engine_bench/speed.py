@@ -49,14 +49,15 @@ def throughput(setup: Setup) -> list[Row]:
 
 
 def _speed_row(kind: str, engine: Sequence[float], bench: Sequence[float], library: Sequence[float]) -> Row:
-    numbers = {"engine": spread(engine), "llama_cpp.Llama": spread(library)}
+    numbers: dict[str, Any] = {"engine": spread(engine), "llama_cpp.Llama": spread(library)}
     note = f"engine {numbers['engine']['median']:.1f}, Llama {numbers['llama_cpp.Llama']['median']:.1f} tokens/s"
     name = f"{kind}, engine over llama-bench"
     if not bench:
         return Row(name, "-", ">= 0.97", None, f"{note}; {NO_PEER.format('--llama-bench')}", numbers)
     ratios = [ours / theirs for ours, theirs in zip(engine, bench, strict=True)]
-    numbers |= {"llama-bench": spread(bench), "ratio": spread(ratios)}
+    numbers |= {"llama-bench": spread(bench), "ratio": spread(ratios), "best": max(engine) / max(bench)}
     note = note.replace(", Llama", f", llama-bench {numbers['llama-bench']['median']:.1f}, Llama")
+    note += f"; best over best {numbers['best']:.2f}"
     return Row(name, **at_least(0.97, ratios), note=note, numbers=numbers)
 
 
@@ -75,28 +76,33 @@ def _library_speed(setup: Setup) -> dict[str, list[float]]:
 
 
 def python_time(setup: Setup) -> Row:
-    """Measure the time of a decoded token that is spent outside llama.cpp: the wall clock less its functions."""
+    """Measure the time of a decoded token that is spent outside llama.cpp: that of the whole less its functions.
+
+    It is the processor time of the thread that decodes, so that other programs' work does not count. The reply begins
+    where its sampler is made.
+    """
     outside: list[float] = []
     shares: dict[str, list[float]] = {}
-    with Watch() as watch:
+    with Watch(time.thread_time) as watch:
         model = LlamaModel(setup.model, setup.fit)
         for number in range(setup.repeat):
             history = fresh_history(setup, number, setup.sizes.result)
             watch.take()
-            usage = talk(model, history, [], Options(max_tokens=setup.sizes.generated, seed=number)).usage
-            ended = time.perf_counter()
+            count = talk(model, history, [], Options(max_tokens=setup.sizes.generated, seed=number)).usage.generated
+            ended = time.thread_time()
+            calls = watch.take()
+            began = next(call.began for call in calls if call.name.startswith("llama_sampler_"))
             inside: dict[str, float] = {}
-            for call in watch.take():
-                if call.began > ended - usage.decode_seconds:
+            for call in calls:
+                if call.began >= began:
                     inside[call.name] = inside.get(call.name, 0.0) + call.ended - call.began
-            outside.append(1000 * (usage.decode_seconds - sum(inside.values())) / usage.generated)
+            outside.append(1000 * (ended - began - sum(inside.values())) / count)
             for name, seconds in inside.items():
-                shares.setdefault(name, []).append(1000 * seconds / usage.generated)
+                shares.setdefault(name, []).append(1000 * seconds / count)
         model.close()
-    parts = {name: spread(values) for name, values in shares.items()}
-    most = sorted(parts.items(), key=lambda part: -part[1]["median"])[:3]
-    note = "a token in " + ", ".join(f"{name} {values['median']:.2f}" for name, values in most) + " ms"
-    numbers = {"outside": spread(outside), "inside": parts}
+    parts = sorted(((name, spread(values)) for name, values in shares.items()), key=lambda part: -part[1]["median"])
+    note = "a token in " + ", ".join(f"{name} {values['median']:.2f}" for name, values in parts[:3]) + " ms"
+    numbers = {"outside": spread(outside), "inside": dict(parts[:8])}
     return Row("Python a decoded token, ms", **at_most(0.3, outside), note=note, numbers=numbers)
 
 
