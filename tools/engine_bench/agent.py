@@ -53,7 +53,8 @@ class EnginePlayer:
             if call.name == "llama_decode":
                 self._live[call.position :] = call.tokens
                 evaluated += max(0, min(size, call.position + len(call.tokens)) - call.position)
-        return reply.message, Played(self._live[:size], evaluated, self._live[size:])
+        behind = self._live[size : size + reply.usage.generated - 1]  # the last one was not needed, nor wrong guesses
+        return reply.message, Played(self._live[:size], evaluated, behind)
 
 
 class PeerPlayer:

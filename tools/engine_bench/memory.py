@@ -27,7 +27,7 @@ def checkpoints(setup: Setup) -> Row:
     """Save and restore the recurrent state behind a prompt."""
     engine = Engine(setup.model, setup.fit)
     tokens = engine.tokenize(words(engine.tokenize, setup.fit.batch), False)[: setup.fit.batch]
-    engine.decode(tokens, 0, logits=True)
+    engine.decode(tokens, 0, 1)
     saves: list[float] = []
     restores: list[float] = []
     size = 0

@@ -141,8 +141,3 @@ def _paced(watch: Watch, reply: Reply) -> tuple[float, float]:
     gaps = sorted(later - earlier for earlier, later in itertools.pairwise(starts))
     usage = reply.usage
     return usage.decode_seconds / usage.generated, gaps[len(gaps) // 2] if gaps else usage.decode_seconds
-
-
-def speculation_row(setup: Setup) -> Row:
-    """Measure a mostly copied edit of 300 tokens with drafts out of the context, over without."""
-    return Row("decode of a copied edit, with drafts over without", "-", ">= 1.5", None, "not built yet")
