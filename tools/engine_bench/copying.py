@@ -15,7 +15,7 @@ from qwencode.model.sampling import sampling_for
 
 _DRAFT = 15  # with the token before them a batch of 16
 
-BEFORE = '''\
+FILE = '''\
 def vocabulary(shape: Shape) -> tuple[list[str], list[int], list[str]]:
     """Return the tokens, their types and the merges: 256 bytes, merges, filler, the special tokens, padding."""
     room = shape.vocab - 256 - len(SPECIAL) - shape.padding
@@ -30,26 +30,20 @@ def vocabulary(shape: Shape) -> tuple[list[str], list[int], list[str]]:
     types = [NORMAL] * len(normal) + [UNUSED] * len(filler) + list(SPECIAL.values()) + [UNUSED] * len(padding)
     return tokens, types, [" ".join(pair) for pair in merges]
 '''
+BEFORE = FILE[FILE.index("    alphabet") :]
 AFTER = (
-    BEFORE.replace("special tokens, padding.", "special tokens, padding.\n\n    Filler may be drawn.\n    ")
-    .replace("[unused{number}]", "w{number}")
+    BEFORE.replace("[unused{number}]", "w{number}")
     .replace("[NORMAL] * len(normal) + [UNUSED] * len(filler)", "[NORMAL] * len(normal + filler)")
+    .replace("    tokens = [", "    # words of a real vocabulary may be drawn\n    tokens = [")
 )
 """A change that was made to this very builder."""
-EDIT = f"""\
-Words of a real vocabulary may be drawn.
 
-<tool_call>
-<function=edit>
-<parameter=file_path>
-tools/build_model.py
-</parameter>
-<parameter=old_string>
-{BEFORE}</parameter>
-<parameter=new_string>
-{AFTER}</parameter>
-</function>
-</tool_call>"""
+
+def call(path: str, old: str, new: str) -> str:
+    """Return an edit in the model's own format."""
+    values = {"file_path": path, "old_string": old, "new_string": new}
+    inner = "".join(f"<parameter={name}>\n{value}\n</parameter>\n" for name, value in values.items())
+    return f"<tool_call>\n<function=edit>\n{inner}</function>\n</tool_call>"
 
 
 class Recorded(Sampler):
@@ -69,7 +63,7 @@ def speculation_row(setup: Setup) -> Row:
     most = setup.fit.draft_tokens or _DRAFT
     drafting = Engine(setup.model, replace(setup.fit, draft_tokens=most))
     plain = Engine(setup.model, replace(setup.fit, draft_tokens=0))
-    edit = plain.tokenize(EDIT, False)[: 5 * setup.sizes.generated]
+    edit = plain.tokenize(call("tools/build_model.py", BEFORE, AFTER), False)
     pace = Pace(most)
     ratios: list[float] = []
     speeds: list[float] = []
@@ -90,7 +84,8 @@ def speculation_row(setup: Setup) -> Row:
 def _written(engine: Engine, setup: Setup, edit: Sequence[int], pace: Pace, number: int) -> tuple[float, Decoder]:
     """Read the file, write the edit, and return the seconds of the latter."""
     around = words(engine.tokenize, setup.sizes.prompt // 2, number)
-    prompt = engine.tokenize(f"{around}\n\n{BEFORE}\n\n{around[::-1]}", False)[: setup.fit.context - len(edit) - 1]
+    earlier = call("tools/check", "set -e", "set -eu")
+    prompt = engine.tokenize(f"{around}\n\n{earlier}\n\n{FILE}\n\n{around}", False)
     engine.clear()
     live = LiveState(engine, setup.fit.checkpoint_bytes)
     for at in range(0, len(prompt), engine.batch_size):
