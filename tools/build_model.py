@@ -70,17 +70,20 @@ PRESETS = {
 
 
 def vocabulary(shape: Shape) -> tuple[list[str], list[int], list[str]]:
-    """Return the tokens, their types and the merges: 256 bytes, merges, filler, the special tokens, padding."""
+    """Return the tokens, their types and the merges: 256 bytes, merges, filler, the special tokens, padding.
+
+    Filler is never made of a text, since no merge leads to it, but may be drawn, as the words of a real vocabulary.
+    """
     room = shape.vocab - 256 - len(SPECIAL) - shape.padding
     if room < 0:
         raise ValueError(f"a vocabulary of {shape.vocab} has no room for {256 + len(SPECIAL) + shape.padding} tokens")
     alphabet = byte_alphabet()
     merges = train(Path(__file__).read_text(encoding="utf-8"), min(room, 4096))
     normal = list(dict.fromkeys([*alphabet, *("".join(pair) for pair in merges)]))
-    filler = [f"[unused{number}]" for number in range(256 + room - len(normal))]
+    filler = [f"w{number}" for number in range(256 + room - len(normal))]
     padding = [f"[pad{number}]" for number in range(shape.padding)]
     tokens = [*normal, *filler, *SPECIAL, *padding]
-    types = [NORMAL] * len(normal) + [UNUSED] * len(filler) + list(SPECIAL.values()) + [UNUSED] * len(padding)
+    types = [NORMAL] * len(normal + filler) + list(SPECIAL.values()) + [UNUSED] * len(padding)
     return tokens, types, [" ".join(pair) for pair in merges]
 
 
