@@ -3,6 +3,7 @@
 import ctypes
 import hashlib
 import statistics
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -20,7 +21,6 @@ from qwencode.model.llama.model import LlamaModel
 from qwencode.model.protocol import Options
 
 REAL_VOCABULARY = 248_320
-NOT_BUILT = "not built yet"
 NO_PEER = "not measured: give {}"
 _BUILDER = Path(build_model.__file__)
 
@@ -115,11 +115,12 @@ def talk(model: LlamaModel, history: Sequence[Message], tools: Sequence[ToolSpec
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call of a llama.cpp function. `tokens` are those that `llama_decode` was given, from `position` on."""
+    """One call of a llama.cpp function, in a thread. `tokens` are what `llama_decode` was given, from `position` on."""
 
     name: str
     began: float
     ended: float
+    thread: int
     position: int = 0
     tokens: tuple[int, ...] = ()
 
@@ -157,7 +158,7 @@ class Watch:
                 position = batch.pos[0] if batch.pos else 0
                 began = self._clock()
                 result = function(context, batch)
-                self.calls.append(Call(name, began, self._clock(), position, tokens))
+                self.calls.append(Call(name, began, self._clock(), threading.get_ident(), position, tokens))
                 return result
 
             return decode
@@ -165,7 +166,7 @@ class Watch:
         def other(*arguments: Any) -> Any:
             began = self._clock()
             result = function(*arguments)
-            self.calls.append(Call(name, began, self._clock()))
+            self.calls.append(Call(name, began, self._clock(), threading.get_ident()))
             return result
 
         return other

@@ -1,6 +1,5 @@
 """What is kept: checkpoints, the prefix on disk, and the memory of the whole process."""
 
-import importlib.util
 import multiprocessing
 import re
 import statistics
@@ -11,12 +10,13 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from engine_bench.ground import NOT_BUILT, Row, Setup, at_most, listen, spread, talk, words
+from engine_bench.ground import Row, Setup, at_most, listen, spread, talk, words
 from engine_bench.speed import fresh_history
 
 from qwencode.messages import Message
 from qwencode.model.llama.library import Engine
 from qwencode.model.llama.model import LlamaModel
+from qwencode.model.llama.prefix_store import PrefixStore
 from qwencode.model.protocol import Options
 
 _STORE_BYTES = 8 << 30
@@ -49,8 +49,6 @@ def checkpoints(setup: Setup) -> Row:
 def second_start(setup: Setup) -> Row:
     """Compare the wait for the first token of a second start, which finds the prefix on disk, with that of a first."""
     name = f"first token, second start over first, prefix of {setup.sizes.prefix:,} tokens"
-    if importlib.util.find_spec("qwencode.model.llama.prefix_store") is None:
-        return Row(name, "-", "<= 0.05", None, NOT_BUILT)
     cold: list[tuple[float, float]] = []
     warm: list[tuple[float, float]] = []
     for number in range(setup.repeat):
@@ -69,8 +67,6 @@ def second_start(setup: Setup) -> Row:
 
 def _first_token(setup: Setup, history: Sequence[Message], folder: Path) -> tuple[float, float]:
     """Return the seconds of loading, and from then on to the first token."""
-    from qwencode.model.llama.prefix_store import PrefixStore
-
     began = time.perf_counter()
     model = LlamaModel(setup.model, setup.fit, store=PrefixStore(folder, _STORE_BYTES))
     loaded = time.perf_counter()

@@ -1,6 +1,7 @@
 """How fast tokens are read and written: against llama-bench, within a grammar, and what Python adds."""
 
 import itertools
+import threading
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -78,8 +79,8 @@ def _library_speed(setup: Setup) -> dict[str, list[float]]:
 def python_time(setup: Setup) -> Row:
     """Measure the time of a decoded token that is spent outside llama.cpp: that of the whole less its functions.
 
-    It is the processor time of the thread that decodes, so that other programs' work does not count. The reply begins
-    where its sampler is made.
+    It is the processor time of the caller's thread, so that neither other programs' work counts nor the wait for a
+    batch that is evaluated in a thread of its own. The reply begins where its sampler is made.
     """
     outside: list[float] = []
     shares: dict[str, list[float]] = {}
@@ -90,7 +91,7 @@ def python_time(setup: Setup) -> Row:
             watch.take()
             count = talk(model, history, [], Options(max_tokens=setup.sizes.generated, seed=number)).usage.generated
             ended = time.thread_time()
-            calls = watch.take()
+            calls = [call for call in watch.take() if call.thread == threading.get_ident()]
             began = next(call.began for call in calls if call.name.startswith("llama_sampler_"))
             inside: dict[str, float] = {}
             for call in calls:
