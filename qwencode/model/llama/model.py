@@ -236,12 +236,13 @@ class LlamaModel:
         held = False
         cut: Finish | None = "length"
         while len(writer.ids) < room:
-            tokens = steering.forced(writer)[: room - len(writer.ids)]
-            for token in tokens:
-                sampler.note(token)
-            tokens = tokens or [decoder.draw()]
+            forced = steering.forced(writer)
+            tokens = forced or [decoder.draw()]
             if required and writer.thinking and tokens[0] in self._stops:
-                tokens = steering.closer(writer)  # what is wanted has not come yet
+                tokens = forced = steering.closer(writer)  # what is wanted has not come yet
+            tokens = tokens[: room - len(writer.ids)]
+            for token in tokens if forced else ():
+                sampler.note(token)
             if tokens[0] in self._stops:
                 cut = None
                 if self._stops[tokens[0]] == qwen.STOP[0]:

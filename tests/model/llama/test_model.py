@@ -309,6 +309,26 @@ def test_calls_of_its_own_accord_keep_to_the_declarations(tiny: Path, tmp_path: 
     model.close()
 
 
+@pytest.mark.parametrize("room", [1, 2, 3, 4, 5])
+def test_a_forced_end_of_thinking_keeps_to_the_limit(tiny: Path, tmp_path: Path, room: int) -> None:
+    """With weights that like to end the reply above all, where a call is required."""
+    hasty = tmp_path / "hasty.gguf"
+    shutil.copy(tiny, hasty)
+    with_stop = Engine(tiny, Fit(context=256, threads=1))
+    (stop,) = with_stop.tokenize("<|im_end|>", special=True)
+    with_stop.close()
+    head = next(tensor for tensor in gguf.GGUFReader(hasty, "r+").tensors if tensor.name == "output.weight")
+    head.data[stop] *= 9
+    head.data.flush()
+    model = LlamaModel(hasty, Fit(context=4096, threads=1), string_limit=6)
+    for seed in range(16):
+        task = [START[0], Message("user", f"Task {seed}.")]
+        reply, _ = run(model.stream(task, TOOLS, Options(True, 50, room, "required", seed)))
+        assert reply.finish == "length"
+        assert reply.usage.generated == room
+    model.close()
+
+
 def test_ids_of_calls_differ_within_a_history(model: LlamaModel) -> None:
     history = START
     for seed in range(3):
