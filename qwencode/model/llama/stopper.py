@@ -4,6 +4,8 @@ import concurrent.futures
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from qwencode.errors import Interrupted
+
 T = TypeVar("T")
 
 
@@ -27,13 +29,22 @@ class Stopper:
     def run(self, call: Callable[[], T]) -> T:
         """Return what the call returns. An exception in the caller, such as KeyboardInterrupt, stops it first.
 
-        The exception may come at any point, also while the call is being handed over.
+        The exception may come at any point, also while the call is being handed over, and again while it is stopped.
         """
         try:
             return self._thread.submit(call).result()
         except BaseException:
             self._stop = True
-            self._thread.submit(int).result()  # one after the other: when this is done, the call has ended
+            self._wait()
             raise
         finally:
             self._stop = False
+
+    def _wait(self) -> None:
+        """Return when the call has ended, however often the user asks for it meanwhile."""
+        while True:
+            try:
+                self._thread.submit(int).result()  # one after the other: when this is done, the call has ended
+            except (KeyboardInterrupt, Interrupted):
+                continue
+            return

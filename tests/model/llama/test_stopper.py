@@ -37,6 +37,36 @@ def test_ctrl_c_stops_the_call_and_then_is_raised():
     assert stopper.run(lambda: 1) == 1
 
 
+def test_an_impatient_user_does_not_get_away_from_the_call():
+    """Nothing else may touch the library while it runs."""
+    stopper = Stopper()
+    arrived: list[int] = []
+    ended: list[bool] = []
+
+    def interrupt(number: int, frame: object) -> None:
+        arrived.append(number)
+        raise KeyboardInterrupt
+
+    def work() -> None:
+        for count in range(5):
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+            while len(arrived) <= count:
+                time.sleep(0.001)
+            time.sleep(0.02)
+        while not stopper.asked():
+            time.sleep(0.001)
+        ended.append(True)
+
+    before = signal.signal(signal.SIGINT, interrupt)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            stopper.run(work)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert ended == [True]
+    assert len(arrived) == 5
+
+
 CHILD = """
 import os, signal, sys, threading, time
 from pathlib import Path
