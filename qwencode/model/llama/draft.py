@@ -30,7 +30,7 @@ class Lookup:
 
     `follow` sets the text (the tokens that the model has seen), `push` makes it longer, `read` adds another text that
     is only copied from, such as a file without the line numbers with which it was shown. `spare`: places that may lead
-    nowhere any more before they are cleared away.
+    nowhere any more before they are cleared away. Of the other texts the latest ones are kept.
     """
 
     def __init__(self, spare: int = 1 << 16) -> None:
@@ -60,6 +60,8 @@ class Lookup:
         """Add a text to copy from."""
         self._texts.append(list(tokens))
         self._index(len(self._texts) - 1, 0)
+        if len(self._texts) > 2 * _TEXTS:
+            self._tidy()
 
     def guess(self, most: int) -> tuple[list[int], int]:
         """Return at most `most` tokens that may come next, and how many before them agree (0: there is no guess).
@@ -95,8 +97,8 @@ class Lookup:
 
     def _tidy(self) -> None:
         """Forget old texts, and places that are no longer what they were."""
+        self._places.clear()  # first: none may name a text that is gone
         self._texts = [self._own, *self._texts[1:][-_TEXTS:]]
-        self._places.clear()
         self._indexed = 0
         for text in range(len(self._texts)):
             self._index(text, 0)

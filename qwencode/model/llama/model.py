@@ -1,7 +1,7 @@
 """The model in this process: message list in, cache inside."""
 
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Collection, Generator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -80,7 +80,7 @@ class LlamaModel:
         self._string_limit = string_limit
         self._grammars: dict[str, Grammar] = {}
         self._lookup, self._pace = Lookup(), Pace(fit.draft_tokens, dict(speed.points) if speed else None)
-        self._shown: set[str] = set()
+        self._shown: Collection[str] = ()
         self._seen: Seen | None = None
         self._turn = 0
 
@@ -269,11 +269,11 @@ class LlamaModel:
 
     def _read(self, history: Sequence[Message]) -> None:
         """Give the files that messages show to the lookup, without the line numbers: that is how they are copied."""
-        for message in history:
-            if message.role in ("user", "tool") and message.content not in self._shown:
-                self._shown.add(message.content)
-                for text in unnumbered(message.content):
-                    self._lookup.read(self._engine.tokenize(text, False))
+        shown = dict.fromkeys(message.content for message in history if message.role in ("user", "tool"))
+        for content in shown:
+            for text in unnumbered(content) if content not in self._shown else ():
+                self._lookup.read(self._engine.tokenize(text, False))
+        self._shown = shown.keys()
 
     def _grammar(self, tools: Sequence[ToolSpec]) -> Grammar | None:
         if not tools:

@@ -138,6 +138,18 @@ def test_what_leads_nowhere_is_forgotten() -> None:
     assert lookup.guess(3) == ([3, 4, 5], 3)
 
 
+def test_of_many_texts_the_latest_are_kept() -> None:
+    """Also when nothing else changes: whatever a long session shows, memory has an end."""
+    lookup = Lookup()
+    lookup.follow([1, 2, 3])
+    for number in range(1000):
+        lookup.read(range(number * 50, number * 50 + 50))
+    assert len(lookup._texts) < 80
+    assert sum(map(len, lookup._places.values())) < 80 * 50
+    lookup.push([49_950, 49_951, 49_952])
+    assert lookup.guess(2) == ([49_953, 49_954], 3)
+
+
 def test_the_pace_follows_cost_and_acceptance() -> None:
     free = Pace(8, dict.fromkeys(range(1, 10), 1.0))
     assert free.length(32) == 8

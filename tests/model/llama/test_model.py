@@ -440,6 +440,15 @@ def test_a_reply_that_was_ended_does_nothing_more(tiny: Path, tmp_path: Path, ev
         model.close()
 
 
+def test_texts_that_left_the_history_are_let_go(model: LlamaModel) -> None:
+    for number in range(100):
+        file = "".join(f"{line}|value_{number * line} = {line}\n" for line in range(1, 4))
+        history = [START[0], Message("user", f"Read file {number}:\n{file}")]
+        run(model.stream(history, [], replace(SHORT, max_tokens=1)))
+    assert len(model._shown) == 1
+    assert len(model._lookup._texts) < 80
+
+
 def test_measuring_leaves_a_usable_model(model: LlamaModel, tmp_path: Path) -> None:
     """Also when there is nothing to measure, since it is known."""
     first, _ = run(model.stream(START, [], SHORT))
