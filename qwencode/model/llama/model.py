@@ -95,6 +95,7 @@ class LlamaModel:
     def close(self) -> None:
         self._turn = -1
         self._grammars.clear()
+        self._live = LiveState(self._engine, 0)  # the checkpoints go
         self._engine.close()
 
     def stream(

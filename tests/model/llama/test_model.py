@@ -480,8 +480,11 @@ def test_two_models_do_not_disturb_each_other(model: LlamaModel, tiny: Path) -> 
 def test_close_can_be_repeated_and_is_final(model: LlamaModel) -> None:
     open_stream = model.stream(START, [], SHORT)
     next(open_stream)
+    run(model.stream(START, [], SHORT))
+    assert model._live.checkpoint_bytes
     model.close()
     model.close()
+    assert not model._live.checkpoint_bytes
     with pytest.raises(RuntimeError):
         next(open_stream)
     with pytest.raises(ModelUnavailable, match="closed"):
