@@ -147,7 +147,12 @@ class Pace:
         return low + (high - low) * (size - small) / (large - small)
 
     def measured(self, size: int, seconds: float) -> None:
-        """Take note of how long a batch took. A single one of a size says little: it may be the first of its shape."""
+        """Take note of how long a batch took. A single one of a size says little: it may be the first of its shape.
+
+        The first of all must be of one token: without it there is nothing to compare the others with.
+        """
+        if size > 1 and 1 not in self._seconds:
+            return
         known = self.seconds(size) if 1 in self._seconds else seconds
         self._seconds[size] = known + 0.1 * (min(seconds, 3 * known) - known)
         self._fill()

@@ -173,6 +173,8 @@ def test_the_cost_of_a_batch() -> None:
     pace = Pace(8)
     one, two, six, twenty = (pace.seconds(size) for size in (1, 2, 6, 20))
     assert one < two < six < twenty < 20
+    pace.measured(6, 0.2)  # nothing to compare it with
+    assert [pace.seconds(size) for size in (1, 2, 6)] == [one, two, six]
     pace.measured(1, 0.1)
     assert [pace.seconds(size) for size in (1, 2, 6)] == pytest.approx([0.1 * one, 0.1 * two, 0.1 * six])
     pace.measured(6, 60.0)  # the first of its shape
