@@ -52,10 +52,8 @@ class Sampler:
         return token
 
     def note(self, token: int) -> None:
-        """Take note of a token that was not drawn but set."""
+        """Take note of a token that was not drawn but set, while no grammar is in force."""
         self._chain.note(token)
-        if self._grammar:
-            self._grammar.accept(token)
 
     def _fresh(self, source: Source) -> NDArray[Any]:
         self._candidates["id"] = self._ids

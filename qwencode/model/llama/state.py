@@ -31,7 +31,7 @@ class Evaluator(Protocol):
     def clear(self) -> None: ...
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Checkpoint:
     """The recurrent state after the first `length` live tokens, with the logits there if a reply may begin there."""
 
@@ -96,7 +96,7 @@ class LiveState:
 
         Raises RuntimeError when they were not asked for.
         """
-        if self._restored is not None and not ahead:
+        if self._restored is not None and not ahead and not self._torn:
             return self._restored
         if self._torn or ahead >= self._outputs:
             raise RuntimeError("the last tokens were evaluated without logits")
