@@ -163,7 +163,7 @@ def _library_session(setup: Setup, reader: Engine, text: Callable[[int], str]) -
         def complete(prompt: list[int], seed: int) -> tuple[list[int], int]:
             watch.take()
             llama.set_seed(seed)
-            drawn = list(llama_tokens(llama, prompt, setup.sizes.reply))
+            drawn = [token for token, _ in llama_tokens(llama, prompt, setup.sizes.reply)]
             calls = [call for call in watch.take() if call.name == "llama_decode"]
             return drawn, sum(len(call.tokens) for call in calls) - (len(drawn) - 1)
 

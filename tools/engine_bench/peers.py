@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,8 @@ from typing import Any
 import httpx
 import llama_cpp
 from engine_bench.ground import Setup
+
+from qwencode.model.llama.library import stopper
 
 _START_SECONDS = 600
 
@@ -50,11 +52,17 @@ def open_llama(setup: Setup) -> llama_cpp.Llama:
     )
 
 
-def llama_tokens(llama: llama_cpp.Llama, prompt: Sequence[int], count: int) -> Iterator[int]:
-    """Draw `count` tokens with the values that the engine uses without thinking."""
-    drawn = llama.generate(list(prompt), top_k=20, top_p=0.8, min_p=0.0, temp=0.7, repeat_penalty=1.0)
-    for _, token in zip(range(count), drawn, strict=False):
-        yield token
+def llama_tokens(llama: llama_cpp.Llama, prompt: Sequence[int], count: int) -> list[tuple[int, float]]:
+    """Draw `count` tokens with the values that the engine uses without thinking, each with the time when it came.
+
+    It is done in the engine's thread: another one would have its own OpenMP threads, and slow both down.
+    """
+
+    def draw() -> list[tuple[int, float]]:
+        drawn = llama.generate(list(prompt), top_k=20, top_p=0.8, min_p=0.0, temp=0.7, repeat_penalty=1.0)
+        return [(token, time.perf_counter()) for _, token in zip(range(count), drawn, strict=False)]
+
+    return stopper().run(draw)
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,7 +69,7 @@ def _library_speed(setup: Setup) -> dict[str, list[float]]:
         text = fresh_history(setup, number, setup.sizes.prompt)[1].content
         prompt = llama.tokenize(f"Run {number}. {text}".encode(), add_bos=False)
         began = time.perf_counter()
-        times = [time.perf_counter() for _ in llama_tokens(llama, prompt, setup.sizes.generated)]
+        times = [came for _, came in llama_tokens(llama, prompt, setup.sizes.generated)]
         speeds["prefill"].append(len(prompt) / (times[0] - began))
         speeds["decode"].append((len(times) - 1) / (times[-1] - times[0]))
     llama.close()

@@ -97,7 +97,7 @@ class Engine:
             self._batch.seq_id[at][0] = _SEQUENCE
         fields = self._batch.token, self._batch.pos, self._batch.logits
         self._places = [np.ctypeslib.as_array(field, (fit.batch,)) for field in fields]
-        self._stopper = _stopper()
+        self._stopper = stopper()
         self._asked = lib.ggml_abort_callback(self._stopper.asked)
         self._memory = lib.llama_get_memory(self._context)
         self.vocab: Any = lib.llama_model_get_vocab(self._model)
@@ -244,7 +244,7 @@ def _context_parameters(fit: Fit) -> Any:
 
 
 @functools.cache
-def _stopper() -> Stopper:
+def stopper() -> Stopper:
     """Return the one thread in which everything is evaluated: OpenMP has its own threads for each caller."""
     return Stopper()
 
