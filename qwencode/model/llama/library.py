@@ -245,7 +245,11 @@ def _context_parameters(fit: Fit) -> Any:
 
 @functools.cache
 def stopper() -> Stopper:
-    """Return the one thread in which everything is evaluated: OpenMP has its own threads for each caller."""
+    """Return the one thread in which everything is evaluated: OpenMP has its own threads for each caller.
+
+    A process that forks takes no thread along, so that its child gets another one.
+    """
+    os.register_at_fork(after_in_child=stopper.cache_clear)
     return Stopper()
 
 
