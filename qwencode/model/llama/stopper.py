@@ -2,11 +2,13 @@
 
 import concurrent.futures
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from qwencode.errors import Interrupted
 
 T = TypeVar("T")
+_LOOK = 0.25  # seconds
 
 
 class Stopper:
@@ -32,7 +34,7 @@ class Stopper:
         The exception may come at any point, also while the call is being handed over, and again while it is stopped.
         """
         try:
-            return self._thread.submit(call).result()
+            return _result(self._thread.submit(call))
         except BaseException:
             self._stop = True
             self._wait()
@@ -44,7 +46,18 @@ class Stopper:
         """Return when the call has ended, however often the user asks for it meanwhile."""
         while True:
             try:
-                self._thread.submit(int).result()  # one after the other: when this is done, the call has ended
+                _result(self._thread.submit(int))  # one after the other: when this is done, the call has ended
             except (KeyboardInterrupt, Interrupted):
                 continue
             return
+
+
+def _result(running: "concurrent.futures.Future[T]") -> T:
+    """Wait for a call and return what it returns.
+
+    A signal that comes in the moment before a thread begins to wait does not wake it up, so it wakes up by itself.
+    """
+    while not running.done():
+        with suppress(concurrent.futures.TimeoutError):
+            return running.result(_LOOK)
+    return running.result()
