@@ -187,13 +187,11 @@ def test_nothing_to_find_ends_with_a_reason_and_an_unchanged_tree(lab: Lab):
 
 @pytest.mark.slow
 def test_time_is_kept(lab: Lab):
-    tests = TESTS.replace(
-        "    assert clamp(500, 0, 100) == 100", "    time.sleep(0.1)\n    assert clamp(500, 0, 100) == 'no'"
-    )
+    tests = TESTS.replace("    assert", "    time.sleep(0.2)\n    assert").replace("== 100", "== 'no'")
     workspace, sandbox, baseline, ranking = lab({**FILES, "tests/test_limits.py": f"import time\n{tests}"})
     _, result = drain(search(workspace, sandbox, baseline, ranking, Budget(3.0)))
-    assert "3 s" in result.reason  # hundreds of candidates at 0.1 s each: no machine tries them all
-    assert 0 < result.tried < 300
+    assert "3 s" in result.reason  # hundreds of candidates at 0.2 s and more each: no machine tries them all
+    assert result.tried > 0
     assert result.seconds < 30
 
 
