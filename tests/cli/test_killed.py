@@ -78,16 +78,18 @@ def survive(moments: list[float], root: Path, qwencode: Qwencode, git: Callable[
 
 @pytest.fixture
 def length(repository: Path, run_git: Callable[..., str], qwencode: Qwencode) -> float:
-    """Prepare the repository and return how long a whole run takes."""
+    """Prepare the repository and return how long a whole run takes, once everything is compiled and at hand."""
     prepare(repository, run_git)
     before = state(repository, run_git)
-    started = time.monotonic()
-    assert qwencode("fix", repository, "--no-model", "--yes").returncode == 0
-    seconds = time.monotonic() - started
-    assert b"a + b" in (repository / "calc.py").read_bytes()
-    assert qwencode("undo", repository).returncode == 0
-    assert state(repository, run_git) == before
-    return seconds
+    seconds: list[float] = []
+    for _ in range(2):
+        started = time.monotonic()
+        assert qwencode("fix", repository, "--no-model", "--yes").returncode == 0
+        seconds.append(time.monotonic() - started)
+        assert b"a + b" in (repository / "calc.py").read_bytes()
+        assert qwencode("undo", repository).returncode == 0
+        assert state(repository, run_git) == before
+    return min(seconds)
 
 
 @pytest.mark.slow
