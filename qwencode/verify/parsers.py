@@ -31,7 +31,8 @@ class _Point:
 
 
 def parse_tap(text: str, root: Path = Path()) -> list[TestResult]:
-    """Read the Test Anything Protocol, versions 12 to 14: nested subtests, SKIP and TODO, YAML details.
+    """Read the Test Anything Protocol, versions 12 to 14: nested subtests, its directives for tests that are skipped
+    or not expected to pass yet, YAML details.
 
     A test with subtests counts by itself only when it fails although none of them does. Ids are `outer > inner`.
     """

@@ -48,8 +48,8 @@ EDIT = ToolSpec(
         "required": ["file_path", "old_string", "new_string"],
     },
 )
-TODO = ToolSpec("todo_write", "Plan.", {"properties": {"items": LISTS, "extra": {"type": "object"}}})
-TOOLS = [READ, EDIT, TODO, ToolSpec("run_tests", "Run.", {"type": "object", "properties": {}})]
+PLAN = ToolSpec("todo_write", "Plan.", {"properties": {"items": LISTS, "extra": {"type": "object"}}})
+TOOLS = [READ, EDIT, PLAN, ToolSpec("run_tests", "Run.", {"type": "object", "properties": {}})]
 KNOWN = "|".join(tool.name for tool in TOOLS)
 
 FEW = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])

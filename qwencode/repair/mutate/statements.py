@@ -21,6 +21,7 @@ _SIMPLE = (
     ast.Break,
     ast.Continue,
 )
+# Classes that a program raises or catches: an edit puts another one of them in the place of one.
 _EXCEPTIONS = (
     "ValueError",
     "KeyError",

@@ -152,13 +152,13 @@ EDIT = ToolSpec(
         "required": ["file_path", "old_string", "new_string"],
     },
 )
-TODO = ToolSpec(
+PLAN = ToolSpec(
     "todo_write",
     "Plan.",
     {"properties": {"items": {"type": "array", "items": {"type": "string"}}}, "required": ["items"]},
 )
 TESTS = ToolSpec("run_tests", "Run.", {"type": "object", "properties": {}})
-TOOLS = [EDIT, TODO, TESTS]
+TOOLS = [EDIT, PLAN, TESTS]
 
 
 @pytest.fixture(scope="module")

@@ -38,7 +38,7 @@ for number in range(20):
 """
 
 
-@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads /proc")
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="resident memory is read where Linux shows it")
 @pytest.mark.parametrize("how", ["abandon", *(pytest.param(how, marks=pytest.mark.slow) for how in ("keep", "drop"))])
 def test_close_gives_memory_back(tiny: Path, how: str) -> None:
     """`keep`: the closed model is still referred to; `abandon`: a reply was not finished."""

@@ -41,7 +41,7 @@ EDIT = ToolSpec(
 )
 TESTS = ToolSpec("run_tests", "Run tests.", {"type": "object", "properties": {"selection": {"type": "string"}}})
 ITEMS = {"type": "array", "items": {"type": "string"}}
-TODO = ToolSpec("todo_write", "Plan.", {"type": "object", "properties": {"items": ITEMS}, "required": ["items"]})
+PLAN = ToolSpec("todo_write", "Plan.", {"type": "object", "properties": {"items": ITEMS}, "required": ["items"]})
 READ = ToolSpec(
     "read_file",
     "Read.",
@@ -55,7 +55,7 @@ READ = ToolSpec(
         "required": ["file_path"],
     },
 )
-TOOLS = [EDIT, TESTS, TODO, READ]
+TOOLS = [EDIT, TESTS, PLAN, READ]
 START = [Message("system", "You are terse."), Message("user", "Mend it. <tool_call> </think> <|im_end|>")]
 TOLERANCE = 0.5
 """Of logits that spread over about 25."""
