@@ -13,6 +13,7 @@ from qwencode.messages import Message
 from qwencode.model.llama.fit import Fit
 from qwencode.model.llama.library import Engine
 from qwencode.model.llama.model import LlamaModel
+from qwencode.model.llama.state import common_length
 from qwencode.model.llama.transcript import Transcript
 from qwencode.model.protocol import Options
 
@@ -101,18 +102,13 @@ def wanted(requests: Sequence[Played], message_start: int, result_end: int) -> i
     total = 0
     for played in requests:
         prompt = played.prompt
-        common, whole = max(((_common(old, prompt), len(old)) for old in seen), default=(0, 0))
+        common, whole = max(((common_length(old, prompt), len(old)) for old in seen), default=(0, 0))
         if common not in (len(prompt), whole):
             common = max((at for at in range(common + 1) if prompt[at] == message_start), default=0)
             common -= 2 if common > 2 and prompt[common - 3] == result_end else 0
         total += len(prompt) - common
         seen.append([*prompt, *played.behind])
     return total
-
-
-def _common(first: Sequence[int], second: Sequence[int]) -> int:
-    pairs = enumerate(zip(first, second, strict=False))
-    return next((at for at, (one, other) in pairs if one != other), min(len(first), len(second)))
 
 
 def evaluated_tokens(setup: Setup) -> Row:

@@ -28,7 +28,7 @@ def bench_speed(setup: Setup, prompt: int, generated: int, depth: int = 0) -> fl
     """Return the tokens/s that llama-bench measures for a prompt, or for single tokens behind `depth` others."""
     fit = setup.fit
     command = [str(setup.bench), "-m", str(setup.model), "-p", str(prompt), "-n", str(generated), "-d", str(depth)]
-    command += ["-t", str(fit.threads), "-b", str(fit.batch), "-ub", str(fit.ubatch or fit.batch)]
+    command += ["-t", str(fit.threads), "-b", str(fit.batch), "-ub", str(fit.batch)]
     command += ["-ngl", str(fit.gpu_layers), "-r", "1", "-o", "json"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -45,9 +45,9 @@ def open_llama(setup: Setup) -> llama_cpp.Llama:
         n_gpu_layers=fit.gpu_layers,
         n_ctx=fit.context,
         n_batch=fit.batch,
-        n_ubatch=fit.ubatch or fit.batch,
+        n_ubatch=fit.batch,
         n_threads=fit.threads,
-        n_threads_batch=fit.batch_threads or fit.threads,
+        n_threads_batch=fit.threads,
         verbose=False,
     )
 
@@ -118,7 +118,7 @@ def running_server(setup: Setup) -> Generator[Server]:
         "-b",
         str(fit.batch),
         "-ub",
-        str(fit.ubatch or fit.batch),
+        str(fit.batch),
     ]
     command += ["-ngl", str(fit.gpu_layers)]
     log = setup.scratch / "llama-server.log"

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from qwencode.events import CacheMissed
 from qwencode.messages import ToolSpec
+from qwencode.model.llama.state import common_length
 from qwencode.model.llama.transcript import Prompt
 
 
@@ -29,7 +30,7 @@ def explain(seen: Seen, now: Seen, prompt: Prompt, shared: int, cached: int) -> 
     """
     whole = max((stop for stop in prompt.stops if stop <= shared), default=0)  # messages that are the same to their end
     again = max(0, whole - cached)
-    same = _common(seen.keys, now.keys)
+    same = common_length(seen.keys, now.keys)
     edited = same < min(len(seen.keys), len(now.keys))
     last = same >= len(seen.keys) - 1 - seen.replied  # only the last turn is another one
     if not again and (not edited or last):
@@ -44,8 +45,3 @@ def explain(seen: Seen, now: Seen, prompt: Prompt, shared: int, cached: int) -> 
         reason = "a reply was stopped before its end"
     number = next((at for at, stop in enumerate(prompt.stops) if stop > shared), len(prompt.stops)) - 1
     return CacheMissed(shared, number, reason, again)
-
-
-def _common(first: Sequence[bytes], second: Sequence[bytes]) -> int:
-    size = min(len(first), len(second))
-    return next((at for at in range(size) if first[at] != second[at]), size)

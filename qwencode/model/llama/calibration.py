@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Protocol
 
 from qwencode.model.llama.fit import Fit
+from qwencode.model.llama.prefix_store import fingerprint
 from qwencode.workspace import write_atomic
 
 _SMALL = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
-_SAMPLE = 1 << 20  # bytes at either end of a model file by which it is known
 _NOT_SPEED = {"context", "checkpoint_bytes"}  # fields of a fit that decide how much there is, not how fast it goes
 
 
@@ -145,13 +145,8 @@ class _Stopwatch:
 
 def _place(path: Path, fit: Fit, cache: Path) -> Path:
     """Return where a calibration is kept: named after the model's content, the fit, the machine and the library."""
-    mark = hashlib.blake2b(digest_size=16)
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        mark.update(file.read(_SAMPLE))
-        file.seek(max(0, size - _SAMPLE))
-        mark.update(file.read(_SAMPLE))
+    mark = hashlib.blake2b(fingerprint(path), digest_size=16)
     speed = {name: value for name, value in asdict(fit).items() if name not in _NOT_SPEED}
     version = importlib.metadata.version("llama-cpp-python")
-    mark.update(json.dumps([size, speed, platform.node(), platform.machine(), version]).encode())
+    mark.update(json.dumps([speed, platform.node(), platform.machine(), version]).encode())
     return cache / "calibration" / f"{mark.hexdigest()}.json"

@@ -10,6 +10,8 @@ than evaluating them one by one, and drawing each from the model's own distribut
 import bisect
 from collections.abc import Mapping, Sequence
 
+from qwencode.model.llama.state import common_length
+
 SHORTEST = 3
 """Tokens that must agree before a guess."""
 _LONGEST = 64  # more agreement says nothing more
@@ -42,10 +44,7 @@ class Lookup:
 
     def follow(self, tokens: Sequence[int]) -> None:
         """Make `tokens` the text; what it shares with the one before is not looked at again."""
-        size = min(len(tokens), len(self._own))
-        shared = size
-        if self._own[:size] != list(tokens[:size]):
-            shared = next(at for at in range(size) if self._own[at] != tokens[at])
+        shared = common_length(self._own, tokens)
         del self._own[shared:]
         if self._indexed > 2 * sum(map(len, self._texts)) + self._spare:
             self._tidy()

@@ -15,19 +15,16 @@ _CONTEXT_STEP = 256  # llama.cpp rounds a context up to a multiple of it
 class Fit:
     """What the engine is opened with.
 
-    `context`: tokens. `threads`: for single tokens; `batch_threads`: for batches; 0: as `threads`. `batch`: tokens
-    evaluated between two chances to stop; `ubatch`: of those, at a time; 0: as `batch`. `gpu_layers`: so many of the
-    last blocks are on the GPU, where the output layer counts as the very last, -1: all; `cpu_experts`: of so many
-    blocks, the first ones, the experts stay in main memory. `cache_type`: of the attention cache. `checkpoint_bytes`:
-    what saved states may take. `draft_tokens`: how many may be taken back at once; each costs memory for one more
-    recurrent state. A batch may ask for logits of `draft_tokens` + 1 tokens at most.
+    `context`: tokens. `threads`: for evaluation. `batch`: tokens of a prompt evaluated at a time. `gpu_layers`: so many
+    of the last blocks are on the GPU, where the output layer counts as the very last, -1: all; `cpu_experts`: of so
+    many blocks, the first ones, the experts stay in main memory. `cache_type`: of the attention cache.
+    `checkpoint_bytes`: what saved states may take. `draft_tokens`: how many may be taken back at once; each costs
+    memory for one more recurrent state. A batch may ask for logits of `draft_tokens` + 1 tokens at most.
     """
 
     context: int
     threads: int
-    batch_threads: int = 0
     batch: int = 256
-    ubatch: int = 0
     gpu_layers: int = 0
     cpu_experts: int = 0
     cache_type: CacheType = "f16"

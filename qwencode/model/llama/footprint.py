@@ -99,7 +99,7 @@ def compute_bytes(header: Header, fit: Fit) -> int:
     """
     convolved = header.count("ssm.inner_size") + 2 * header.count("ssm.group_count") * header.count("ssm.state_size")
     widest = 4 * convolved + 2 * header.count("embedding_length") + header.count("feed_forward_length")
-    tokens = min(fit.ubatch or fit.batch, fit.batch)
+    tokens = fit.batch
     return tokens * (4 * widest + 2 * (fit.context + 256)) + 8 * header.vocab_size * (1 + fit.draft_tokens)
 
 

@@ -180,12 +180,7 @@ class Engine:
 
     def save(self) -> State:
         """Return a copy of the recurrent state: what cannot be rolled back. The attention cache is not in it."""
-        size = lib.llama_state_seq_get_size_ext(self._context, _SEQUENCE, _PARTIAL)
-        state = np.empty(size, np.uint8)
-        written = lib.llama_state_seq_get_data_ext(self._context, _bytes_at(state), size, _SEQUENCE, _PARTIAL)
-        if written != size:
-            raise RuntimeError(f"llama.cpp saved {written} of {size} bytes")
-        return state
+        return self._copied(_PARTIAL)
 
     def restore(self, state: State, length: int) -> bool:
         """Go back to `state`, saved after `length` tokens that are still in the attention cache. False: it failed."""
@@ -194,9 +189,12 @@ class Engine:
 
     def dump(self) -> State:
         """Return a copy of everything that belongs to the tokens so far: recurrent state and attention cache."""
-        size = lib.llama_state_seq_get_size_ext(self._context, _SEQUENCE, _WHOLE)
+        return self._copied(_WHOLE)
+
+    def _copied(self, what: int) -> State:
+        size = lib.llama_state_seq_get_size_ext(self._context, _SEQUENCE, what)
         state = np.empty(size, np.uint8)
-        written = lib.llama_state_seq_get_data_ext(self._context, _bytes_at(state), size, _SEQUENCE, _WHOLE)
+        written = lib.llama_state_seq_get_data_ext(self._context, _bytes_at(state), size, _SEQUENCE, what)
         if written != size:
             raise RuntimeError(f"llama.cpp saved {written} of {size} bytes")
         return state
@@ -235,8 +233,8 @@ def _context_parameters(fit: Fit) -> Any:
     """Return the parameters of a context. Flash attention, without which a q8_0 cache cannot be, is found by itself."""
     parameters = lib.llama_context_default_params()
     parameters.n_ctx = fit.context
-    parameters.n_batch, parameters.n_ubatch = fit.batch, fit.ubatch or fit.batch
-    parameters.n_threads, parameters.n_threads_batch = fit.threads, fit.batch_threads or fit.threads
+    parameters.n_batch = parameters.n_ubatch = fit.batch
+    parameters.n_threads = parameters.n_threads_batch = fit.threads
     parameters.type_k = parameters.type_v = _CACHE_TYPES[fit.cache_type]
     parameters.n_rs_seq = fit.draft_tokens
     parameters.n_outputs_max = min(fit.batch, 1 + fit.draft_tokens)  # by default room for the logits of whole batches

@@ -158,7 +158,7 @@ class Prefixes:
 
     def __init__(self, store: PrefixStore, file: bytes, fit: Fit, library: str):
         self._store = store
-        counted = replace(fit, context=0, threads=0, batch_threads=0, checkpoint_bytes=0)
+        counted = replace(fit, context=0, threads=0, checkpoint_bytes=0)
         self._model = hashlib.blake2b(repr((_FORMAT, file, counted, library)).encode()).digest()
         self.problem = ""
         """Why the last `keep` kept nothing."""

@@ -8,7 +8,7 @@ evaluate the rest again. Which tokens are live is known here and nowhere else.
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -104,7 +104,7 @@ class LiveState:
 
     def shared(self, wanted: Sequence[int]) -> int:
         """Return how many of the first tokens of `wanted` are live."""
-        return _common(self._tokens, wanted)
+        return common_length(self._tokens, wanted)
 
     def align(self, wanted: Sequence[int]) -> int:
         """Make the live tokens a prefix of `wanted`, as long a one as can be, and return its length.
@@ -209,9 +209,9 @@ class LiveState:
         self._torn = False
 
 
-def _common(first: Sequence[int], second: Sequence[int]) -> int:
-    """Return the length of the longest common prefix."""
+def common_length(first: Sequence[Any], second: Sequence[Any]) -> int:
+    """Return the length of the longest common prefix. Two of one type are compared as wholes first, which is fast."""
     size = min(len(first), len(second))
     if first[:size] == second[:size]:
         return size
-    return next(at for at in range(size) if first[at] != second[at])
+    return next((at for at in range(size) if first[at] != second[at]), size)

@@ -443,11 +443,11 @@ def test_another_file_fit_library_or_text_is_another_key(store: PrefixStore):
     assert here.problem == ""
     assert fetched(here)
     assert fetched(Prefixes(store, b"file", FIT, "0.5.0"))
-    longer = replace(FIT, context=4096, threads=8, batch_threads=4, checkpoint_bytes=1)
+    longer = replace(FIT, context=4096, threads=8, checkpoint_bytes=1)
     assert fetched(Prefixes(store, b"file", longer, "0.5.0"))
     assert not fetched(Prefixes(store, b"elif", FIT, "0.5.0"))
     assert not fetched(Prefixes(store, b"file", FIT, "0.5.1"))
-    for other in ({"cache_type": "q8_0"}, {"batch": 64}, {"ubatch": 64}, {"gpu_layers": 1}, {"draft_tokens": 4}):
+    for other in ({"cache_type": "q8_0"}, {"batch": 64}, {"gpu_layers": 1}, {"draft_tokens": 4}):
         assert not fetched(Prefixes(store, b"file", replace(FIT, **other), "0.5.0"))  # type: ignore[arg-type]
     for tokens in ([5, 6], [5, 6, 8], [5, 6, 7, 0], [7, 6, 5], [5, 6, 7 + (1 << 8)], [6, 7]):
         assert not fetched(here, tokens)
