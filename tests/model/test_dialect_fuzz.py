@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from replies import merged
 
 from qwencode.events import CallDelta, Event, TextDelta, ThinkingDelta
 from qwencode.messages import Message, ToolCall, ToolSpec
@@ -88,21 +89,6 @@ def read(text: str, thinking: bool, cuts: Sequence[int] = (), truncated: bool = 
         start = cut
     events += [*parser.feed(text[start:]), *parser.drain()]
     return parser.finish(truncated), events
-
-
-def merged(events: Sequence[Event]) -> list[Event]:
-    """Join neighbouring deltas of the same kind: where the text was cut is not part of its meaning."""
-    joined: list[Event] = []
-    for event in events:
-        last = joined[-1] if joined else None
-        match last, event:
-            case (ThinkingDelta(), ThinkingDelta()) | (TextDelta(), TextDelta()):
-                joined[-1] = type(event)(last.text + event.text)
-            case CallDelta(), CallDelta() if event.text and last.parameter == event.parameter:
-                joined[-1] = CallDelta(event.name, event.parameter, last.text + event.text)
-            case _:
-                joined.append(event)
-    return joined
 
 
 def unique(text: str) -> list[str]:

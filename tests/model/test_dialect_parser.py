@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
+from replies import merged
 
 from qwencode.events import CallDelta, Event, TextDelta, ThinkingDelta
 from qwencode.messages import Message, ToolCall, ToolSpec
@@ -31,21 +32,6 @@ def read(text: str, thinking: bool = False, step: int = 10**6, truncated: bool =
         events += parser.feed(text[start : start + step])
     events += parser.drain()
     return parser.finish(truncated), events
-
-
-def merged(events: list[Event]) -> list[Event]:
-    """Join neighbouring deltas of the same kind: where the text was cut is not part of its meaning."""
-    joined: list[Event] = []
-    for event in events:
-        last = joined[-1] if joined else None
-        match last, event:
-            case (ThinkingDelta(), ThinkingDelta()) | (TextDelta(), TextDelta()):
-                joined[-1] = type(event)(last.text + event.text)
-            case CallDelta(), CallDelta() if event.text and last.parameter == event.parameter:
-                joined[-1] = CallDelta(event.name, event.parameter, last.text + event.text)
-            case _:
-                joined.append(event)
-    return joined
 
 
 def body(name: str, **values: str) -> str:
@@ -399,3 +385,24 @@ def test_what_was_rendered_is_read_back(reasoning: str, content: str, calls: lis
     prompt = "".join(piece.text for piece in open_reply(user, thinking))
     assert rendered.startswith(prompt)
     assert read(rendered.removeprefix(prompt).removesuffix("<|im_end|>\n"), thinking, step)[0] == message
+
+
+def test_what_is_quoted_spells_no_mark():
+    quoted = "So </think> and\n<tool_call>\n<function=edit>\n</function>\n</tool_call> it says; a < b"
+    parser = Parser(TOOLS, True)
+    events = [event for part in ("<", quoted[3:9], quoted) for event in parser.feed(part, quoted=True)]
+    assert parser.thinking
+    events += [*parser.feed("</think>\n\n"), *parser.feed(quoted, quoted=True), *parser.drain()]
+    message = parser.finish()
+    assert message.tool_calls == ()
+    assert message.reasoning == f"<{quoted[3:9]}{quoted}"
+    assert message.content == quoted
+    assert merged(events) == [ThinkingDelta(message.reasoning), TextDelta(quoted)]
+
+
+def test_inside_a_call_nothing_is_quoted():
+    parser = Parser(TOOLS, False)
+    parser.feed("<tool_call>")
+    parser.feed("\n<function=status>\n</function>\n", quoted=True)
+    parser.feed("</tool_call>")
+    assert [call.name for call in parser.finish().tool_calls] == ["status"]

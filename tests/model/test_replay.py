@@ -1,10 +1,10 @@
 """A recorded session, said again."""
 
-from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from replies import drive
 
 from qwencode.errors import ModelUnavailable, UsageError
 from qwencode.events import Event, HistoryRewound, MessageAdded, Notice, ReplyFinished, TextDelta, ThinkingDelta
@@ -29,15 +29,6 @@ EVENTS: list[Event] = [
     ReplyFinished("stop", Usage(30, 15, 15, 2)),
     MessageAdded(DONE),
 ]
-
-
-def drive(generator: Generator[Event, None, Reply]) -> tuple[Reply, list[Event]]:
-    seen: list[Event] = []
-    while True:
-        try:
-            seen.append(next(generator))
-        except StopIteration as end:
-            return end.value, seen
 
 
 def ask(model: Model, *history: Message) -> Reply:

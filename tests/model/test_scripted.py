@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import pytest
+from replies import drive
 
 from qwencode.errors import ModelUnavailable
 from qwencode.events import Event, TextDelta, ThinkingDelta
@@ -14,12 +15,7 @@ USER = Message("user", "Go.")
 
 
 def turn(model: ScriptedModel, *history: Message) -> tuple[Reply, list[Event]]:
-    generator, seen = model.stream(history, [], Options()), list[Event]()
-    while True:
-        try:
-            seen.append(next(generator))
-        except StopIteration as end:
-            return end.value, seen
+    return drive(model.stream(history, [], Options()))
 
 
 def count(history: Sequence[Message]) -> str:

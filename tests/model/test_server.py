@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from loopback import Answer, Loopback, delta, events, refusal, serving, stream
+from replies import drive
 
 from qwencode.errors import ModelUnavailable
 from qwencode.events import CallDelta, Event, Notice, PrefillProgress, TextDelta, ThinkingDelta
@@ -48,15 +49,6 @@ def run(
             return drive(model.stream(history or [USER], tools, options))
         finally:
             model.close()
-
-
-def drive(generator: Any) -> tuple[Reply, list[Event]]:
-    seen: list[Event] = []
-    while True:
-        try:
-            seen.append(next(generator))
-        except StopIteration as end:
-            return end.value, seen
 
 
 def tool(index: int | None = 0, id: str = "", name: str = "", arguments: Any = None) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from typing import Any, Literal, cast
 from qwencode.events import CallDelta, Event, TextDelta, ThinkingDelta
 from qwencode.messages import Message, ToolCall, ToolSpec
 from qwencode.model.dialect.arguments import CALL_DECODER, TRUNCATED, build_call, read_json_call, valid
+from qwencode.model.dialect.prose import Prose
 
 OPEN, CLOSE = "<tool_call>", "</tool_call>"
 _ENDS = ("</parameter>", "</function>", "</function_invocation>", CLOSE)
@@ -23,27 +24,8 @@ _HEADS = ("<function", "<parameter")
 _HEAD = re.compile(r"<(function|parameter)(?:=|\s+name\s*=)\s*([^<>\n]*)(>?)")
 _AFTER_UNKNOWN = re.compile(f"{CLOSE}|{OPEN}|</think>")
 _CALL_CLOSERS = re.compile(r"(?:</function(?:_invocation)?>\s*)*(?:</tool_call>\s*)?")
+_QUOTED = "\udfff"  # stands behind a `<` that begins no mark: half a surrogate pair, which no decoded text holds
 _VALUE_CLOSERS = re.compile(r"(?:</parameter>\s*)+")
-
-
-@dataclass(slots=True)
-class _Prose:
-    """Paragraphs without the white space around them. Trailing white space waits for what follows it."""
-
-    text: str = ""
-    held: str = ""
-    at_start: bool = True  # of a paragraph
-
-    def add(self, text: str) -> str:
-        """Return what of the text so far is now certain to belong to it and was not returned before."""
-        if self.at_start:
-            text = text.lstrip()
-            self.held, self.at_start = "\n\n" if self.text else "", not text
-        text = self.held + text if text else ""
-        certain = text.rstrip()
-        self.held = text[len(certain) :]
-        self.text += certain
-        return certain
 
 
 @dataclass(slots=True)
@@ -70,7 +52,7 @@ class Parser:
     def __init__(self, tools: Sequence[ToolSpec], thinking: bool, first_call: int = 1):
         self._tools = {tool.name: tool for tool in tools}
         self._first_call = first_call
-        self._reasoning, self._content = _Prose(), _Prose()
+        self._reasoning, self._content = Prose(), Prose()
         self._drafts: list[_Draft] = []
         self._events: list[Event] = []
         self._buffer: str = ""
@@ -98,9 +80,9 @@ class Parser:
         """Whether the text so far ends inside a tool call."""
         return self._state != self._in_prose
 
-    def feed(self, text: str) -> list[Event]:
-        """Read on, and return what became certain."""
-        self._buffer += text
+    def feed(self, text: str, quoted: bool = False) -> list[Event]:
+        """Read on, and return what became certain. `quoted`: whatever it spells outside of a call is no mark."""
+        self._buffer += text.replace("<", f"<{_QUOTED}") if quoted and not self.calling else text
         while self._state():
             pass
         events, self._events = self._events, []
@@ -159,7 +141,7 @@ class Parser:
         elif mark in self._marks:
             self._begin_call(self._marks[mark])
         elif mark == "</think>" and not (self._reasoning.text or self._drafts):
-            self._reasoning, self._content = self._content, _Prose()
+            self._reasoning, self._content = self._content, Prose()
         elif mark == _ENDS[0] and self._prose_after_call:
             self._drafts[-1].problems.append(
                 "It is not clear where the last value of this call ends: text and another </parameter> follow the "
@@ -326,6 +308,7 @@ class Parser:
         return taken
 
     def _say(self, text: str) -> None:
+        text = text.replace(_QUOTED, "")
         if not text:
             return
         last = text.rpartition("\n")

@@ -2,15 +2,11 @@
 
 import codecs
 from collections.abc import Sequence
-from dataclasses import replace
 
-from qwencode.events import Event, TextDelta, ThinkingDelta
+from qwencode.events import Event
 from qwencode.messages import Finish, Message, ToolSpec
 from qwencode.model.dialect import qwen
 from qwencode.model.llama.library import CONTROL, USER_DEFINED, Engine
-
-_QUOTED = "\udfff"
-"""Stands behind a `<` that begins no mark, for the parser only: half a surrogate pair, which no decoded text holds."""
 
 
 class Writer:
@@ -57,23 +53,13 @@ class Writer:
     def finish(self, cut: Finish | None = None) -> tuple[Message, Finish]:
         """Return the message and why it ended; `cut`: it did not end by itself."""
         message = self._parser.finish(cut is not None)
-        content, reasoning = (text.replace(_QUOTED, "") for text in (message.content, message.reasoning))
-        message = replace(message, content=content, reasoning=reasoning)
         return message, cut or ("tool_calls" if message.tool_calls else "stop")
 
     def _take(self, token: int) -> list[Event]:
         text = self._decoder.decode(self._engine.piece(token))
         special = self._engine.attributes(token) & (CONTROL | USER_DEFINED)
-        return self._feed(text, quoted=not special and not self.calling)
+        return self._feed(text, quoted=not special)
 
     def _feed(self, text: str, quoted: bool = False) -> list[Event]:
         self.text += text
-        if quoted:
-            text = text.replace("<", f"<{_QUOTED}")
-        return [_unquoted(event) for event in self._parser.feed(text)] if text else []
-
-
-def _unquoted(event: Event) -> Event:
-    if isinstance(event, TextDelta | ThinkingDelta) and _QUOTED in event.text:
-        return replace(event, text=event.text.replace(_QUOTED, ""))
-    return event
+        return self._parser.feed(text, quoted) if text else []

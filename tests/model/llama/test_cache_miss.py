@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from replies import drive
 
 from qwencode.events import CacheMissed, Event
 from qwencode.messages import Message, ToolSpec
@@ -25,13 +26,8 @@ def model(tiny: Path) -> Iterator[LlamaModel]:
 
 
 def ask(model: LlamaModel, history: Sequence[Message], tools: Sequence[ToolSpec] = ()) -> tuple[Message, list[Event]]:
-    events: list[Event] = []
-    stream = model.stream(history, tools, SHORT)
-    while True:
-        try:
-            events.append(next(stream))
-        except StopIteration as end:
-            return end.value.message, [event for event in events if isinstance(event, CacheMissed)]
+    reply, events = drive(model.stream(history, tools, SHORT))
+    return reply.message, [event for event in events if isinstance(event, CacheMissed)]
 
 
 def conversation(model: LlamaModel) -> list[Message]:

@@ -2,15 +2,16 @@
 
 import random
 import shutil
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import gguf
 import pytest
+from replies import drive
 
-from qwencode.events import CallDelta, Event
-from qwencode.messages import Message, Reply, ToolCall, ToolSpec
+from qwencode.events import CallDelta
+from qwencode.messages import Message, ToolCall, ToolSpec
 from qwencode.model.dialect import qwen
 from qwencode.model.llama.fit import Fit
 from qwencode.model.llama.grammar import call_grammar
@@ -94,15 +95,6 @@ def check(call: ToolCall, tools: Sequence[ToolSpec]) -> None:
         assert fits(value, declared[name]), (call, declared[name])
 
 
-def run(stream: Generator[Event, None, Reply]) -> tuple[Reply, list[Event]]:
-    events: list[Event] = []
-    while True:
-        try:
-            events.append(next(stream))
-        except StopIteration as end:
-            return end.value, events
-
-
 def force_calls(model: LlamaModel, replies: int, each: int, first: int) -> None:
     """Let the model write so many calls, `each` with one set of declarations: all but the first evaluate no prompt."""
     for number in range(replies):
@@ -110,7 +102,7 @@ def force_calls(model: LlamaModel, replies: int, each: int, first: int) -> None:
             tools = any_tools(random.Random(first + number))
             history = [Message("user", f"Call {number}.")]
         options = Options(max_tokens=2000, tool_choice="required", seed=first + number)
-        reply, events = run(model.stream(history, tools, options))
+        reply, events = drive(model.stream(history, tools, options))
         if number % each:
             assert reply.usage.evaluated == 0
         (call,) = reply.message.tool_calls
@@ -186,7 +178,7 @@ def test_the_grammar_holds_inside_calls_and_nowhere_else(eager: LlamaModel) -> N
     (opener,) = engine.tokenize("<tool_call>", special=True)
     several, thoughts, outside = 0, 0, 0
     for seed in range(40):
-        reply, _ = run(eager.stream(history, TOOLS, Options(seed % 2 == 0, max_tokens=300, seed=seed)))
+        reply, _ = drive(eager.stream(history, TOOLS, Options(seed % 2 == 0, max_tokens=300, seed=seed)))
         parser, inside, foreign = qwen.Parser(TOOLS, seed % 2 == 0), False, 0
         grammar.reset()
         for token in eager._live.tokens[reply.usage.prompt :]:

@@ -2,7 +2,7 @@
 
 import itertools
 import shutil
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from replies import drive
 
 from qwencode.errors import ModelUnavailable
-from qwencode.events import CacheMissed, CallDelta, Event, PrefillProgress, TextDelta, ThinkingDelta
+from qwencode.events import CacheMissed, CallDelta, PrefillProgress, TextDelta, ThinkingDelta
 from qwencode.messages import Message, Reply, ToolSpec
 from qwencode.model.llama.draft import Pace
 from qwencode.model.llama.fit import Fit
@@ -69,15 +70,6 @@ def model(tiny: Path) -> Iterator[LlamaModel]:
     model.close()
 
 
-def run(stream: Generator[Event, None, Reply]) -> tuple[Reply, list[Event]]:
-    events: list[Event] = []
-    while True:
-        try:
-            events.append(next(stream))
-        except StopIteration as end:
-            return end.value, events
-
-
 def answer(reply: Reply, text: str = "done") -> list[Message]:
     calls = reply.message.tool_calls
     return [reply.message, *(Message("tool", text, answers=call.id) for call in calls)]
@@ -96,7 +88,7 @@ def test_ten_turns_evaluate_exactly_the_new_tokens(model: LlamaModel, tools: lis
     live = 0  # tokens that the model has seen
     for turn in range(10):
         options = Options(thinking, 8, 900 if tools else 24, choice, seed=turn)
-        reply, _ = run(model.stream(history, tools, options))
+        reply, _ = drive(model.stream(history, tools, options))
         usage = reply.usage
         assert usage.cached == live
         assert usage.evaluated == usage.prompt - live
@@ -108,24 +100,24 @@ def test_ten_turns_evaluate_exactly_the_new_tokens(model: LlamaModel, tools: lis
 
 
 def test_retrying_the_last_turn_evaluates_nothing(model: LlamaModel) -> None:
-    first, _ = run(model.stream(START, TOOLS, SHORT))
-    again, _ = run(model.stream(START, TOOLS, SHORT))
+    first, _ = drive(model.stream(START, TOOLS, SHORT))
+    again, _ = drive(model.stream(START, TOOLS, SHORT))
     assert again.usage.evaluated == 0
     assert again.usage.cached == first.usage.prompt
     assert again.message == first.message
-    other, _ = run(model.stream(START, TOOLS, replace(SHORT, seed=6)))
+    other, _ = drive(model.stream(START, TOOLS, replace(SHORT, seed=6)))
     assert other.usage.evaluated == 0
     assert other.message != first.message
-    undecided, _ = run(model.stream(START, TOOLS, replace(SHORT, seed=None)))
-    replayed, _ = run(model.stream(START, TOOLS, replace(SHORT, seed=undecided.seed)))
+    undecided, _ = drive(model.stream(START, TOOLS, replace(SHORT, seed=None)))
+    replayed, _ = drive(model.stream(START, TOOLS, replace(SHORT, seed=undecided.seed)))
     assert replayed.message == undecided.message
 
 
 def test_thinking_costs_the_opening_only(model: LlamaModel) -> None:
-    run(model.stream(START, TOOLS, SHORT))
+    drive(model.stream(START, TOOLS, SHORT))
     opening = len(model._engine.tokenize("<|im_start|>assistant\n<think>\n", special=True))
     for thinking in (True, True, False):
-        reply, _ = run(model.stream(START, TOOLS, replace(SHORT, thinking=thinking)))
+        reply, _ = drive(model.stream(START, TOOLS, replace(SHORT, thinking=thinking)))
         assert reply.usage.evaluated <= opening + 3
     closed = len(model._engine.tokenize("<|im_start|>assistant\n<think>\n\n</think>\n\n", special=True))
     assert reply.usage.evaluated == closed
@@ -134,27 +126,27 @@ def test_thinking_costs_the_opening_only(model: LlamaModel) -> None:
 def test_an_edited_past_evaluates_from_the_nearest_place(model: LlamaModel) -> None:
     history = START
     for turn in range(4):
-        reply, _ = run(model.stream(history, [], replace(SHORT, seed=turn)))
+        reply, _ = drive(model.stream(history, [], replace(SHORT, seed=turn)))
         history = [*history, reply.message, Message("user", f"Go on with part {turn}.")]
-    run(model.stream(history, [], SHORT))
+    drive(model.stream(history, [], SHORT))
     prompt = model._transcript.prompt(history, [], False)
     for place in (6, 4, 2):  # the third, second and first of the user's later messages
         edited = [*history[:place], Message(history[place].role, "Something else."), *history[place + 1 :]]
-        reply, _ = run(model.stream(edited, [], SHORT))
+        reply, _ = drive(model.stream(edited, [], SHORT))
         assert reply.usage.cached == prompt.stops[place - 1]  # after the message before; stops count from the prefix
-    other, _ = run(model.stream([Message("system", "You are verbose."), *history[1:]], [], SHORT))
+    other, _ = drive(model.stream([Message("system", "You are verbose."), *history[1:]], [], SHORT))
     assert other.usage.cached == 0
 
 
 def test_undo_and_fork_pay_for_what_differs_only(model: LlamaModel) -> None:
-    first, _ = run(model.stream(START, [], SHORT))
+    first, _ = drive(model.stream(START, [], SHORT))
     branch = [*START, first.message, Message("user", "Left.")]
-    run(model.stream(branch, [], SHORT))
+    drive(model.stream(branch, [], SHORT))
     right = [*START, first.message, Message("user", "Right, then.")]
-    reply, _ = run(model.stream(right, [], SHORT))
+    reply, _ = drive(model.stream(right, [], SHORT))
     kept = model._transcript.prompt([*START, first.message], [], False).stops[-1]
     assert reply.usage.cached == kept
-    undone, _ = run(model.stream(START, [], SHORT))
+    undone, _ = drive(model.stream(START, [], SHORT))
     assert undone.usage.evaluated == 0 or undone.usage.evaluated <= 10
     assert undone.message == first.message
 
@@ -248,7 +240,7 @@ def test_whatever_came_before_the_model_says_the_same(
             stream.close()
         options = Options(thinking, 4, 6, seed=number)
         expected = model._transcript.prompt(history, [], thinking).tokens
-        reply, _ = run(model.stream(history, [], options))
+        reply, _ = drive(model.stream(history, [], options))
         assert reply.usage.prompt == len(expected)
         live = list(model._live.tokens)
         assert live[: len(expected)] == expected
@@ -267,7 +259,7 @@ def test_forced_calls_are_valid(tiny: Path) -> None:
     for seed in range(100):
         options = Options(seed % 5 == 0, 6, 1500, "required", seed)
         task = Message("user", f"Task {seed // 4}.")
-        reply, events = run(model.stream([START[0], task], TOOLS, options))
+        reply, events = drive(model.stream([START[0], task], TOOLS, options))
         (call,) = reply.message.tool_calls
         assert reply.finish == "tool_calls"
         assert call.problem == ""
@@ -279,7 +271,7 @@ def test_forced_calls_are_valid(tiny: Path) -> None:
 
 
 def test_a_forced_call_follows_thinking_without_a_budget(model: LlamaModel) -> None:
-    reply, _ = run(model.stream(START, TOOLS, Options(True, 0, 600, "required", 3)))
+    reply, _ = drive(model.stream(START, TOOLS, Options(True, 0, 600, "required", 3)))
     assert reply.message.reasoning
     assert [call.problem for call in reply.message.tool_calls] == [""]
 
@@ -297,7 +289,7 @@ def test_calls_of_its_own_accord_keep_to_the_declarations(tiny: Path, tmp_path: 
     calls, texts = 0, 0
     for seed in range(30):
         options = Options(max_tokens=200, seed=seed, thinking=bool(seed % 3))
-        reply, _ = run(model.stream(START, TOOLS, options))
+        reply, _ = drive(model.stream(START, TOOLS, options))
         texts += bool(reply.message.content or reply.message.reasoning)
         whole = reply.message.tool_calls[:-1] if reply.finish == "length" else reply.message.tool_calls
         for call in whole:
@@ -323,7 +315,7 @@ def test_a_forced_end_of_thinking_keeps_to_the_limit(tiny: Path, tmp_path: Path,
     model = LlamaModel(hasty, Fit(context=4096, threads=1), string_limit=6)
     for seed in range(16):
         task = [START[0], Message("user", f"Task {seed}.")]
-        reply, _ = run(model.stream(task, TOOLS, Options(True, 50, room, "required", seed)))
+        reply, _ = drive(model.stream(task, TOOLS, Options(True, 50, room, "required", seed)))
         assert reply.finish == "length"
         assert reply.usage.generated == room
     model.close()
@@ -332,14 +324,14 @@ def test_a_forced_end_of_thinking_keeps_to_the_limit(tiny: Path, tmp_path: Path,
 def test_ids_of_calls_differ_within_a_history(model: LlamaModel) -> None:
     history = START
     for seed in range(3):
-        reply, _ = run(model.stream(history, TOOLS, Options(max_tokens=600, tool_choice="required", seed=seed)))
+        reply, _ = drive(model.stream(history, TOOLS, Options(max_tokens=600, tool_choice="required", seed=seed)))
         history = [*history, *answer(reply)]
     ids = [call.id for message in history for call in message.tool_calls]
     assert len(set(ids)) == 3
 
 
 def test_the_thinking_budget_closes_the_block(model: LlamaModel) -> None:
-    reply, events = run(model.stream(START, [], Options(True, 10, 40, seed=2)))
+    reply, events = drive(model.stream(START, [], Options(True, 10, 40, seed=2)))
     assert reply.finish == "length"
     assert reply.message.reasoning
     assert reply.message.content
@@ -353,7 +345,7 @@ def test_the_thinking_budget_closes_the_block(model: LlamaModel) -> None:
 def test_a_reply_ends_at_the_stop_token_or_at_the_limit(model: LlamaModel) -> None:
     finishes: dict[str, Reply] = {}
     for seed in range(100):
-        reply, _ = run(model.stream(START, [], Options(max_tokens=400, seed=seed)))
+        reply, _ = drive(model.stream(START, [], Options(max_tokens=400, seed=seed)))
         finishes[reply.finish] = reply
         assert reply.usage.generated <= 400
         assert (reply.finish == "length") == (reply.usage.generated == 400)
@@ -363,7 +355,7 @@ def test_a_reply_ends_at_the_stop_token_or_at_the_limit(model: LlamaModel) -> No
             break
     assert finishes.keys() >= {"stop", "length"}
     for reply in finishes.values():
-        after, _ = run(model.stream([*START, reply.message, Message("user", "On.")], [], SHORT))
+        after, _ = drive(model.stream([*START, reply.message, Message("user", "On.")], [], SHORT))
         text = b"".join(model._engine.piece(token, special=True) for token in model._live.tokens).decode(
             errors="replace"
         )
@@ -373,7 +365,7 @@ def test_a_reply_ends_at_the_stop_token_or_at_the_limit(model: LlamaModel) -> No
 
 def test_progress_is_told(model: LlamaModel) -> None:
     long = [*START, Message("user", "Lorem ipsum dolor sit amet. " * 60)]
-    reply, events = run(model.stream(long, [], SHORT))
+    reply, events = drive(model.stream(long, [], SHORT))
     progress = [event for event in events if isinstance(event, PrefillProgress)]
     assert progress[0].done == progress[0].cached == 0
     assert [event.done for event in progress] == sorted({event.done for event in progress})
@@ -381,7 +373,7 @@ def test_progress_is_told(model: LlamaModel) -> None:
     assert all(later.done - sooner.done <= 64 for sooner, later in itertools.pairwise(progress))
     assert progress[-1].tokens_per_second > 0
     assert progress[-1].seconds_left == 0
-    _, events = run(model.stream(long, [], SHORT))
+    _, events = drive(model.stream(long, [], SHORT))
     assert not [event for event in events if isinstance(event, PrefillProgress)]  # all of it is there
 
 
@@ -392,10 +384,10 @@ def test_it_can_be_stopped_anywhere(model: LlamaModel, tiny: Path, events: int) 
     taken = list(itertools.islice(stream, events))
     stream.close()
     done = max((event.done for event in taken if isinstance(event, PrefillProgress)), default=0)
-    reply, _ = run(model.stream(history, [], SHORT))
+    reply, _ = drive(model.stream(history, [], SHORT))
     assert reply.usage.cached >= done  # what was read is not read again
     other = LlamaModel(tiny, Fit(context=4096, threads=1, batch=64))
-    expected, _ = run(other.stream(history, [], SHORT))
+    expected, _ = drive(other.stream(history, [], SHORT))
     assert reply.message == expected.message
     other.close()
 
@@ -403,10 +395,10 @@ def test_it_can_be_stopped_anywhere(model: LlamaModel, tiny: Path, events: int) 
 def test_a_newer_reply_ends_the_one_before(model: LlamaModel) -> None:
     old = model.stream(START, [], SHORT)
     next(old)
-    reply, _ = run(model.stream(START, [], SHORT))
+    reply, _ = drive(model.stream(START, [], SHORT))
     with pytest.raises(RuntimeError, match="newer"):
         list(old)
-    again, _ = run(model.stream(START, [], SHORT))
+    again, _ = drive(model.stream(START, [], SHORT))
     assert again.message == reply.message
 
 
@@ -417,7 +409,7 @@ def test_a_reply_that_was_ended_does_nothing_more(tiny: Path, tmp_path: Path, ev
     store = PrefixStore(tmp_path / "prefixes", 1 << 30)
     model = LlamaModel(tiny, Fit(context=2048, threads=1, batch=64), store=store, about=["It runs here."])
     short = replace(SHORT, max_tokens=4)
-    run(model.stream([Message("system", "Something else."), START[1]], [], short))  # so there is a miss to tell
+    drive(model.stream([Message("system", "Something else."), START[1]], [], short))  # so there is a miss to tell
     model.about.append("It still does.")
     old = model.stream([START[0], Message("user", "Lorem ipsum dolor sit amet. " * 12)], [], short)
     seen = list(itertools.islice(old, events))
@@ -426,7 +418,7 @@ def test_a_reply_that_was_ended_does_nothing_more(tiny: Path, tmp_path: Path, ev
         model.close()
     else:
         newer = [Message("system", "A third one."), START[1]]
-        reply, _ = run(model.stream(newer, [], short))
+        reply, _ = drive(model.stream(newer, [], short))
         live, places, kept = list(model._live.tokens), model._live.checkpoints, len(list(store.directory.iterdir()))
     with pytest.raises(RuntimeError, match="was ended"):
         next(old)
@@ -434,7 +426,7 @@ def test_a_reply_that_was_ended_does_nothing_more(tiny: Path, tmp_path: Path, ev
         assert list(model._live.tokens) == live
         assert model._live.checkpoints == places
         assert len(list(store.directory.iterdir())) == kept
-        again, told = run(model.stream([*newer, reply.message, Message("user", "On.")], [], short))
+        again, told = drive(model.stream([*newer, reply.message, Message("user", "On.")], [], short))
         assert again.usage.cached == len(live)
         assert not [event for event in told if isinstance(event, CacheMissed)]
         model.close()
@@ -444,21 +436,21 @@ def test_texts_that_left_the_history_are_let_go(model: LlamaModel) -> None:
     for number in range(100):
         file = "".join(f"{line}|value_{number * line} = {line}\n" for line in range(1, 4))
         history = [START[0], Message("user", f"Read file {number}:\n{file}")]
-        run(model.stream(history, [], replace(SHORT, max_tokens=1)))
+        drive(model.stream(history, [], replace(SHORT, max_tokens=1)))
     assert len(model._shown) == 1
     assert len(model._lookup._texts) < 80
 
 
 def test_measuring_leaves_a_usable_model(model: LlamaModel, tmp_path: Path) -> None:
     """Also when there is nothing to measure, since it is known."""
-    first, _ = run(model.stream(START, [], SHORT))
+    first, _ = drive(model.stream(START, [], SHORT))
     for _ in range(2):
         old = model.stream(START, [], replace(SHORT, seed=9))
         next(old)
         model.measure(tmp_path, 0.01)
         with pytest.raises(RuntimeError, match="was ended"):
             next(old)
-        again, _ = run(model.stream(START, [], SHORT))
+        again, _ = drive(model.stream(START, [], SHORT))
         assert again.message == first.message
     model.close()
     with pytest.raises(ModelUnavailable, match="closed"):
@@ -466,21 +458,21 @@ def test_measuring_leaves_a_usable_model(model: LlamaModel, tmp_path: Path) -> N
 
 
 def test_two_models_do_not_disturb_each_other(model: LlamaModel, tiny: Path) -> None:
-    alone, _ = run(model.stream(START, [], SHORT))
+    alone, _ = drive(model.stream(START, [], SHORT))
     other = LlamaModel(tiny, Fit(context=1024, threads=1))
     mixed = model.stream(START, [], replace(SHORT, thinking=True))
     theirs = other.stream([Message("user", "Something else.")], TOOLS, SHORT)
     for _ in itertools.zip_longest(mixed, theirs):
         pass
     other.close()
-    again, _ = run(model.stream(START, [], SHORT))
+    again, _ = drive(model.stream(START, [], SHORT))
     assert again.message == alone.message
 
 
 def test_close_can_be_repeated_and_is_final(model: LlamaModel) -> None:
     open_stream = model.stream(START, [], SHORT)
     next(open_stream)
-    run(model.stream(START, [], SHORT))
+    drive(model.stream(START, [], SHORT))
     assert model._live.checkpoint_bytes
     model.close()
     model.close()
@@ -496,12 +488,12 @@ def test_a_full_context(tiny: Path) -> None:
     assert model.context_length == 512
     with pytest.raises(ModelUnavailable, match="context holds 512"):
         next(model.stream([Message("user", "word " * 600)], [], SHORT))
-    reply, _ = run(model.stream([Message("user", "word " * 200)], [], Options(max_tokens=4000, seed=1)))
+    reply, _ = drive(model.stream([Message("user", "word " * 200)], [], Options(max_tokens=4000, seed=1)))
     assert reply.finish == "length"
     assert reply.usage.prompt + reply.usage.generated == 512
     with pytest.raises(ModelUnavailable, match="new session"):
         next(model.stream([Message("user", "word " * 200), reply.message, Message("user", "On.")], [], SHORT))
-    again, _ = run(model.stream([Message("user", "Short.")], [], SHORT))
+    again, _ = drive(model.stream([Message("user", "Short.")], [], SHORT))
     assert again.usage.generated == 24
     model.close()
 
@@ -512,7 +504,7 @@ def test_a_context_beyond_the_memory(builder: ModuleType, tmp_path: Path) -> Non
     with pytest.raises(ModelUnavailable, match=r"needs 128.0 GiB beside the model"):
         LlamaModel(path, Fit(context=1 << 24, threads=1))
     model = LlamaModel(path, Fit(context=1024, threads=1))
-    assert run(model.stream(START, [], SHORT))[0].usage.generated
+    assert drive(model.stream(START, [], SHORT))[0].usage.generated
     model.close()
 
 
@@ -540,7 +532,7 @@ def test_damaged_weights_give_nonsense_and_no_crash(tiny: Path, tmp_path: Path) 
             tensor.data.flush()
     model = LlamaModel(path, Fit(context=1024, threads=1), string_limit=6)
     for options in (SHORT, replace(SHORT, tool_choice="required"), replace(SHORT, thinking=True)):
-        reply, _ = run(model.stream(START, TOOLS, options))
+        reply, _ = drive(model.stream(START, TOOLS, options))
         assert reply.usage.generated <= 24
     model.close()
 
@@ -561,10 +553,10 @@ def test_guessing_changes_no_reply(tiny: Path) -> None:
     for seed in range(30):
         options = Options(seed % 3 == 0, 20, 120, "required" if seed % 2 else "auto", seed=seed)
         history = [START[0], Message("user", f"Task {seed}.")]
-        one, _ = run(plain.stream(history, TOOLS, options))
+        one, _ = drive(plain.stream(history, TOOLS, options))
         ids = list(plain._live.tokens)[one.usage.prompt :]
         guessing._lookup.read([token if at % 11 else 0 for at, token in enumerate(ids)])
-        two, _ = run(guessing.stream(history, TOOLS, options))
+        two, _ = drive(guessing.stream(history, TOOLS, options))
         same += one.message == two.message
         accepted += two.usage.accepted
         refused += two.usage.drafted - two.usage.accepted
@@ -572,7 +564,7 @@ def test_guessing_changes_no_reply(tiny: Path) -> None:
         assert live[: two.usage.prompt] == guessing._transcript.prompt(history, TOOLS, options.thinking).tokens
         assert len(live) <= two.usage.prompt + two.usage.generated
         after = [*history, *answer(two), Message("user", "On.")]
-        three, _ = run(guessing.stream(after, TOOLS, replace(SHORT, max_tokens=4)))
+        three, _ = drive(guessing.stream(after, TOOLS, replace(SHORT, max_tokens=4)))
         assert three.usage.cached == len(live)  # what was guessed and taken back costs nothing later
     assert same >= 15
     assert accepted > 300 and refused > 50

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from test_model import SHORT, START, TOLERANCE, TOOLS, run
+from replies import drive
+from test_model import SHORT, START, TOLERANCE, TOOLS
 
 from qwencode.errors import ModelUnavailable
 from qwencode.events import PrefillProgress
@@ -47,7 +48,7 @@ def entries(store: PrefixStore) -> list[Path]:
 
 def said(model: LlamaModel, history: Sequence[Message] = START) -> tuple[Reply, list[PrefillProgress], np.ndarray]:
     """Return the reply, the progress and the logits after it."""
-    reply, events = run(model.stream(history, TOOLS, SHORT))
+    reply, events = drive(model.stream(history, TOOLS, SHORT))
     return reply, [event for event in events if isinstance(event, PrefillProgress)], model._live.logits.copy()
 
 
@@ -102,7 +103,7 @@ def test_only_the_prefix_is_stored(opened: Opener, store: PrefixStore, tiny: Pat
         engine.decode(prefix.tokens[at : min(at + 64, prefix.prefix)], at, outputs=0)
     assert entry.read_bytes()[80:] == engine.dump().tobytes()  # nothing but the prefix went into these bytes
     engine.close()
-    run(opened().stream([Message("user", "No system message, no tools.")], [], SHORT))
+    drive(opened().stream([Message("user", "No system message, no tools.")], [], SHORT))
     assert entries(store) == [entry]
 
 
@@ -176,7 +177,7 @@ def test_a_store_that_cannot_be_written_is_no_obstacle(opened: Opener, tmp_path:
 
 def test_warming_evaluates_the_prefix_and_nothing_else(opened: Opener, store: PrefixStore) -> None:
     model = opened()
-    done, events = run(model.warm([START[0]], TOOLS))  # type: ignore[arg-type]
+    done, events = drive(model.warm([START[0]], TOOLS))  # type: ignore[arg-type]
     prefix = model._transcript.prompt(START, TOOLS, False).prefix
     assert (done.tokens, done.cached, done.problem) == (prefix, 0, "")
     assert done.size == entries(store)[0].stat().st_size
@@ -184,7 +185,7 @@ def test_warming_evaluates_the_prefix_and_nothing_else(opened: Opener, store: Pr
     assert events[-1].done == events[-1].total == prefix
     after, _, logits = said(model)
     assert after.usage.cached == prefix
-    again, events = run(opened().warm(START, TOOLS))  # type: ignore[arg-type]
+    again, events = drive(opened().warm(START, TOOLS))  # type: ignore[arg-type]
     assert (again.tokens, again.cached, again.size) == (prefix, prefix, done.size)
     assert not events
     expected, _, fresh = said(opened(store=None))
@@ -260,7 +261,7 @@ def test_whatever_happens_in_between_the_model_says_the_same(
             case _:
                 pass
         prompt = model._transcript.prompt(history, TOOLS, False)
-        reply, _ = run(model.stream(history, TOOLS, replace(SHORT, seed=number, max_tokens=5)))
+        reply, _ = drive(model.stream(history, TOOLS, replace(SHORT, seed=number, max_tokens=5)))
         assert reply.usage.cached >= (prompt.prefix if history[0].content in stored else 0)
         if reply.usage.cached < prompt.prefix:  # only what is evaluated is stored, or mended
             stored.add(history[0].content)
@@ -279,7 +280,7 @@ def test_whatever_happens_in_between_the_model_says_the_same(
 def test_what_was_warmed_stays_in_memory(opened: Opener, store: PrefixStore) -> None:
     """Every history that begins with the prefix finds it there, also when the store has lost it."""
     model = opened()
-    warmed, _ = run(model.warm(START[:1], TOOLS))  # type: ignore[arg-type]
+    warmed, _ = drive(model.warm(START[:1], TOOLS))  # type: ignore[arg-type]
     store.limit_bytes = 0
     for text in ("One.", "Another one.", "A third one."):
         reply, _, _ = said(model, [START[0], Message("user", text)])
