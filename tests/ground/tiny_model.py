@@ -4,8 +4,10 @@ import hashlib
 import importlib.util
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -26,10 +28,21 @@ def builder() -> ModuleType:
 @pytest.fixture(scope="session")
 def tiny(builder: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a tiny file; it outlives the test run and is made anew when the builder changes."""
+    return made(builder, tmp_path_factory, "tiny", builder.PRESETS["tiny"])
+
+
+@pytest.fixture(scope="session")
+def smooth(builder: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a tiny file that uses all of its experts: no rounding makes it choose others, as random weights do."""
+    shape = builder.PRESETS["tiny"]
+    return made(builder, tmp_path_factory, "smooth", replace(shape, experts_used=shape.experts))
+
+
+def made(builder: ModuleType, factory: pytest.TempPathFactory, name: str, shape: Any) -> Path:
     mark = hashlib.blake2b(BUILDER.read_bytes(), digest_size=8).hexdigest()
-    path = tmp_path_factory.getbasetemp().parent / f"tiny-{mark}.gguf"
+    path = factory.getbasetemp().parent / f"{name}-{mark}.gguf"
     if not path.exists():
         own = path.with_name(f"{path.stem}-{os.getpid()}.gguf")
-        builder.build(own, builder.PRESETS["tiny"], name="random-tiny")
+        builder.build(own, shape, name=f"random-{name}")
         own.replace(path)
     return path

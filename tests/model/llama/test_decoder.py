@@ -16,7 +16,7 @@ from qwencode.model.llama.fit import Fit
 from qwencode.model.llama.library import Engine
 from qwencode.model.llama.sampler import Sampler, Source
 from qwencode.model.llama.state import LiveState
-from qwencode.model.sampling import Sampling
+from qwencode.model.sampling import Sampling, sampling_for
 
 
 class Script:
@@ -186,8 +186,8 @@ def test_the_cost_of_a_batch() -> None:
 
 
 @pytest.fixture(scope="module")
-def drafting(tiny: Path) -> Iterator[Engine]:
-    engine = Engine(tiny, Fit(context=1024, threads=1, batch=64, draft_tokens=8))
+def drafting(smooth: Path) -> Iterator[Engine]:
+    engine = Engine(smooth, Fit(context=1024, threads=1, batch=64, draft_tokens=8))
     yield engine
     engine.close()
 
@@ -268,13 +268,8 @@ def greedy(
 
 
 def test_guessing_changes_no_word(drafting: Engine) -> None:
-    """Greedy, in llama.cpp. A batch of another shape rounds otherwise, which may decide between two equal tokens.
-
-    Rarely it decides between two equal experts of this random model, and then the logits are others altogether: about
-    once in a thousand places, also among evaluations without any guess.
-    """
+    """Greedy, in llama.cpp. A batch of another shape rounds otherwise, which may decide between two equal tokens."""
     guesses = accepted = 0
-    far: list[str] = []
     for number in range(12):
         text = f"def number_{number}(value):\n    return value * {number}\n" * 3
         prompt = drafting.tokenize(text, False)
@@ -282,9 +277,52 @@ def test_guessing_changes_no_word(drafting: Engine) -> None:
         hint = [token if at % 17 else 0 for at, token in enumerate(alone)]
         guessed, _, decoder = greedy(drafting, prompt, 150, Eager(8), hint)
         parted = next((at for at in range(150) if alone[at] != guessed[at]), 150)
-        if parted < 150 and leads[parted] >= 0.5:
-            far.append(f"{number} parts at {parted}, where the lead was {leads[parted]}")
+        assert parted == 150 or leads[parted] < 0.05, f"{number} parts at {parted}, by a lead of {leads[parted]}"
         guesses += decoder.guessed
         accepted += decoder.accepted
     assert guesses > accepted > 500
-    assert len(far) <= 2, far
+
+
+class Noting(Sampler):
+    """Remembers the logits of every draw."""
+
+    def __init__(self, engine: Engine, seed: int):
+        super().__init__(engine, sampling_for(thinking=False), [], seed, 200)
+        self.engine, self.seen = engine, list[np.ndarray]()
+
+    def draw(self, source: Source) -> int:
+        self.seen.append((self.engine.logits(source) if isinstance(source, int) else source).copy())
+        return super().draw(source)
+
+
+def drawn(engine: Engine, seed: int, pace: Pace, hint: list[int]) -> tuple[list[int], Noting]:
+    """Write 100 tokens by chance, as the model would."""
+    engine.clear()
+    live = LiveState(engine, 64 << 20)
+    live.extend(engine.tokenize("def clamp(value, low, high):\n", False), outputs=1)
+    lookup, sampler = Lookup(), Noting(engine, seed)
+    lookup.read(hint)
+    decoder = Decoder(live, sampler, lookup, pace, 1000)
+    said: list[int] = []
+    for _ in range(100):
+        said.append(decoder.draw())
+        decoder.push(said[-1:])
+    decoder.close()
+    return said, sampler
+
+
+def test_every_draw_sees_the_logits_that_it_would_see_without_guesses(drafting: Engine) -> None:
+    """With a seed the same tokens come, until rounding changes the order of two neighbours or a bound between them."""
+    compared = whole = 0
+    for seed in range(20):
+        alone, plain = drawn(drafting, seed, Pace(0), [])
+        guessed, guessing = drawn(drafting, seed, Eager(8), [token if at % 11 else 0 for at, token in enumerate(alone)])
+        parted = next((at for at in range(100) if alone[at] != guessed[at]), 99)
+        for at in range(parted + 1):
+            assert np.abs(plain.seen[at] - guessing.seen[at]).max() < 0.3, (seed, at)  # they spread over about 25
+        order = list(np.argsort(plain.seen[parted])[::-1])
+        assert abs(order.index(alone[parted]) - order.index(guessed[parted])) <= 1, (seed, parted)
+        compared += parted + 1
+        whole += alone == guessed
+    assert compared > 1000
+    assert whole >= 10

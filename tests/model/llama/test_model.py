@@ -544,10 +544,10 @@ class Eager(Pace):
         return self.most
 
 
-def test_guessing_changes_no_reply(tiny: Path) -> None:
+def test_guessing_changes_no_reply(smooth: Path) -> None:
     """Same seeds, same words; where rounding in batches of another shape decides a draw, the replies part there."""
-    plain = LlamaModel(tiny, Fit(context=4096, threads=1, batch=64), string_limit=40)
-    guessing = LlamaModel(tiny, Fit(context=4096, threads=1, batch=64, draft_tokens=8), string_limit=40)
+    plain = LlamaModel(smooth, Fit(context=4096, threads=1, batch=64), string_limit=40)
+    guessing = LlamaModel(smooth, Fit(context=4096, threads=1, batch=64, draft_tokens=8), string_limit=40)
     guessing._pace = Eager(8)
     same = accepted = refused = 0
     for seed in range(30):
@@ -566,7 +566,7 @@ def test_guessing_changes_no_reply(tiny: Path) -> None:
         after = [*history, *answer(two), Message("user", "On.")]
         three, _ = drive(guessing.stream(after, TOOLS, replace(SHORT, max_tokens=4)))
         assert three.usage.cached == len(live)  # what was guessed and taken back costs nothing later
-    assert same >= 15
+    assert same >= 20  # that those which part do so for rounding alone is shown in test_decoder.py
     assert accepted > 300 and refused > 50
     plain.close()
     guessing.close()
