@@ -44,6 +44,10 @@ class Decoder:
 
     def close(self) -> None:
         """Take back what was guessed and did not come. The live tokens are then those that were evaluated and came."""
+        agreed, length = self._guess
+        if accepted := length - len(self._ahead):
+            self._pace.checked(agreed, accepted, accepted)
+        self._guess = (0, 0)  # what was not looked at is no refusal
         self._refuse()
 
     def _refuse(self) -> None:

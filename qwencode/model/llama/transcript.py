@@ -16,7 +16,8 @@ from typing import Protocol
 from qwencode.messages import Message, ToolSpec
 from qwencode.model.dialect import qwen
 
-_KEPT = 8192  # messages
+_KEPT = 4 << 20  # tokens: many full contexts
+_ENTRY = 64  # what keeping a message costs beside its tokens, counted in tokens
 
 
 class Tokenizer(Protocol):
@@ -41,9 +42,13 @@ class Prompt:
 
 
 class Transcript:
-    """Renders histories for one vocabulary. `literals`: what it takes for special tokens wherever it stands."""
+    """Renders histories for one vocabulary. `literals`: what it takes for special tokens wherever it stands.
 
-    def __init__(self, tokenizer: Tokenizer, literals: Iterable[str] = ()):
+    `most`: tokens that are kept; those of the messages that were not seen for longest go first.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, literals: Iterable[str] = (), most: int = _KEPT):
+        self._most, self._kept = most, 0
         self._tokenizer = tokenizer
         self._made: OrderedDict[bytes, array[int]] = OrderedDict()
         uncut = [text for text in literals if len(text) > 1 and len(qwen.split_specials(text)) == 1]
@@ -98,10 +103,15 @@ class Transcript:
         return self._made[key]
 
     def _store(self, key: bytes, tokens: Sequence[int]) -> None:
+        self._forget(self._made.pop(key, None))
         self._made[key] = array("i", tokens)
-        self._made.move_to_end(key)
-        while len(self._made) > _KEPT:
-            self._made.popitem(last=False)
+        self._kept += len(tokens) + _ENTRY
+        while self._kept > self._most and len(self._made) > 1:
+            self._forget(self._made.popitem(last=False)[1])
+
+    def _forget(self, tokens: Sequence[int] | None) -> None:
+        if tokens is not None:
+            self._kept -= len(tokens) + _ENTRY
 
 
 def _key(parent: bytes, text: str) -> bytes:

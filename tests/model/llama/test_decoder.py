@@ -326,3 +326,19 @@ def test_every_draw_sees_the_logits_that_it_would_see_without_guesses(drafting: 
         whole += alone == guessed
     assert compared > 1000
     assert whole >= 10
+
+
+def test_a_guess_that_nobody_looked_at_counts_for_nothing() -> None:
+    text = list(range(100, 160))
+    engine = Recurrent()
+    live = LiveState(engine, 1 << 20)
+    for start in range(0, 60, 4):
+        live.extend(text[start : start + 4], outputs=1)
+    pace = Eager(3)
+    decoder = Decoder(live, Script(engine, text, text), Lookup(), pace, 1000)
+    for _ in range(5):  # three to find the place, one drawn and one of three guessed
+        decoder.push([decoder.draw()])
+    assert decoder.guessed == 3
+    decoder.close()
+    assert sum(pace._tried) == sum(pace._accepted) == decoder.accepted
+    assert engine.cache == [*text, *text[: len(engine.cache) - 60]]

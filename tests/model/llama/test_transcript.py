@@ -126,3 +126,16 @@ def test_every_message_is_tokenised_once(engine: Engine) -> None:
     transcript.prompt([*history, Message("assistant", "A.")], [READ], True)
     assert not any("U." in text or "S." in text for text in counting.seen)
     assert any("A." in text for text in counting.seen)
+
+
+def test_what_was_not_seen_for_longest_is_forgotten_and_made_again(engine: Engine) -> None:
+    roomy, small = Transcript(engine), Transcript(engine, most=2000)
+    histories = [[Message("user", f"Number {number}. " + "word " * 40)] for number in range(60)]
+    for history in histories:
+        assert small.prompt(history, [], False).tokens == roomy.prompt(history, [], False).tokens
+        assert small._kept <= 2000
+    assert len(small._made) < len(roomy._made)
+    assert small.prompt(histories[0], [], False).tokens == roomy.prompt(histories[0], [], False).tokens
+    assert small._kept == sum(len(tokens) + 64 for tokens in small._made.values())
+    whole = [message for history in histories for message in history]
+    assert small.prompt(whole, [], False).tokens == roomy.prompt(whole, [], False).tokens
