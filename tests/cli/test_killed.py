@@ -1,4 +1,7 @@
-"""SIGKILL at any moment loses nothing: `qwencode undo`, or the next start, brings the tree back byte for byte."""
+"""SIGKILL at any moment loses nothing: `qwencode undo`, or the next start, brings the tree back byte for byte.
+
+A run that was killed after it had come to its end is a kept one: the next start leaves it, and `undo` takes it back.
+"""
 
 import os
 import random
@@ -72,6 +75,8 @@ def survive(moments: list[float], root: Path, qwencode: Qwencode, git: Callable[
         else:
             done = qwencode("fix", root, "--no-model", "--dry-run")
             assert done.returncode == 0, done.stdout + done.stderr
+            if b"a + b" in (root / "calc.py").read_bytes():  # killed while it was leaving
+                assert "Took back" in qwencode("undo", root).stdout
         assert state(root, git) == before, f"killed after {moment:.2f} s"
     return killed
 
@@ -90,6 +95,21 @@ def length(repository: Path, run_git: Callable[..., str], qwencode: Qwencode) ->
         assert qwencode("undo", repository).returncode == 0
         assert state(repository, run_git) == before
     return min(seconds)
+
+
+def test_killed_after_the_end(length: float, repository: Path, run_git: Callable[..., str], qwencode: Qwencode):
+    before = state(repository, run_git)
+    command = [sys.executable, "-c", START, "fix", str(repository), "--no-model", "--yes", "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True) as process:
+        assert process.stdout
+        assert any(b'"run_finished"' in line for line in process.stdout)
+        process.kill()
+    kept = state(repository, run_git)
+    assert kept != before
+    assert "pass already" in qwencode("fix", repository, "--no-model", "--dry-run").stdout
+    assert state(repository, run_git) == kept
+    assert "Took back" in qwencode("undo", repository).stdout
+    assert state(repository, run_git) == before
 
 
 @pytest.mark.slow
