@@ -227,7 +227,9 @@ def _nothing_to_do(baseline: Baseline) -> str:
         return f"No failing test in {', '.join(baseline.wanted)}; nothing to mend there."
     if baseline.flaky:
         return f"Only flaky tests fail ({', '.join(baseline.flaky)}); nothing to mend reliably."
-    return f"All {len(baseline.run.passing)} tests pass already; give a goal with -m to change something."
+    passing = len(baseline.run.passing)
+    which = "The only test passes" if passing == 1 else f"All {passing} tests pass"
+    return f"{which} already; give a goal with -m to change something."
 
 
 @contextmanager

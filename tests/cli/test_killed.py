@@ -106,7 +106,7 @@ def test_killed_after_the_end(length: float, repository: Path, run_git: Callable
         process.kill()
     kept = state(repository, run_git)
     assert kept != before
-    assert "pass already" in qwencode("fix", repository, "--no-model", "--dry-run").stdout
+    assert "passes already" in qwencode("fix", repository, "--no-model", "--dry-run").stdout
     assert state(repository, run_git) == kept
     assert "Took back" in qwencode("undo", repository).stdout
     assert state(repository, run_git) == before
