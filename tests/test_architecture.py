@@ -31,7 +31,7 @@ ROOM_LINES = {  # what a room may grow to before something has to be taken out o
     "cli": 500,
     "context": 600,
     "jobs": 600,
-    "model": 5_000,
+    "model": 5_500,
     "repair": 3_600,
     "sandbox": 1_600,
     "snapshots": 1_050,

@@ -2,6 +2,7 @@
 
     python tools/build_model.py --preset tiny OUT.gguf
     python tools/build_model.py --preset mid --experts 128 --weights q4_k OUT.gguf
+    python tools/build_model.py --preset mid --mtp 1 OUT.gguf (with a head for multi-token prediction)
     python tools/build_model.py --preset full OUT.gguf        (the exact shape of the 35B; about 16 GB, streamed)
 
 The layer pattern is that of the real model: three Gated DeltaNet blocks, then one of full attention. The vocabulary is
@@ -58,14 +59,16 @@ class Shape:
     padding: int = 0
     """Unused ids after the special tokens."""
     context: int = 32_768
+    mtp: int = 0
+    """Blocks that predict one token further, behind the others; llama.cpp knows one."""
     weights: str = "f16"
 
 
 PRESETS = {
     "tiny": Shape(),
-    "small": Shape(256, 8, 4, 1, 64, 8, 4, 64, 16, 4, 128, 4096, weights="f16"),
-    "mid": Shape(1024, 16, 8, 2, 128, 16, 8, 128, 64, 8, 256, 32_768, 250, 262_144, "q3_k"),
-    "full": Shape(2048, 40, 16, 2, 256, 32, 16, 128, 256, 8, 512, 248_320, 250, 262_144, "q3_k"),
+    "small": Shape(256, 8, 4, 1, 64, 8, 4, 64, 16, 4, 128, 4096),
+    "mid": Shape(1024, 16, 8, 2, 128, 16, 8, 128, 64, 8, 256, 32_768, 250, 262_144, weights="q3_k"),
+    "full": Shape(2048, 40, 16, 2, 256, 32, 16, 128, 256, 8, 512, 248_320, 250, 262_144, weights="q3_k"),
 }
 
 
@@ -119,26 +122,16 @@ def train(text: str, count: int) -> list[tuple[str, str]]:
 
 def tensors(shape: Shape) -> Iterator[tuple[str, tuple[int, ...], str]]:
     """Yield every tensor: name, dimensions (rows first, as numpy has them) and kind: matrix, norm, or a special one."""
-    inner = shape.value_heads * shape.state_size
-    convolved = inner + 2 * shape.key_heads * shape.state_size
     query, kv = shape.heads * shape.head_size, shape.kv_heads * shape.head_size
     yield "token_embd.weight", (shape.vocab, shape.width), "matrix"
     yield "output_norm.weight", (shape.width,), "norm"
     yield "output.weight", (shape.vocab, shape.width), "head"
-    for number in range(shape.blocks):
+    for number in range(shape.blocks + shape.mtp):
         block = f"blk.{number}."
         yield block + "attn_norm.weight", (shape.width,), "norm"
         yield block + "post_attention_norm.weight", (shape.width,), "norm"
-        if (number + 1) % 4:
-            yield block + "attn_qkv.weight", (convolved, shape.width), "matrix"
-            yield block + "attn_gate.weight", (inner, shape.width), "matrix"
-            yield block + "ssm_conv1d.weight", (convolved, 4), "plain"
-            yield block + "ssm_dt.bias", (shape.value_heads,), "plain"
-            yield block + "ssm_a", (shape.value_heads,), "decay"
-            yield block + "ssm_alpha.weight", (shape.value_heads, shape.width), "plain"
-            yield block + "ssm_beta.weight", (shape.value_heads, shape.width), "plain"
-            yield block + "ssm_norm.weight", (shape.state_size,), "norm"
-            yield block + "ssm_out.weight", (shape.width, inner), "matrix"
+        if number < shape.blocks and (number + 1) % 4:
+            yield from recurrent(shape, block)
         else:
             yield block + "attn_q.weight", (2 * query, shape.width), "matrix"
             yield block + "attn_k.weight", (kv, shape.width), "matrix"
@@ -153,6 +146,25 @@ def tensors(shape: Shape) -> Iterator[tuple[str, tuple[int, ...], str]]:
         yield block + "ffn_down_shexp.weight", (shape.width, shape.expert_width), "matrix"
         yield block + "ffn_gate_inp.weight", (shape.experts, shape.width), "plain"
         yield block + "ffn_gate_inp_shexp.weight", (shape.width,), "plain"
+        if number >= shape.blocks:
+            yield block + "nextn.eh_proj.weight", (shape.width, 2 * shape.width), "matrix"
+            for name in ("enorm", "hnorm", "shared_head_norm"):
+                yield f"{block}nextn.{name}.weight", (shape.width,), "norm"
+
+
+def recurrent(shape: Shape, block: str) -> Iterator[tuple[str, tuple[int, ...], str]]:
+    """Yield the tensors of a Gated DeltaNet layer."""
+    inner = shape.value_heads * shape.state_size
+    convolved = inner + 2 * shape.key_heads * shape.state_size
+    yield block + "attn_qkv.weight", (convolved, shape.width), "matrix"
+    yield block + "attn_gate.weight", (inner, shape.width), "matrix"
+    yield block + "ssm_conv1d.weight", (convolved, 4), "plain"
+    yield block + "ssm_dt.bias", (shape.value_heads,), "plain"
+    yield block + "ssm_a", (shape.value_heads,), "decay"
+    yield block + "ssm_alpha.weight", (shape.value_heads, shape.width), "plain"
+    yield block + "ssm_beta.weight", (shape.value_heads, shape.width), "plain"
+    yield block + "ssm_norm.weight", (shape.state_size,), "norm"
+    yield block + "ssm_out.weight", (shape.width, inner), "matrix"
 
 
 def stored_as(kind: str, size: tuple[int, ...], weights: str) -> gguf.GGMLQuantizationType:
@@ -207,7 +219,9 @@ def describe(writer: gguf.GGUFWriter, shape: Shape, name: str) -> None:
     writer.add_description("random weights; says nothing of sense")
     writer.add_context_length(shape.context)
     writer.add_embedding_length(shape.width)
-    writer.add_block_count(shape.blocks)
+    writer.add_block_count(shape.blocks + shape.mtp)
+    if shape.mtp:
+        writer.add_nextn_predict_layers(shape.mtp)
     writer.add_head_count(shape.heads)
     writer.add_head_count_kv(shape.kv_heads)
     writer.add_key_length(shape.head_size)
@@ -246,6 +260,8 @@ def build(path: Path, shape: Shape, seed: int = 0, name: str = "") -> None:
         raise ValueError("blocks come in fours, and key (kv) heads divide value heads (heads)")
     if shape.experts_used > shape.experts:
         raise ValueError("more experts used than there are")
+    if shape.mtp not in (0, 1):
+        raise ValueError("there is one block that predicts further, or none")
     writer = gguf.GGUFWriter(None, "qwen35moe")
     describe(writer, shape, name or f"random-{path.stem}")
     wanted = [(name, size, kind, stored_as(kind, size, shape.weights)) for name, size, kind in tensors(shape)]

@@ -120,7 +120,7 @@ def run_warm(flags: Mapping[str, Any], seconds: float, json: bool) -> int:
         raise ModelUnavailable(f"There is no model to warm: put a GGUF into {places.models}, or give --model FILE.")
     reader = open_reader(json)
     try:
-        work = warm(lambda: open_file(name, settings, places), places.cache, seconds)
+        work = warm(lambda measuring: open_file(name, settings, places, measuring), places.cache, seconds)
         opening: list[Event] = [RunStarted("warm", "", "", __version__, model=name)]
         return _see_through(work, opening, _teller(reader), Usage, "nothing was kept")
     finally:

@@ -16,13 +16,14 @@ if TYPE_CHECKING:
     from qwencode.model.llama.prefix_store import Warmed
 
 
-def warm(open_model: Callable[[], "LlamaModel"], cache: Path, seconds: float) -> Generator[Event, None, Outcome]:
+def warm(open_model: Callable[[bool], "LlamaModel"], cache: Path, seconds: float) -> Generator[Event, None, Outcome]:
     """Do the work and yield what happens; what was measured in `seconds` is kept below `cache`.
 
-    Raises ModelUnavailable, and UsageError when nothing can be kept.
+    `open_model` is told whether something is to be measured. Raises ModelUnavailable, and UsageError when nothing can
+    be kept.
     """
     yield PhaseStarted("model", "Loading the model")
-    model = open_model()
+    model = open_model(True)
     try:
         for text in model.about:
             yield Notice(text)
@@ -30,6 +31,12 @@ def warm(open_model: Callable[[], "LlamaModel"], cache: Path, seconds: float) ->
             yield PhaseStarted("measure", f"Measuring how fast this machine is: {seconds:.0f} seconds, once")
         speed = model.measure(cache, seconds)
         yield Notice(f"It reads {speed.prefill:,.0f} tokens a second and writes {1 / speed.decode:,.1f}.")
+        if model.fit.mtp:
+            used = "used" if speed.mtp_pays else "not used"
+            yield Notice(f"With its own guesses of further tokens (MTP) it is {speed.mtp:.2f} times as fast: {used}.")
+            if not speed.mtp_pays:
+                model.close()
+                model = open_model(False)
         yield PhaseStarted("warm", "Reading what every run begins with")
         done = yield from model.warm([system_prompt()], declarations())
     finally:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from qwencode.errors import ModelUnavailable
-from qwencode.model.llama.fitting import CACHE_TYPES, Wishes, describe, fit
+from qwencode.model.llama.fitting import CACHE_TYPES, Wishes, describe, fit, with_mtp
 from qwencode.model.llama.gguf_header import check
 from qwencode.model.llama.machine import free_memory
 from qwencode.model.protocol import Model
@@ -31,8 +31,12 @@ def open_model(name: str, settings: Settings, places: Places) -> Model:
     return open_file(name, settings, places)
 
 
-def open_file(name: str, settings: Settings, places: Places) -> "LlamaModel":
-    """Open a model that is a file, in this process. Raises ModelUnavailable as `open_model` does."""
+def open_file(name: str, settings: Settings, places: Places, measuring: bool = False) -> "LlamaModel":
+    """Open a model that is a file, in this process. Raises ModelUnavailable as `open_model` does.
+
+    The file's own head for guessing tokens is used where it was measured that it pays; `measuring`: also where that was
+    not measured yet.
+    """
     path = find_file(name, places)
     header = check(path)
     try:
@@ -48,8 +52,11 @@ def open_file(name: str, settings: Settings, places: Places) -> "LlamaModel":
     found = devices()
     here = machine(found)
     plan = fit(header, here, wishes(settings))
+    speed = load(path, plan, places.cache)
+    if (speed and speed.mtp_pays) or (measuring and not (speed and speed.mtp)):
+        plan = with_mtp(plan, header, here)
     about = (describe(plan, header, here), missing_backend(found))
-    return LlamaModel(path, plan, store=store, speed=load(path, plan, places.cache), about=about)
+    return LlamaModel(path, plan, store=store, speed=speed, about=about)
 
 
 def is_server(name: str) -> bool:

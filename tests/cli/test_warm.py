@@ -1,6 +1,7 @@
 """`qwencode warm`: what every `fix` begins with is on disk afterwards, and `fix` finds it there."""
 
 import json
+import re
 import shutil
 import signal
 import subprocess
@@ -63,6 +64,18 @@ def test_it_says_what_was_done(qwencode: Qwencode, tiny: Path):
     assert "were there already" in again.stdout
     assert entries() == [entry]
     assert entry.stat().st_ino == before.st_ino
+
+
+def test_a_head_is_measured_and_the_prefix_is_kept_for_how_it_will_be_run(
+    qwencode: Qwencode, foreseeing: Path, predicting: Path
+):
+    for model in (foreseeing, predicting):
+        done = qwencode("warm", "--seconds", 0, "--model", model)
+        assert done.returncode == 0, done.stderr
+        assert re.search(r"\(MTP\) it is \d+\.\d\d times as fast: (not )?used\.", done.stdout)
+        again = qwencode("warm", "--seconds", 0, "--model", model)
+        assert again.returncode == 0, again.stderr
+        assert "were there already" in again.stdout
 
 
 def test_events_for_programs(qwencode: Qwencode, tiny: Path):

@@ -3,12 +3,15 @@
 import hashlib
 import importlib.util
 import os
+import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import gguf
+import numpy as np
 import pytest
 
 BUILDER = Path(__file__).parents[2] / "tools" / "build_model.py"
@@ -36,6 +39,35 @@ def smooth(builder: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Pat
     """Return a tiny file that uses all of its experts: no rounding makes it choose others, as random weights do."""
     shape = builder.PRESETS["tiny"]
     return made(builder, tmp_path_factory, "smooth", replace(shape, experts_used=shape.experts))
+
+
+@pytest.fixture(scope="session")
+def predicting(builder: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a file like `smooth` that has a head for multi-token prediction; its guesses are nonsense."""
+    shape = builder.PRESETS["tiny"]
+    return made(builder, tmp_path_factory, "predicting", replace(shape, experts_used=shape.experts, mtp=1))
+
+
+@pytest.fixture(scope="session")
+def foreseeing(predicting: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a file whose head is always right.
+
+    Its blocks add nothing to the embedding of the last token, which alone says what comes next, and the head hands on
+    the embedding of the token that it is given.
+    """
+    path = tmp_path_factory.mktemp("foreseeing") / "foreseeing.gguf"
+    shutil.copyfile(predicting, path)
+    found = {tensor.name: tensor.data for tensor in gguf.GGUFReader(path, "r+").tensors}
+    for name, data in found.items():
+        if name.endswith(("attn_output.weight", "ssm_out.weight", "ffn_down_exps.weight", "ffn_down_shexp.weight")):
+            data[:] = 0
+        elif name.endswith(("output_norm.weight", "nextn.enorm.weight", "nextn.shared_head_norm.weight")):
+            data[:] = 1
+        elif name.endswith("nextn.eh_proj.weight"):
+            data[:] = np.eye(*data.shape)
+        elif name == "output.weight":
+            data *= 8  # so sure that chance has no say
+    return path
 
 
 def made(builder: ModuleType, factory: pytest.TempPathFactory, name: str, shape: Any) -> Path:

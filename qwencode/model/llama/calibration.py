@@ -19,7 +19,8 @@ from qwencode.model.llama.prefix_store import fingerprint
 from qwencode.workspace import write_atomic
 
 _SMALL = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
-_NOT_SPEED = {"context", "checkpoint_bytes"}  # fields of a fit that decide how much there is, not how fast it goes
+_NOT_SPEED = {"context", "checkpoint_bytes", "mtp"}  # fields of a fit that count for nothing that is kept here
+_PAYS = 1.05  # times as fast: less may be chance
 
 
 class Timed(Protocol):
@@ -37,9 +38,18 @@ class Timed(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """Seconds that batches take: pairs of tokens and seconds, ascending in tokens, from 1 to the whole batch."""
+    """Seconds that batches take: pairs of tokens and seconds, ascending in tokens, from 1 to the whole batch.
+
+    `mtp`: how many times as fast replies are written with the guesses of the file's own head; 0: that was not measured.
+    """
 
     points: tuple[tuple[int, float], ...]
+    mtp: float = 0.0
+
+    @property
+    def mtp_pays(self) -> bool:
+        """Whether the file's own head makes this machine faster."""
+        return self.mtp >= _PAYS
 
     @property
     def prefill(self) -> float:
@@ -94,29 +104,25 @@ def calibrate(
     return Calibration(tuple(zip(sizes, medians, strict=True)))
 
 
-def calibrated(path: Path, fit: Fit, engine: Timed, cache: Path, seconds: float = 20.0) -> Calibration:
-    """Return the calibration that is kept under the directory `cache`; else measure, and keep what was found."""
-    kept = load(path, fit, cache)
-    if kept is not None:
-        return kept
-    found = calibrate(engine, fit.draft_tokens, seconds)
+def keep(found: Calibration, path: Path, fit: Fit, cache: Path) -> None:
+    """Keep the calibration of a model file run like this under the directory `cache`, if that can be."""
     with suppress(OSError):  # a full disk costs twenty seconds the next time
         place = _place(path, fit, cache)
         place.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(place, json.dumps({"points": found.points}).encode())
-    return found
+        write_atomic(place, json.dumps(asdict(found)).encode())
 
 
 def load(path: Path, fit: Fit, cache: Path) -> Calibration | None:
     """Return the calibration of a model file run like this on this machine; None when there is none that is sound."""
     try:
-        points = json.loads(_place(path, fit, cache).read_text(encoding="ascii"))["points"]
-        pairs = tuple((int(size), float(seconds)) for size, seconds in points)
+        kept = json.loads(_place(path, fit, cache).read_text(encoding="ascii"))
+        pairs = tuple((int(size), float(seconds)) for size, seconds in kept["points"])
+        mtp = float(kept.get("mtp", 0.0))
     except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError):
         return None
     sizes = [size for size, _ in pairs]
     sound = sizes[:1] == [1] and sizes == sorted(set(sizes)) and all(0 < seconds < 1e6 for _, seconds in pairs)
-    return Calibration(pairs) if sound else None
+    return Calibration(pairs, mtp) if sound and 0 <= mtp < 1e3 else None
 
 
 def _no_slower_than_larger(seconds: list[float]) -> list[float]:

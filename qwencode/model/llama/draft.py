@@ -17,8 +17,9 @@ SHORTEST = 3
 _LONGEST = 64  # more agreement says nothing more
 _PLACES = 8  # of one n-gram, the latest ones
 _TEXTS = 32  # to copy from, the latest ones
-_CLASSES = (4, 6, 8, 12, 16, 24, 32, 48)  # lengths of agreement that are counted apart
-_PRIORS = (0.77, 0.86, 0.91, 0.94, 0.95, 0.95, 0.95, 0.96, 0.97)  # acceptance before anything was seen
+_CLASSES = (1, 4, 6, 8, 12, 16, 24, 32, 48)  # lengths of agreement that are counted apart; below 1: the head's guesses
+_PRIORS = (0.8, 0.77, 0.86, 0.91, 0.94, 0.95, 0.95, 0.95, 0.96, 0.97)  # acceptance before anything was seen
+_STEP = 0.2  # of a token's time, for the head to guess one, before that was measured
 _WEIGHT = 16.0  # of a prior, in tokens
 _MEMORY = 0.97  # by which what was seen loses weight with every guess
 _COSTS = {1: 1.0, 2: 1.9, 4: 3.3, 8: 5.4, 12: 6.6, 16: 7.9}
@@ -107,7 +108,8 @@ class Pace:
     """Says how many guessed tokens to check at once, from what was accepted so far and what a batch costs.
 
     `seconds` holds measured seconds of batches by size, that of one token among them, as a calibration gives them;
-    whatever is seen later refines it. `most`: tokens that can be taken back at once.
+    whatever is seen later refines it. `most`: tokens that can be taken back at once. An agreement of 0 stands for
+    guesses of the model's own head, which take time themselves.
     """
 
     def __init__(self, most: int, seconds: Mapping[int, float] | None = None):
@@ -115,6 +117,7 @@ class Pace:
         self._seconds = dict(seconds or {})
         self._points: list[tuple[int, float]] = []
         self._fill()
+        self._step: float | None = None
         self._tried = [0.0] * len(_PRIORS)
         self._accepted = [0.0] * len(_PRIORS)
 
@@ -122,15 +125,17 @@ class Pace:
         """Return how many tokens to check after an agreement of `agreed` tokens: the number with most tokens a second.
 
         With an acceptance of a for each token, n checked ones give 1 + a + … + a^n tokens in the time of a batch of
-        n + 1.
+        n + 1, and of n guesses.
         """
+        each = 0.0 if agreed else self._step or _STEP * self.seconds(1)
         kind = bisect.bisect_right(_CLASSES, agreed)
         rate = (self._accepted[kind] + _PRIORS[kind] * _WEIGHT) / (self._tried[kind] + _WEIGHT)
         best, best_speed, gain = 0, 1.0 / self.seconds(1), 1.0
         for count in range(1, self.most + 1):
             gain += rate**count
-            if gain / self.seconds(count + 1) > best_speed:
-                best, best_speed = count, gain / self.seconds(count + 1)
+            speed = gain / (self.seconds(count + 1) + count * each)
+            if speed > best_speed:
+                best, best_speed = count, speed
         if not best:  # what made it give up is forgotten in time
             self._tried[kind] *= _MEMORY
             self._accepted[kind] *= _MEMORY
@@ -155,6 +160,12 @@ class Pace:
         known = self.seconds(size) if 1 in self._seconds else seconds
         self._seconds[size] = known + 0.1 * (min(seconds, 3 * known) - known)
         self._fill()
+
+    def predicted(self, count: int, seconds: float) -> None:
+        """Take note of how long the head took to guess so many tokens."""
+        if count:
+            one = seconds / count
+            self._step = one if self._step is None else self._step + 0.1 * (min(one, 3 * self._step) - self._step)
 
     def _fill(self) -> None:
         """Put known relative costs where nothing was measured yet."""

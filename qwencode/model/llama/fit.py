@@ -19,7 +19,8 @@ class Fit:
     of the last blocks are on the GPU, where the output layer counts as the very last, -1: all; `cpu_experts`: of so
     many blocks, the first ones, the experts stay in main memory. `cache_type`: of the attention cache.
     `checkpoint_bytes`: what saved states may take. `draft_tokens`: how many may be taken back at once; each costs
-    memory for one more recurrent state. A batch may ask for logits of `draft_tokens` + 1 tokens at most.
+    memory for one more recurrent state. A batch may ask for logits of `draft_tokens` + 1 tokens at most. `mtp`: the
+    file's own head guesses, too.
     """
 
     context: int
@@ -30,6 +31,7 @@ class Fit:
     cache_type: CacheType = "f16"
     checkpoint_bytes: int = 512 << 20
     draft_tokens: int = 0
+    mtp: bool = False
 
 
 def cache_bytes(header: Header, context: int, cache_type: CacheType) -> int:

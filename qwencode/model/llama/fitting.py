@@ -70,15 +70,22 @@ def fit(header: Header, machine: Machine, wishes: Wishes) -> Fit:
     return _best(scale, plan, "checkpoint_bytes", [*more, plan.checkpoint_bytes])
 
 
+def with_mtp(plan: Fit, header: Header, machine: Machine) -> Fit:
+    """Return the plan with the file's own head in use, where it has one and there is room for it."""
+    more = replace(plan, mtp=True)
+    return more if header.predicts and plan.draft_tokens and Scale(header, machine).fits(more) else plan
+
+
 def describe(fit: Fit, header: Header, machine: Machine) -> str:
     """Return what was chosen, as two sentences for the user."""
     scale = Scale(header, machine)
     taken = scale.weigh(fit)
     cache = cache_bytes(header, fit.context, fit.cache_type)
     checkpoints = fit.checkpoint_bytes // max(1, header.state_bytes)
+    drafts = f"{fit.draft_tokens} with MTP" if fit.mtp else f"{fit.draft_tokens}"
     return (
         f"Context of {fit.context:,} tokens ({fit.cache_type} cache, {_gib(cache)}), {fit.threads} threads, batches of "
-        f"{fit.batch}, drafts of {fit.draft_tokens}, {checkpoints} checkpoints. The weights ({_gib(header.file_size)}) "
+        f"{fit.batch}, drafts of {drafts}, {checkpoints} checkpoints. The weights ({_gib(header.file_size)}) "
         f"are {_place(fit, scale, taken)}."
     )
 

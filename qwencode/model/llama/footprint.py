@@ -45,7 +45,7 @@ class Scale:
 
     def weigh(self, fit: Fit) -> Footprint:
         """Return what the model takes."""
-        compute = compute_bytes(self.header, fit)
+        compute = compute_bytes(self.header, fit) * (1 + fit.mtp)
         cache, state = self._memory(fit)
         placed = [0] * len(self.machine.gpus)
         for layer, gpu in self._gpu_of_layers(fit):
@@ -53,8 +53,10 @@ class Scale:
             placed[gpu] += dense + (experts if layer >= fit.cpu_experts else 0)
             if layer < self._blocks:
                 placed[gpu] += cache if (layer + 1) % self._interval == 0 else state
+            elif fit.mtp and layer < self.layers - 1:
+                placed[gpu] += cache
         on_gpus = tuple(size + compute if size else 0 for size in placed)
-        memories = cache * self._attending + state * (self._blocks - self._attending)
+        memories = cache * (self._attending + fit.mtp) + state * (self._blocks - self._attending)
         main = self.header.file_size + memories - sum(placed) + compute + fit.checkpoint_bytes
         shared = sum(size for size, gpu in zip(on_gpus, self.machine.gpus, strict=True) if gpu.shared)
         return Footprint(main + shared, on_gpus)

@@ -87,6 +87,12 @@ class Header:
         return 2 * blocks * self.count("attention.head_count_kv") * width
 
     @property
+    def predicts(self) -> bool:
+        """Whether there is a block that predicts further tokens (multi-token prediction)."""
+        head = f"blk.{self.count('block_count') - 1}.nextn.eh_proj.weight"
+        return self.count("nextn_predict_layers") == 1 and head in self.tensors
+
+    @property
     def state_bytes(self) -> int:
         """Bytes of the recurrent state, of which each checkpoint holds a copy."""
         interval = self.attention_interval

@@ -1,7 +1,7 @@
 """llama.cpp through ctypes, and nothing else: a loaded file with one context, sampler chains, grammars.
 
-The only module that touches the bindings. It knows tokens and bytes; what they mean is decided elsewhere. A model file
-must have passed `gguf_header.check` first: llama.cpp ends the process on some bad ones.
+With `mtp` and `ggml` the only module that touches the bindings. It knows tokens and bytes; what they mean is decided
+elsewhere. A model file must have passed `gguf_header.check` first: llama.cpp ends the process on some bad ones.
 """
 
 import ctypes
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from qwencode.errors import ModelUnavailable
 from qwencode.model.llama.fit import Fit
 from qwencode.model.llama.ggml import experts_on_cpu
+from qwencode.model.llama.mtp import Head
 from qwencode.model.llama.stopper import Stopper
 from qwencode.model.sampling import Sampling
 
@@ -91,7 +92,12 @@ class Engine:
                 f"memory, or the device cannot do it.{_reason()}"
             )
         self._batch = lib.llama_batch_init(fit.batch, 0, 1)
-        self._free = weakref.finalize(self, _free, self._model, self._context, self._batch)
+        contexts = [self._context]
+        self._free = weakref.finalize(self, _free, self._model, contexts, self._batch)
+        self._head = Head(self._model, self._context, _context_parameters(fit)) if fit.mtp else None
+        if self._head:
+            contexts.append(self._head.context)
+        self.guesses = fit.mtp
         for at in range(fit.batch):
             self._batch.n_seq_id[at] = 1
             self._batch.seq_id[at][0] = _SEQUENCE
@@ -155,6 +161,9 @@ class Engine:
         """Evaluate: to be called in the stopper's thread."""
         status = lib.llama_decode(self._context, self._batch)
         lib.llama_synchronize(self._context)
+        if self._head and self.guesses and not status:
+            ids, positions, _ = self._places
+            self._head.follow(ids[: self._batch.n_tokens], int(positions[0]))
         return status
 
     def _decode_stoppably(self) -> int:
@@ -176,20 +185,31 @@ class Engine:
         """Draw a token from the logits of a row, all of it in llama.cpp. The chain takes note of it."""
         return lib.llama_sampler_sample(chain, self._context, row)
 
+    def guess(self, token: int, position: int, most: int) -> list[int]:
+        """Return tokens that may follow one at the end that is not evaluated yet, as the file's own head predicts them.
+
+        None when there is no head, or it cannot say.
+        """
+        head = self._head
+        return self._stopper.run(lambda: head.guess(token, position, most)) if head and self.guesses else []
+
     # Memory.
 
     def save(self) -> State:
         """Return a copy of the recurrent state: what cannot be rolled back. The attention cache is not in it."""
-        return self._copied(_PARTIAL)
+        state = self._copied(_PARTIAL)
+        return self._head.save(state, self._length) if self._head else state
 
     def restore(self, state: State, length: int) -> bool:
         """Go back to `state`, saved after `length` tokens that are still in the attention cache. False: it failed."""
-        read = lib.llama_state_seq_set_data_ext(self._context, _bytes_at(state), len(state), _SEQUENCE, _PARTIAL)
-        return read == len(state) and lib.llama_memory_seq_rm(self._memory, _SEQUENCE, length, -1)
+        own = self._head.restore(state, length) if self._head else state
+        read = lib.llama_state_seq_set_data_ext(self._context, _bytes_at(own), len(own), _SEQUENCE, _PARTIAL)
+        return read == len(own) and lib.llama_memory_seq_rm(self._memory, _SEQUENCE, length, -1)
 
     def dump(self) -> State:
         """Return a copy of everything that belongs to the tokens so far: recurrent state and attention cache."""
-        return self._copied(_WHOLE)
+        state = self._copied(_WHOLE)
+        return self._head.dump(state, self._length) if self._head else state
 
     def _copied(self, what: int) -> State:
         size = lib.llama_state_seq_get_size_ext(self._context, _SEQUENCE, what)
@@ -199,13 +219,18 @@ class Engine:
             raise RuntimeError(f"llama.cpp saved {written} of {size} bytes")
         return state
 
+    @property
+    def _length(self) -> int:
+        return lib.llama_memory_seq_pos_max(self._memory, _SEQUENCE) + 1
+
     def load(self, state: State) -> bool:
         """Put what `dump` gave in the place of all tokens. False: llama.cpp does not take it, and nothing is left."""
         self.clear()
-        read = lib.llama_state_seq_set_data_ext(self._context, _bytes_at(state), len(state), _SEQUENCE, _WHOLE)
-        if read != len(state):
+        own = self._head.load(state) if self._head else state
+        read = lib.llama_state_seq_set_data_ext(self._context, _bytes_at(own), len(own), _SEQUENCE, _WHOLE)
+        if read != len(own):
             self.clear()
-        return read == len(state)
+        return read == len(own)
 
     def rollback(self, length: int) -> bool:
         """Go back to the first `length` tokens, by at most `Fit.draft_tokens` and within the last batch.
@@ -218,11 +243,14 @@ class Engine:
     def clear(self) -> None:
         """Forget all tokens."""
         lib.llama_memory_clear(self._memory, True)
+        if self._head:
+            self._head.clear()
 
 
 def _load(path: Path, fit: Fit) -> Any:
     parameters = lib.llama_model_default_params()
     parameters.n_gpu_layers = fit.gpu_layers
+    parameters.load_mtp = fit.mtp
     overrides = experts_on_cpu(fit.cpu_experts)  # referred to below, so it lives long enough
     if fit.cpu_experts:
         parameters.tensor_buft_overrides = ctypes.cast(overrides, ctypes.c_void_p)
@@ -255,9 +283,10 @@ def _bytes_at(state: State) -> Any:
     return state.ctypes.data_as(ctypes.POINTER(ctypes.c_uint8))
 
 
-def _free(model: Any, context: Any, batch: Any) -> None:
+def _free(model: Any, contexts: Sequence[Any], batch: Any) -> None:
     lib.llama_batch_free(batch)
-    lib.llama_free(context)
+    for context in reversed(contexts):
+        lib.llama_free(context)
     lib.llama_model_free(model)
 
 

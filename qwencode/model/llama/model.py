@@ -1,9 +1,10 @@
 """The model in this process: message list in, cache inside."""
 
 import time
-from collections.abc import Collection, Generator, Sequence
+from collections.abc import Callable, Collection, Generator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -12,8 +13,9 @@ from qwencode.events import Event, Notice, PrefillProgress
 from qwencode.excerpt import unnumbered
 from qwencode.messages import Finish, Message, Reply, ToolSpec, Usage
 from qwencode.model.dialect import qwen
+from qwencode.model.llama import calibration
 from qwencode.model.llama.cache_miss import Seen, explain
-from qwencode.model.llama.calibration import Calibration, calibrated
+from qwencode.model.llama.calibration import Calibration
 from qwencode.model.llama.decoder import Decoder
 from qwencode.model.llama.draft import Lookup, Pace
 from qwencode.model.llama.fit import Fit, check_memory
@@ -32,6 +34,8 @@ from qwencode.model.sampling import sampling_for
 
 _STOPS_KEPT = 8  # of a long prompt that is read at once, the last ones
 _NORMAL = 1  # token type in the file
+_SAMPLE = "Write a Python function that reads an INI file into nested dictionaries, with a docstring and three tests."
+T = TypeVar("T")
 
 
 class LlamaModel:
@@ -123,7 +127,8 @@ class LlamaModel:
         room = min(options.max_tokens, self.context_length - len(prompt.tokens))
         writer = Writer(self._engine, tools, options.thinking, 1 + sum(len(message.tool_calls) for message in history))
         sampler = Sampler(self._engine, sampling_for(options.thinking), self._banned, options.seed, room)
-        decoder = Decoder(self._live, sampler, self._lookup, self._pace, self.context_length)
+        predict = self._engine.guess if self._engine.guesses else None
+        decoder = Decoder(self._live, sampler, self._lookup, self._pace, self.context_length, predict)
         try:
             cut = yield from self._write(tools, options, writer, sampler, decoder, room, turn)
             self._check_turn(turn)
@@ -160,16 +165,40 @@ class LlamaModel:
     def measure(self, cache: Path, seconds: float) -> Calibration:
         """Return how fast this model is here: as kept below the directory `cache`, else measured now, for `seconds`.
 
-        Ends the reply that is being written. What is in memory goes.
+        Ends the reply that is being written. What is in memory goes. With the file's own head in use, it is measured
+        whether that pays.
         """
         self._next_turn()
+        found = calibration.load(self.path, self.fit, cache)
+        if found is None:
+            found = self._alone(lambda: calibration.calibrate(self._engine, self.fit.draft_tokens, seconds))
+            calibration.keep(found, self.path, self.fit, cache)
+        self._pace = Pace(self.fit.draft_tokens, dict(found.points))
+        if self.fit.mtp and not found.mtp:
+            found = replace(found, mtp=self._mtp_gain(round(seconds / 4 / found.decode)))
+            calibration.keep(found, self.path, self.fit, cache)
+        self.speed = found
+        return found
+
+    def _alone(self, work: Callable[[], T]) -> T:
+        """Return what is measured while the head does not follow. Nothing is in memory then, nor afterwards."""
         self._live = LiveState(self._engine, self.fit.checkpoint_bytes)
+        self._engine.guesses = False
         try:
-            self.speed = calibrated(self.path, self.fit, self._engine, cache, seconds)
+            return work()
         finally:
             self._engine.clear()
-        self._pace = Pace(self.fit.draft_tokens, dict(self.speed.points))
-        return self.speed
+            self._engine.guesses = self.fit.mtp
+
+    def _mtp_gain(self, tokens: int) -> float:
+        """Return how many times as fast a reply of so many tokens is written with the head's guesses as without."""
+        options = Options(max_tokens=min(256, max(16, tokens)), seed=0)
+        spent = {True: 0.0, False: 0.0}
+        for guesses in (True, False, False, True):  # the first one, so that the head knows the prompt
+            self._engine.guesses = guesses
+            usage = _usage(self.stream([Message("user", _SAMPLE)], (), options))
+            spent[guesses] += usage.decode_seconds / usage.generated
+        return spent[False] / spent[True]
 
     def _begin(self, history: Sequence[Message], tools: Sequence[ToolSpec], thinking: bool) -> tuple[Prompt, int]:
         """Return the prompt, which fits into the context, and the number of the turn that begins."""
@@ -295,6 +324,15 @@ class LlamaModel:
         """Raise RuntimeError in a reply that was ended. To be asked after every `yield`: anything may have happened."""
         if self._turn != turn:
             raise RuntimeError("this reply was ended by a newer one, a measurement or close()")
+
+
+def _usage(reply: Generator[Event, None, Reply]) -> Usage:
+    """Let a reply be written and return what it took."""
+    while True:
+        try:
+            next(reply)
+        except StopIteration as end:
+            return end.value.usage
 
 
 def _system(history: Sequence[Message]) -> str:

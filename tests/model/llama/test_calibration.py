@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qwencode.model.llama.calibration import Calibration, calibrate, calibrated, load
+from qwencode.model.llama.calibration import Calibration, calibrate, keep, load
 from qwencode.model.llama.fit import Fit
 from qwencode.model.llama.library import Engine
 
@@ -110,17 +110,23 @@ def test_more_tokens_take_no_less_where_measured_so(times: list[float], tokens: 
     assert found.seconds(tokens) <= found.seconds(tokens + 1) * (1 + 1e-9)
 
 
-def test_the_real_engine_is_measured_once_and_then_known(tiny: Path, tmp_path: Path) -> None:
+def test_what_was_measured_with_the_real_engine_is_known_again(tiny: Path, tmp_path: Path) -> None:
     fit = replace(FIT, draft_tokens=3)
     engine = Engine(tiny, fit)
     assert load(tiny, fit, tmp_path) is None
-    found = calibrated(tiny, fit, engine, tmp_path, seconds=0.2)
+    found = calibrate(engine, fit.draft_tokens, seconds=0.2)
+    keep(found, tiny, fit, tmp_path)
     assert [size for size, _ in found.points] == [1, 2, 3, 4, 64]
     assert found.prefill > 0
-    engine.decode(engine.tokenize("From the start.", special=False), 0, outputs=1)
-    assert calibrated(tiny, fit, engine, tmp_path, seconds=1e9) == found
+    engine.decode(engine.tokenize("From the start.", special=False), 0, outputs=1)  # it was left cleared
     engine.close()
-    assert load(tiny, replace(fit, context=512, checkpoint_bytes=1), tmp_path) == found
+    assert load(tiny, replace(fit, context=512, checkpoint_bytes=1, mtp=True), tmp_path) == found
+    keep(replace(found, mtp=1.25), tiny, fit, tmp_path)
+    known = load(tiny, fit, tmp_path)
+    assert known == replace(found, mtp=1.25)
+    assert known.mtp_pays
+    assert not found.mtp_pays
+    assert not replace(found, mtp=1.01).mtp_pays
     assert load(tiny, replace(fit, threads=2), tmp_path) is None
     other = tmp_path / "other.gguf"
     other.write_bytes(tiny.read_bytes() + b"\0")
@@ -142,6 +148,9 @@ def test_the_real_engine_is_measured_once_and_then_known(tiny: Path, tmp_path: P
         '{"points": [[1e999, 1]]}',
         '{"points": [[1]]}',
         '{"points": 3}',
+        '{"points": [[1, 0.5]], "mtp": "fast"}',
+        '{"points": [[1, 0.5]], "mtp": NaN}',
+        '{"points": [[1, 0.5]], "mtp": -1}',
         "\xff",
         "[" * 100_000,
     ],
@@ -149,8 +158,8 @@ def test_the_real_engine_is_measured_once_and_then_known(tiny: Path, tmp_path: P
 def test_a_bad_file_is_a_miss(content: str, tmp_path: Path) -> None:
     model = tmp_path / "model.gguf"
     model.write_bytes(b"weights")
-    engine = Clockwork()
-    found = calibrated(model, FIT, engine, tmp_path, seconds=0.0)
+    found = calibrate(Clockwork(), FIT.draft_tokens, seconds=0.0)
+    keep(found, model, FIT, tmp_path)
     (place,) = (tmp_path / "calibration").iterdir()
     assert load(model, FIT, tmp_path) == found
     assert json.loads(place.read_text())["points"][0][0] == 1
@@ -159,8 +168,18 @@ def test_a_bad_file_is_a_miss(content: str, tmp_path: Path) -> None:
     assert load(tmp_path / "none.gguf", FIT, tmp_path) is None
 
 
+def test_what_was_kept_before_heads_were_measured_is_good(tmp_path: Path) -> None:
+    model = tmp_path / "model.gguf"
+    model.write_bytes(b"weights")
+    keep(Calibration(((1, 0.5),)), model, FIT, tmp_path)
+    (place,) = (tmp_path / "calibration").iterdir()
+    place.write_text('{"points": [[1, 0.5]]}')
+    assert load(model, FIT, tmp_path) == Calibration(((1, 0.5),), 0.0)
+
+
 def test_a_place_that_cannot_be_written_costs_only_the_time(tmp_path: Path) -> None:
     model = tmp_path / "model.gguf"
     model.write_bytes(b"weights")
     (tmp_path / "cache").write_text("a file where a directory should be")
-    assert calibrated(model, FIT, Clockwork(), tmp_path / "cache", seconds=0.0).points
+    keep(Calibration(((1, 0.5),)), model, FIT, tmp_path / "cache")
+    assert load(model, FIT, tmp_path / "cache") is None

@@ -37,9 +37,16 @@ def written(
     reply: Sequence[int],
     shown: Sequence[Sequence[int]] = (),
     forced: frozenset[int] = frozenset(),
+    foreseen: Sequence[int] = (),
 ) -> tuple[Recurrent, LiveState, Decoder, Pace]:
-    """Write a reply; the tokens at the places in `forced` are set, not drawn."""
+    """Write a reply; the tokens at the places in `forced` are set, not drawn. `foreseen`: what a head thinks of it."""
     engine = Recurrent()
+
+    def predict(token: int, position: int, most: int) -> list[int]:
+        assert position == len(engine.cache)
+        assert token == [*prompt, *reply][position]
+        return list(foreseen[position + 1 - len(prompt) :][:most])
+
     live = LiveState(engine, 1 << 20)
     for start in range(0, len(prompt), engine.batch_size):
         live.extend(prompt[start : start + engine.batch_size], outputs=1)
@@ -48,7 +55,7 @@ def written(
     for text in shown:
         lookup.read(text)
     script = Script(engine, prompt, reply)
-    decoder = Decoder(live, script, lookup, pace, 1000)  # type: ignore[arg-type]
+    decoder = Decoder(live, script, lookup, pace, 1000, predict)  # type: ignore[arg-type]
     for number, token in enumerate(reply):
         if number in forced:
             decoder.push([token])
@@ -63,17 +70,31 @@ tokens = st.lists(st.integers(0, 2), min_size=1, max_size=30)
 
 
 @settings(max_examples=200, deadline=None)
-@given(tokens, tokens, st.lists(tokens, max_size=2), st.frozensets(st.integers(0, 30), max_size=6))
+@given(tokens, tokens, st.lists(tokens, max_size=2), st.frozensets(st.integers(0, 30), max_size=6), tokens)
 def test_the_reply_is_the_same_and_every_draw_sees_the_right_logits(
-    prompt: list[int], reply: list[int], shown: list[list[int]], forced: frozenset[int]
+    prompt: list[int], reply: list[int], shown: list[list[int]], forced: frozenset[int], foreseen: list[int]
 ) -> None:
-    engine, live, decoder, _ = written(prompt, reply, shown, forced)
+    engine, live, decoder, _ = written(prompt, reply, shown, forced, foreseen)
     whole = [*prompt, *reply]
     assert list(live.tokens) == engine.cache == whole[: len(engine.cache)]
     assert len(engine.cache) >= len(prompt)
     assert decoder.accepted <= decoder.guessed
     again = live.align(whole)
     assert again == len(engine.cache)  # nothing of it is evaluated again
+
+
+def test_a_head_guesses_where_the_context_holds_nothing() -> None:
+    reply = list(range(100, 140))
+    engine, _, decoder, _ = written([1, 2, 3], reply, foreseen=reply)
+    assert decoder.accepted >= 20
+    assert engine.evaluated <= 3 + len(reply)
+    _, _, blind, _ = written([1, 2, 3], reply, foreseen=[0] * 40)
+    assert blind.accepted == 0
+    pace = Pace(4, {1: 1.0, 2: 1.2, 4: 1.6, 5: 1.8})
+    assert pace.length(0) > 0
+    pace.predicted(1, 10.0)  # a head that is dearer than the model
+    assert pace.length(0) == 0
+    assert pace.length(32) == 4  # a copy costs nothing to guess
 
 
 def test_what_is_copied_comes_in_few_batches() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from qwencode.errors import ModelUnavailable
 from qwencode.model.llama.catalogue import QWEN3_6_35B_A3B, resized, smaller
 from qwencode.model.llama.fit import Fit
-from qwencode.model.llama.fitting import Wishes, describe, fit
+from qwencode.model.llama.fitting import Wishes, describe, fit, with_mtp
 from qwencode.model.llama.footprint import Scale, room
 from qwencode.model.llama.gguf_header import Array, Header
 from qwencode.model.llama.machine import Gpu, Machine
@@ -192,6 +192,27 @@ def test_two_sentences_for_the_user() -> None:
     assert describe(fit(header, whole, NONE), header, whole).endswith("are on card 0.")
     small = machine(28, 3.5)
     assert "on card 0 for " in describe(fit(header, small, Wishes(cpu_experts=0)), header, small)
+
+
+def test_a_head_is_used_where_there_is_room_for_it() -> None:
+    metadata = published(block_count=41, nextn_predict_layers=1).metadata
+    block = {name.replace("blk.39.", "blk.40."): size for name, size in tensors() if name.startswith("blk.39.")}
+    weights = {**dict(tensors()), **block, "blk.40.nextn.eh_proj.weight": 2 * 2048 * 2048}
+    header = resized(Header(Path("big-mtp.gguf"), metadata, sum(weights.values()), weights), Q4)
+    for where in (machine(28), machine(28, 11.5), machine(28, 31.5)):
+        plan = fit(header, where, NONE)
+        more = with_mtp(plan, header, where)
+        assert more == replace(plan, mtp=True)
+        one, other = Scale(header, where).weigh(plan), Scale(header, where).weigh(more)
+        cache = plan.context * 2048  # of one block: 2 heads of 512 values, 16 bits
+        taken = other.main + sum(other.gpus) - one.main - sum(one.gpus)
+        assert cache <= taken < cache + (600 << 20)
+        assert "with MTP" in describe(more, header, where)
+    plan = fit(header, machine(28), NONE)
+    full = machine(0, 0)
+    assert with_mtp(plan, header, replace(full, free=GIB)) == plan  # no room
+    assert with_mtp(replace(plan, draft_tokens=0), header, machine(28)).mtp is False
+    assert with_mtp(plan, published(), machine(28)) == plan  # no head
 
 
 SIZES = st.floats(0.3, 48)

@@ -23,8 +23,9 @@ def resident():
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 tool = ToolSpec("read_file", "Read.", {"type": "object", "properties": {"file_path": {"type": "string"}}})
+fit = Fit(context=2048, threads=1, batch=64, draft_tokens=4, mtp=sys.argv[2] == "head")
 for number in range(20):
-    model = LlamaModel(Path(sys.argv[1]), Fit(context=2048, threads=1, batch=64), string_limit=4)
+    model = LlamaModel(Path(sys.argv[1]), fit, string_limit=4)
     options = Options(max_tokens=200, tool_choice="required", seed=number)
     for _ in model.stream([Message("user", "Go. " * 100)], [tool], options):
         pass
@@ -39,11 +40,13 @@ for number in range(20):
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="resident memory is read where Linux shows it")
-@pytest.mark.parametrize("how", ["abandon", *(pytest.param(how, marks=pytest.mark.slow) for how in ("keep", "drop"))])
-def test_close_gives_memory_back(tiny: Path, how: str) -> None:
-    """`keep`: the closed model is still referred to; `abandon`: a reply was not finished."""
+@pytest.mark.parametrize(
+    "how", ["abandon", *(pytest.param(how, marks=pytest.mark.slow) for how in ("keep", "drop", "head"))]
+)
+def test_close_gives_memory_back(predicting: Path, how: str) -> None:
+    """`keep`: the closed model is still referred to; `abandon`: a reply was not finished; `head`: one was in use."""
     done = subprocess.run(
-        [sys.executable, "-c", LOADING, str(tiny), how], capture_output=True, text=True, check=True, timeout=110
+        [sys.executable, "-c", LOADING, str(predicting), how], capture_output=True, text=True, check=True, timeout=110
     )
     sizes = [tuple(map(float, line.split())) for line in done.stdout.splitlines()]
     assert len(sizes) == 20
