@@ -97,7 +97,8 @@ def length(repository: Path, run_git: Callable[..., str], qwencode: Qwencode) ->
     return min(seconds)
 
 
-def test_killed_after_the_end(length: float, repository: Path, run_git: Callable[..., str], qwencode: Qwencode):
+def test_killed_after_the_end(repository: Path, run_git: Callable[..., str], qwencode: Qwencode):
+    prepare(repository, run_git)
     before = state(repository, run_git)
     command = [sys.executable, "-c", START, "fix", str(repository), "--no-model", "--yes", "--json"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True) as process:

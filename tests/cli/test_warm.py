@@ -113,7 +113,7 @@ def test_the_default_model_is_warmed(qwencode: Qwencode, tiny: Path):
     models = Places.of_user().models
     models.mkdir(parents=True)
     shutil.copy(tiny, models / "Some-Model.gguf")
-    done = qwencode("warm")
+    done = qwencode("warm", "--seconds", 0)
     assert done.returncode == 0, done.stderr
     assert "qwencode warm · Some-Model" in done.stdout
     assert len(entries()) == 1
