@@ -8,7 +8,7 @@ ggml's docs/gguf.md, versions 2 and 3.
 import math
 import mmap
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
@@ -19,6 +19,7 @@ ARCHITECTURES = ("qwen35moe", "qwen35")
 CHAT_TOKENS = ("<|im_start|>", "<|im_end|>", "<|endoftext|>", "<think>", "</think>", "<tool_call>", "</tool_call>")
 _SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 _STRING, _ARRAY, _INT32, _FLOAT32 = 8, 9, 5, 6
+_LENGTH = struct.Struct("<Q")  # before each string
 _BLOCKS = {  # tensor type: values in a block, bytes of a block (ggml-common.h)
     **{0: (1, 4), 1: (1, 2), 2: (32, 18), 3: (32, 20), 6: (32, 22), 7: (32, 24), 8: (32, 34), 9: (32, 36)},
     **{10: (256, 84), 11: (256, 110), 12: (256, 144), 13: (256, 176), 14: (256, 210), 15: (256, 292)},
@@ -43,10 +44,15 @@ _LARGEST_OF = {"block_count": 512, "expert_count": 512}
 
 @dataclass(frozen=True, slots=True)
 class Array:
-    """An array of the metadata: the code of its element type, and the elements."""
+    """An array of the metadata: the code of its element type, the number of elements, and these.
+
+    Strings are not among them, since a vocabulary has hundreds of thousands. They stay in the file, from `at` on.
+    """
 
     kind: int
-    items: Sequence[Any]
+    count: int
+    items: Sequence[Any] = ()
+    at: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +77,7 @@ class Header:
     def vocab_size(self) -> int:
         """The number of tokens, 0 when the file has no vocabulary."""
         tokens = self.metadata.get("tokenizer.ggml.tokens")
-        return len(tokens.items) if isinstance(tokens, Array) else 0
+        return tokens.count if isinstance(tokens, Array) else 0
 
     @property
     def attention_interval(self) -> int:
@@ -118,8 +124,10 @@ def check(path: Path) -> Header:
             if not size:
                 raise ModelUnavailable(f"{path} is empty; download it again.")
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-                metadata, tensors = _Reader(data).read()
+                reader = _Reader(data)
+                metadata, tensors = reader.read()
                 header = Header(path, metadata, size, tensors)
+                _check_use(header, reader)
     except FileNotFoundError as error:
         raise ModelUnavailable(f"There is no model file {path}.") from error
     except (OSError, ValueError) as error:
@@ -127,7 +135,6 @@ def check(path: Path) -> Header:
         raise ModelUnavailable(f"{path} cannot be read: {reason}.") from error
     except _Broken as broken:
         raise ModelUnavailable(f"{path} {broken}") from broken
-    _check_use(header)
     return header
 
 
@@ -212,8 +219,22 @@ class _Reader:
         if element == _STRING:
             if count * 8 > self._size - self._at:
                 self._cut_off()
-            return Array(element, [self._string() for _ in range(count)])
-        return Array(element, self._scalars(self._code(element), count))
+            found = Array(element, count, at=self._at)
+            for text in self.strings(found):
+                self._at += _LENGTH.size + len(text)
+            return found
+        return Array(element, count, self._scalars(self._code(element), count))
+
+    def strings(self, texts: Array) -> Iterator[bytes]:
+        """Yield the elements of an array of strings. Raises _Broken where the file ends before it."""
+        at = texts.at
+        for _ in range(texts.count):
+            if at + _LENGTH.size > self._size:
+                self._cut_off()
+            at += _LENGTH.size + (size := _LENGTH.unpack_from(self._data, at)[0])
+            if at > self._size:
+                self._cut_off()
+            yield self._data[at - size : at]
 
     def _code(self, kind: int) -> str:
         if kind not in _SCALARS:
@@ -224,7 +245,7 @@ class _Reader:
         raise _Broken(f"is cut off inside its head, at {self._size:,} bytes. Download it again.")
 
 
-def _check_use(header: Header) -> None:
+def _check_use(header: Header, reader: _Reader) -> None:
     """Raise ModelUnavailable when a sound file holds something else than a model that this engine runs."""
     path, metadata = header.path, header.metadata
     architecture = metadata.get("general.architecture")
@@ -239,7 +260,7 @@ def _check_use(header: Header) -> None:
         if not 0 < header.count(key) <= _LARGEST_OF.get(key, _LARGEST):
             found = metadata.get(f"{architecture}.{key}", "missing")
             raise ModelUnavailable(f"{path} cannot be used: {architecture}.{key} is {found}.")
-    if problem := _disagreement(header) or _vocabulary_problem(metadata):
+    if problem := _disagreement(header) or _vocabulary_problem(metadata, reader):
         raise ModelUnavailable(f"{path} cannot be used: {problem}.")
 
 
@@ -266,7 +287,7 @@ def _disagreement(header: Header) -> str:
     if count("ssm.inner_size") != count("ssm.time_step_rank") * count("ssm.state_size"):
         return "the sizes of its DeltaNet heads disagree"
     sections = header.metadata.get(f"{header.architecture}.rope.dimension_sections")
-    if not isinstance(sections, Array) or sections.kind != _INT32 or len(sections.items) != 4:
+    if not isinstance(sections, Array) or sections.kind != _INT32 or sections.count != 4:
         return "rope.dimension_sections is missing"
     rotated, size = count("rope.dimension_count"), count("attention.key_length")
     if min(sections.items) < 0 or not 0 < sum(sections.items) <= rotated <= size or rotated % 2:
@@ -274,7 +295,7 @@ def _disagreement(header: Header) -> str:
     return ""
 
 
-def _vocabulary_problem(metadata: Mapping[str, Any]) -> str:
+def _vocabulary_problem(metadata: Mapping[str, Any], reader: _Reader) -> str:
     """Return what the vocabulary lacks, or nothing."""
     arrays = {"tokens": _STRING, "merges": _STRING, "token_type": _INT32, "scores": _FLOAT32}
     found = {name: metadata.get(f"tokenizer.ggml.{name}") for name in arrays}
@@ -290,11 +311,11 @@ def _vocabulary_problem(metadata: Mapping[str, Any]) -> str:
         array = found[name]
         if array is not None and (not isinstance(array, Array) or array.kind != kind):
             return f"tokenizer.ggml.{name} has the wrong type"
-        if isinstance(array, Array) and name in ("token_type", "scores") and len(array.items) != len(tokens.items):
-            return f"it has {len(tokens.items)} tokens but {len(array.items)} entries in tokenizer.ggml.{name}"
-    distinct = set(tokens.items)
-    if missing := [token for token in CHAT_TOKENS if token not in distinct]:
+        if isinstance(array, Array) and name in ("token_type", "scores") and array.count != tokens.count:
+            return f"it has {tokens.count} tokens but {array.count} entries in tokenizer.ggml.{name}"
+    distinct = set(reader.strings(tokens))
+    if missing := [token for token in CHAT_TOKENS if token.encode() not in distinct]:
         return f"its vocabulary lacks the chat token {missing[0]}"
-    if len(distinct) != len(tokens.items) or any("\0" in token for token in distinct):
+    if len(distinct) != tokens.count or any(b"\0" in token for token in distinct):
         return "its vocabulary has a token twice, or one with a zero byte"
     return ""

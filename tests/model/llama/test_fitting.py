@@ -23,7 +23,7 @@ COUNTS = {"block_count": 40, "context_length": 262_144, "embedding_length": 2048
 COUNTS |= {"attention.key_length": 256, "attention.value_length": 256, "full_attention_interval": 4}
 COUNTS |= {"ssm.conv_kernel": 4, "ssm.state_size": 128, "ssm.group_count": 16, "ssm.time_step_rank": 32}
 COUNTS |= {"ssm.inner_size": 4096, "expert_count": 256, "expert_feed_forward_length": 512}
-VOCABULARY = Array(8, range(248_320))
+VOCABULARY = Array(8, 248_320)
 
 
 def tensors() -> Iterator[tuple[str, int]]:

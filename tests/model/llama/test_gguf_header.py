@@ -220,6 +220,17 @@ def survives(act: Callable[[], object]) -> bool:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
+def test_tokens_that_are_no_text(tiny: Path, tmp_path: Path) -> None:
+    """Tokens are bytes, here as in llama.cpp: two of them are not one because neither is UTF-8."""
+    data = tiny.read_bytes()
+    for old, new in ((b"er", b"\xff\xfe"), (b"in", b"\xfe\xff")):
+        data = data.replace(struct.pack("<Q", 2) + old, struct.pack("<Q", 2) + new, 1)
+    path = write(tmp_path / "bytes.gguf", data)
+    assert check(path).vocab_size == 1024
+    assert survives(lambda: run(path))
+    assert "a token twice" in refused(write(path, data.replace(b"\xfe\xff", b"\xff\xfe", 1)))
+
+
 @pytest.mark.slow
 def test_no_damaged_head_ends_the_process(tiny: Path, tmp_path: Path) -> None:
     chance, original, head = random.Random(1), tiny.read_bytes(), head_size(tiny)
@@ -238,4 +249,10 @@ def test_no_damaged_head_ends_the_process(tiny: Path, tmp_path: Path) -> None:
 def test_the_bytes_of_every_tensor(tiny: Path) -> None:
     tensors = {tensor.name: int(tensor.n_bytes) for tensor in gguf.GGUFReader(tiny).tensors}
     assert check(tiny).tensors == tensors
-    assert check(tiny).vocab_size == 1024
+
+
+def test_strings_of_lists_stay_in_the_file(tiny: Path) -> None:
+    header = check(tiny)
+    assert header.vocab_size == 1024
+    assert not header.metadata["tokenizer.ggml.tokens"].items
+    assert len(header.metadata["tokenizer.ggml.token_type"].items) == 1024
