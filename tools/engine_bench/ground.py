@@ -1,6 +1,5 @@
 """What every row of the benchmark stands on: the model file, the sizes, the rows, and a watch on llama.cpp."""
 
-import ctypes
 import hashlib
 import statistics
 import threading
@@ -170,15 +169,3 @@ class Watch:
             return result
 
         return other
-
-
-def listen(lines: list[str]) -> Any:
-    """Send llama.cpp's log to `lines` from now on, whatever else asks for it. The result must be kept alive."""
-
-    @bindings.llama_log_callback
-    def note(level: int, text: bytes | None, _: Any) -> None:
-        lines.append((text or b"").decode("utf-8", "replace"))
-
-    bindings.llama_log_set(note, ctypes.c_void_p(0))
-    bindings.llama_log_set = lambda *_: None
-    return note

@@ -1,16 +1,16 @@
 """What is kept: checkpoints, the prefix on disk, and the memory of the whole process."""
 
-import multiprocessing
-import re
+import json
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
-from engine_bench.ground import Row, Setup, at_most, listen, spread, talk, words
+from engine_bench.ground import Row, Setup, at_most, spread, talk, words
 from engine_bench.speed import fresh_history
 
 from qwencode.messages import Message
@@ -20,7 +20,7 @@ from qwencode.model.llama.prefix_store import PrefixStore
 from qwencode.model.protocol import Options
 
 _STORE_BYTES = 8 << 30
-_BUFFER = re.compile(r"(\w+) +(model|KV|RS|compute|output) buffer size = +([\d.]+) MiB")
+_HELD = Path(__file__).with_name("held.py")
 
 
 def checkpoints(setup: Setup) -> Row:
@@ -83,43 +83,14 @@ def resident(setup: Setup) -> Row:
     mapped and every expert is used sooner or later. llama.cpp says the sizes of its buffers in its log. Whatever is
     above them is Python, its libraries, llama.cpp's tables of the vocabulary and what is left of loading.
     """
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-        parts = pool.submit(_measure, setup).result()
+    history = [(message.role, message.content) for message in fresh_history(setup, 0, setup.sizes.prompt)]
+    told = {"model": str(setup.model), "fit": asdict(setup.fit), "history": history, "generated": setup.sizes.generated}
+    done = subprocess.run(
+        [sys.executable, str(_HELD)], input=json.dumps(told), stdout=subprocess.PIPE, text=True, check=True
+    )
+    parts: dict[str, int] = json.loads(done.stdout)
     must = sum(parts[name] for name in ("file", "KV", "RS", "compute", "output", "checkpoints"))
     has = parts["file"] + parts["anonymous"] + parts["libraries"]
     mib = {name: round(size / 2**20, 1) for name, size in parts.items()}
     note = ", ".join(f"{name} {size:,.0f}" for name, size in mib.items()) + " MiB"
     return Row("resident memory over what it must hold", **at_most(1.1, [has / must]), note=note, numbers=parts)
-
-
-def _measure(setup: Setup) -> dict[str, int]:
-    lines: list[str] = []
-    kept = listen(lines)
-    model = LlamaModel(setup.model, setup.fit)
-    found = _BUFFER.findall("".join(lines))
-    history = fresh_history(setup, 0, setup.sizes.prompt)
-    talk(model, history, [], Options(max_tokens=setup.sizes.generated, seed=0))
-    parts: dict[str, Any] = {"file": setup.model.stat().st_size, "KV": 0, "RS": 0, "compute": 0, "output": 0}
-    for device, kind, size in found:
-        if kind != "model" or not device.endswith("Mapped"):
-            parts[kind] = parts.get(kind, 0) + int(float(size) * 2**20)
-    parts["checkpoints"] = model._live.checkpoint_bytes
-    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines())
-    parts["anonymous"] = int(status["RssAnon"].split()[0]) * 1024
-    maps = Path("/proc/self/smaps").read_text(encoding="utf-8", errors="replace")
-    parts["libraries"] = int(status["RssFile"].split()[0]) * 1024 - _mapped(maps, setup.model)
-    model.close()
-    del kept
-    return parts
-
-
-def _mapped(maps: str, path: Path) -> int:
-    """Return the bytes of a file that this process has in memory."""
-    held, counts = 0, False
-    for line in maps.splitlines():
-        head = line.split()
-        if "-" in head[0] and not head[0].endswith(":"):
-            counts = line.endswith(str(path.resolve()))
-        elif counts and head[0] == "Rss:":
-            held += int(head[1]) * 1024
-    return held
