@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conversation import SHORT, START, TOLERANCE, TOOLS
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from replies import drive
-from test_model import SHORT, START, TOLERANCE, TOOLS
 
 from qwencode.errors import ModelUnavailable
 from qwencode.events import PrefillProgress
