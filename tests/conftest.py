@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["tiny_model"]
+pytest_plugins = ["permissions", "tiny_model"]
 
 
 @pytest.fixture(autouse=True)

@@ -1,6 +1,5 @@
 """Whatever a user can get wrong is told in one sentence, with the exit code of its kind, and changes nothing."""
 
-import os
 import socket
 import struct
 import subprocess
@@ -132,9 +131,8 @@ def test_a_place_for_sessions_that_cannot_be_written(qwencode: Qwencode, broken:
     refused(qwencode("fix", broken, "--no-model", XDG_STATE_HOME=str(tmp_path / "file")), 2, str(tmp_path / "file"))
 
 
+@pytest.mark.usefixtures("permissions_hold_everywhere")
 def test_a_repository_that_cannot_be_written(qwencode: Qwencode, broken: Path):
-    if os.geteuid() == 0:
-        pytest.skip("root may write everywhere")
     git = broken / ".git"
     git.chmod(0o555)
     try:

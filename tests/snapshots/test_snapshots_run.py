@@ -479,7 +479,7 @@ class TestBlocked:
             disturb(project)
         assert (project / "pipe").is_fifo()
 
-    @pytest.mark.skipif(os.geteuid() == 0, reason="git, started by root, can read every file")
+    @pytest.mark.usefixtures("permissions_hold_everywhere")  # git reads it
     def test_an_unreadable_file_is_named(self, project: Path):
         (project / "src" / "secret.txt").chmod(0)
         with pytest.raises(UsageError, match=r"secret\.txt"):

@@ -93,9 +93,8 @@ def test_missing_directory_empty(tmp_path: Path) -> None:
     assert "empty" in refused(write(tmp_path / "empty.gguf", b""))
 
 
+@pytest.mark.usefixtures("permissions_hold")
 def test_unreadable(tiny: Path, tmp_path: Path) -> None:
-    if os.geteuid() == 0:
-        pytest.skip("root reads every file")
     path = write(tmp_path / "secret.gguf", tiny.read_bytes())
     path.chmod(0)
     assert "cannot be read" in refused(path)
