@@ -54,7 +54,7 @@ class EnginePlayer:
             if call.name == "llama_decode":
                 self._live[call.position :] = call.tokens
                 evaluated += max(0, min(size, call.position + len(call.tokens)) - call.position)
-        behind = self._live[size : size + reply.usage.generated - 1]  # the last one was not needed, nor wrong guesses
+        behind = self._live[size : len(self._model._live.tokens)]  # without guesses that were wrong
         return reply.message, Played(self._live[:size], evaluated, behind)
 
 

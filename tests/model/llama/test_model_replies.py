@@ -152,7 +152,7 @@ def test_damaged_weights_give_nonsense_and_no_crash(tiny: Path, tmp_path: Path) 
         if tensor.name == "blk.1.attn_gate.weight":
             tensor.data[:] = np.nan
             tensor.data.flush()
-    model = LlamaModel(path, Fit(context=1024, threads=1), string_limit=6)
+    model = LlamaModel(path, Fit(context=2048, threads=1), string_limit=6)
     for options in (SHORT, replace(SHORT, tool_choice="required"), replace(SHORT, thinking=True)):
         reply, _ = drive(model.stream(START, TOOLS, options))
         assert reply.usage.generated <= 24
