@@ -41,6 +41,7 @@ def permissions_hold_everywhere(permissions_hold: None) -> Iterator[None]:
         pytest.skip("only Linux can take root's powers away for a while")
     libc = ctypes.CDLL(None, use_errno=True)
     bits = libc.prctl(_GET, 0, 0, 0, 0)
-    assert libc.prctl(_SET, bits | _NO_ROOT, 0, 0, 0) == 0, os.strerror(ctypes.get_errno())
+    if libc.prctl(_SET, bits | _NO_ROOT, 0, 0, 0):
+        pytest.skip(f"this root cannot give its powers up: {os.strerror(ctypes.get_errno())}")
     yield
     assert libc.prctl(_SET, bits, 0, 0, 0) == 0, os.strerror(ctypes.get_errno())
