@@ -165,7 +165,7 @@ class LlamaModel:
     def measure(self, cache: Path, seconds: float) -> Calibration:
         """Return how fast this model is here: as kept below the directory `cache`, else measured now, for `seconds`.
 
-        Ends the reply that is being written. What is in memory goes. With the file's own head in use, it is measured
+        Ends the reply that is being written. What is in memory may go. With the file's own head in use, it is measured
         whether that pays.
         """
         self._next_turn()
@@ -194,10 +194,13 @@ class LlamaModel:
         """Return how many times as fast a reply of so many tokens is written with the head's guesses as without."""
         options = Options(max_tokens=min(256, max(16, tokens)), seed=0)
         spent = {True: 0.0, False: 0.0}
-        for guesses in (True, False, False, True):  # the first one, so that the head knows the prompt
-            self._engine.guesses = guesses
-            usage = _usage(self.stream([Message("user", _SAMPLE)], (), options))
-            spent[guesses] += usage.decode_seconds / usage.generated
+        try:
+            for guesses in (True, False, False, True):  # the first one, so that the head knows the prompt
+                self._engine.guesses = guesses
+                usage = _usage(self.stream([Message("user", _SAMPLE)], (), options))
+                spent[guesses] += usage.decode_seconds / max(1, usage.generated)
+        finally:
+            self._engine.guesses = self.fit.mtp
         return spent[False] / spent[True]
 
     def _begin(self, history: Sequence[Message], tools: Sequence[ToolSpec], thinking: bool) -> tuple[Prompt, int]:
