@@ -38,7 +38,8 @@ _WHOLE = 0
 _CACHE_TYPES = {"f16": lib.GGML_TYPE_F16, "q8_0": lib.GGML_TYPE_Q8_0}
 
 State = NDArray[np.uint8]
-Tokens = Sequence[int] | NDArray[np.int32]
+Ids = NDArray[np.int32]
+Tokens = Sequence[int] | Ids
 _errors: list[str] = []
 
 
@@ -358,6 +359,8 @@ class Grammar:
         if not self._grammar:
             raise ValueError(f"llama.cpp cannot read the grammar.{_reason()}")
         self._free = weakref.finalize(self, lib.llama_sampler_free, self._grammar)
+        self._one: NDArray[Any] = np.zeros(1, CANDIDATE)
+        self._one_array = _token_array(self._one)  # for every token the same: it takes longer to make than to ask
 
     def mask(self, candidates: NDArray[Any]) -> None:
         """Set the logit of every candidate that may not follow to minus infinity."""
@@ -366,9 +369,16 @@ class Grammar:
 
     def allows(self, token: int) -> bool:
         """Say whether a token may follow."""
-        one = np.array([(token, 0.0, 0.0)], CANDIDATE)
-        self.mask(one)
-        return bool(one["logit"][0] > -np.inf)
+        self._one[0] = token, 0, 0
+        lib.llama_sampler_apply(self._grammar, ctypes.byref(self._one_array))
+        return bool(self._one["logit"][0] == 0)
+
+    def fits(self, tokens: Ids) -> NDArray[np.bool_]:
+        """Say of each of the tokens whether it may follow."""
+        candidates: NDArray[Any] = np.zeros(len(tokens), CANDIDATE)
+        candidates["id"] = tokens
+        self.mask(candidates)
+        return candidates["logit"] == 0
 
     def accept(self, token: int) -> None:
         """Go on by a token. It must be allowed: llama.cpp ends the process otherwise."""

@@ -21,10 +21,10 @@ from qwencode.model.llama.draft import Lookup, Pace
 from qwencode.model.llama.fit import Fit, check_memory
 from qwencode.model.llama.gguf_header import CHAT_TOKENS, check
 from qwencode.model.llama.grammar import call_grammar
-from qwencode.model.llama.library import CONTROL, UNUSED, USER_DEFINED, Engine, Grammar, build
+from qwencode.model.llama.library import CONTROL, UNUSED, USER_DEFINED, Engine, build
 from qwencode.model.llama.machine import free_memory
 from qwencode.model.llama.prefix_store import PrefixStore, Warmed, prefixes
-from qwencode.model.llama.sampler import Sampler
+from qwencode.model.llama.sampler import QuickGrammar, Sampler
 from qwencode.model.llama.state import LiveState
 from qwencode.model.llama.steering import Steering
 from qwencode.model.llama.transcript import Prompt, Transcript
@@ -82,7 +82,7 @@ class LlamaModel:
         self._live = LiveState(self._engine, fit.checkpoint_bytes)
         self._transcript = Transcript(self._engine, literals)
         self._string_limit = string_limit
-        self._grammars: dict[str, Grammar] = {}
+        self._grammars: dict[str, QuickGrammar] = {}
         self._lookup, self._pace = Lookup(), Pace(fit.draft_tokens, dict(speed.points) if speed else None)
         self._shown: Collection[str] = ()
         self._seen: Seen | None = None
@@ -308,12 +308,12 @@ class LlamaModel:
                 self._lookup.read(self._engine.tokenize(text, False))
         self._shown = shown.keys()
 
-    def _grammar(self, tools: Sequence[ToolSpec]) -> Grammar | None:
+    def _grammar(self, tools: Sequence[ToolSpec]) -> QuickGrammar | None:
         if not tools:
             return None
         text = call_grammar(tools, self._string_limit)
         if text not in self._grammars:
-            self._grammars = {text: Grammar(self._engine, text)}
+            self._grammars = {text: QuickGrammar(self._engine, text)}
         return self._grammars[text]
 
     def _token(self, text: str) -> int:

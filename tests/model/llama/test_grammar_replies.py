@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import gguf
+import numpy as np
 import pytest
 from replies import drive
 
@@ -17,6 +18,7 @@ from qwencode.model.llama.fit import Fit
 from qwencode.model.llama.grammar import call_grammar
 from qwencode.model.llama.library import Engine, Grammar
 from qwencode.model.llama.model import LlamaModel
+from qwencode.model.llama.sampler import QuickGrammar
 from qwencode.model.protocol import Options
 
 CHOICES: list[Any] = ['a "quoted" one', "back\\slash", "two\nlines", " led", "trailed ", "é😀", "<b>", "</b>", "a > b"]
@@ -128,6 +130,54 @@ def test_a_hundred_forced_calls(model: LlamaModel) -> None:
 @pytest.mark.parametrize("part", range(4))
 def test_ten_thousand_forced_calls(model: LlamaModel, part: int) -> None:
     force_calls(model, 2500, 50, 10_000 * (part + 1))
+
+
+def walk(engine: Engine, grammar: QuickGrammar, chance: random.Random) -> Iterator[tuple[set[int], set[int] | None]]:
+    """Write a call by chance; yield, before each token, all tokens that may follow and those among which they are."""
+    (end,) = engine.tokenize("<|im_end|>", special=True)
+    everything = np.arange(engine.vocab_size, dtype=np.int32)
+    for _ in range(400):
+        fitting = everything[grammar.fits(everything)].tolist()
+        hopeful = grammar.hopeful()
+        yield set(fitting), None if hopeful is None else set(hopeful.tolist())
+        if end in fitting:
+            return
+        closing = [token for token in fitting if engine.piece(token) in (b"\n", b"<", b"</", b'"', b"}", b"]")]
+        grammar.accept(chance.choice(closing or fitting) if chance.random() < 0.5 else chance.choice(fitting))
+
+
+def test_what_is_left_out_may_not_follow(engine: Engine) -> None:
+    """At every token of many calls. Where little may follow, little is asked about, and most of a call is such."""
+    asked = fixed = steps = 0
+    for number in range(60):
+        chance = random.Random(number)
+        grammar = QuickGrammar(engine, call_grammar(any_tools(chance), 3))
+        for fitting, hopeful in walk(engine, grammar, chance):
+            assert hopeful is None or fitting <= hopeful
+            steps += 1
+            fixed += len(fitting) < 5
+            asked += hopeful is not None
+    assert steps > 2000
+    assert asked > 0.95 * fixed > 0.3 * steps
+
+
+def test_the_end_may_follow_beside_a_character(engine: Engine) -> None:
+    (end,) = engine.tokenize("<|im_end|>", special=True)
+    hopeful = QuickGrammar(engine, 'root ::= "x"*').hopeful()
+    assert hopeful is not None
+    assert {end, *engine.tokenize("x", False)} <= set(hopeful.tolist())
+
+
+def test_without_tokens_of_bytes_everything_is_asked_about(engine: Engine) -> None:
+    class Shifted(Engine):
+        def __init__(self) -> None:
+            self.vocab, self.vocab_size = engine.vocab, engine.vocab_size
+
+        def piece(self, token: int, special: bool = False) -> bytes:
+            return engine.piece(token + 1, special)
+
+    assert QuickGrammar(engine, call_grammar(TOOLS)).hopeful() is not None
+    assert QuickGrammar(Shifted(), call_grammar(TOOLS)).hopeful() is None
 
 
 # With weights that like `<tool_call>` above all, and without being told to call.

@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from qwencode.model.llama.library import Engine, Grammar
-from qwencode.model.llama.sampler import Sampler
+from qwencode.model.llama.library import CANDIDATE, Chain, Engine, Grammar
+from qwencode.model.llama.sampler import QuickGrammar, Sampler
 from qwencode.model.sampling import Sampling
 
 PLAIN = Sampling(temperature=1.0, top_p=1.0, top_k=0)
@@ -72,7 +74,7 @@ def test_a_grammar_lets_through_only_what_it_allows(engine: Engine) -> None:
     row = logits(engine, **{f"t{no}": 20.0, f"t{yes}": 0.0})
     sampler = Sampler(engine, PLAIN, [], 1, 64)
     assert sampler.draw(row) == no
-    grammar = Grammar(engine, 'root ::= "y" "y" "y"')
+    grammar = QuickGrammar(engine, 'root ::= "y" "y" "y"')
     sampler.constrain(grammar)
     assert [sampler.draw(row) for _ in range(3)] == [yes] * 3
     sampler.constrain(None)
@@ -83,8 +85,45 @@ def test_a_grammar_lets_through_only_what_it_allows(engine: Engine) -> None:
 
 def test_a_grammar_that_every_token_fails_is_given_up(engine: Engine) -> None:
     sampler = Sampler(engine, PLAIN, range(1, engine.vocab_size), 1, 64)
-    sampler.constrain(Grammar(engine, 'root ::= "\\u4e2d"'))
+    sampler.constrain(QuickGrammar(engine, 'root ::= "\\u4e2d"'))
     row = np.full(engine.vocab_size, -np.inf, np.float32)
     row[0] = 1.0
     assert sampler.draw(row) == 0
     assert sampler.draw(row) == 0
+
+
+WHOLE = [
+    Sampling(0.6, 0.95, 20),
+    Sampling(0.7, 0.8, 20, presence_penalty=1.5),
+    Sampling(1.3, 1.0, 40, min_p=0.05, presence_penalty=0.5),
+    Sampling(0.0, 1.0, 1),
+]
+WORDS = 'root ::= ("one" | "two" [0-9]* "\\n" | "<" [^<]{1,20} ">" | "é" | [\\x01-\\x7f] "!")+'
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(0, 10_000), st.sampled_from(WHOLE), st.sampled_from([1.0, 6.0]), st.booleans())
+def test_it_draws_what_a_pass_over_the_whole_vocabulary_gives(
+    engine: Engine, seed: int, sampling: Sampling, spread: float, some_end: bool
+) -> None:
+    """The definition: draw from all; if the grammar refuses that one, draw from all that it allows."""
+    size, chance = engine.vocab_size, np.random.default_rng(seed)
+    banned = engine.tokenize("<|im_start|><one", special=True)[:2]
+    text = WORDS.removesuffix("+") + "*" if some_end else WORDS
+    sampler, grammar = Sampler(engine, sampling, banned, seed, 100), QuickGrammar(engine, text)
+    sampler.constrain(grammar)
+    chain, other = Chain(engine, sampling, banned, seed, 100), Grammar(engine, text)
+    ends = engine.tokenize("<|im_end|><|endoftext|>", special=True)
+    for _ in range(40):
+        row = chance.normal(0, spread, size).astype(np.float32)
+        candidates = np.zeros(size, CANDIDATE)
+        candidates["id"], candidates["logit"] = np.arange(size), row
+        wanted = chain.draw(candidates.copy())
+        if not other.allows(wanted):
+            chain.forget()
+            other.mask(candidates)
+            wanted = chain.draw(candidates)
+        assert sampler.draw(row) == wanted
+        if wanted in ends:
+            break
+        other.accept(wanted)
