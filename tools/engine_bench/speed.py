@@ -110,9 +110,10 @@ def python_time(setup: Setup) -> Row:
 def grammar(setup: Setup) -> Row:
     """Compare the tokens of a constrained call with as many of plain text.
 
-    Random weights want nothing of what the format asks for, so the grammar's pass over the whole vocabulary is made for
-    every token of it: once for each of a call's fixed words. A model that knows the format pays the check alone, as in
-    the text of the argument, which the medians of single tokens show.
+    Random weights want nothing of what the format asks for, so for every token of a call's fixed words the grammar is
+    asked what may follow instead; in the first call it also learns which tokens begin with the characters of these. A
+    model that knows the format pays the check alone, as in the text of the argument, which the medians of single tokens
+    show.
     """
     count = 2 * setup.sizes.generated
     ratios: list[float] = []
