@@ -33,6 +33,18 @@ class Fit:
     draft_tokens: int = 0
     mtp: bool = False
 
+    def __post_init__(self) -> None:
+        if self.draft_tokens > most_drafts(self.batch):
+            raise ValueError(f"drafts of {self.draft_tokens} tokens want batches of {self.draft_tokens + 2} at least")
+
+
+def most_drafts(batch: int) -> int:
+    """Return how long a draft may be; llama.cpp ends the process where it is not shorter by two than its batches.
+
+    Of each batch it keeps the states of a whole draft apart from the rest (`split_equal` in its llama-batch.cpp).
+    """
+    return max(0, batch - 2)
+
 
 def cache_bytes(header: Header, context: int, cache_type: CacheType) -> int:
     """Return the bytes of the attention cache for so many tokens."""

@@ -12,7 +12,7 @@ from typing import Any
 
 from qwencode.errors import ModelUnavailable
 from qwencode.model.llama.catalogue import resized, smaller
-from qwencode.model.llama.fit import CacheType, Fit, cache_bytes
+from qwencode.model.llama.fit import CacheType, Fit, cache_bytes, most_drafts
 from qwencode.model.llama.footprint import Footprint, Scale, room
 from qwencode.model.llama.gguf_header import Header
 from qwencode.model.llama.machine import Machine
@@ -56,7 +56,7 @@ def fit(header: Header, machine: Machine, wishes: Wishes) -> Fit:
         context=0,
         threads=wishes.threads or machine.cores,
         batch=batch,
-        draft_tokens=min(batch - 1, max(0, wishes.draft_tokens)),
+        draft_tokens=min(most_drafts(batch), max(0, wishes.draft_tokens)),
         checkpoint_bytes=_checkpoints(header, _CHECKPOINTS[-1]),
     )
     plan = next(_plans(scale, least, wishes), None)
@@ -123,9 +123,9 @@ def _plans(scale: Scale, least: Fit, wishes: Wishes) -> Iterator[Fit]:
 
 
 def _most_drafts(scale: Scale, plan: Fit, wishes: Wishes) -> int:
-    """Return the longest draft: it is evaluated in one batch with the token before it."""
+    """Return the longest draft."""
     most = _DRAFTS_ON_GPU if scale.machine.gpus else _DRAFTS
-    return min(plan.batch - 1, most if wishes.draft_tokens < 0 else wishes.draft_tokens)
+    return min(most_drafts(plan.batch), most if wishes.draft_tokens < 0 else wishes.draft_tokens)
 
 
 def _contexts(header: Header, wishes: Wishes) -> Iterator[tuple[int, CacheType]]:

@@ -11,9 +11,11 @@ import pytest
 
 from qwencode.errors import ModelUnavailable
 from qwencode.model.llama.fit import Fit, cache_bytes, check_memory
+from qwencode.model.llama.fitting import Wishes, fit
 from qwencode.model.llama.ggml import experts_on_cpu, function
 from qwencode.model.llama.gguf_header import Header, check
 from qwencode.model.llama.library import Engine, lib
+from qwencode.model.llama.machine import Machine
 
 SMALL = Fit(context=512, threads=1, batch=64)
 TEXT = "def double(number):\n    return number + number\n"
@@ -124,3 +126,17 @@ def test_llama_cpp_follows_the_names(tiny: Path) -> None:
     plain, _ = logits_and_size(tiny, SMALL)  # which takes the log back
     moved, _ = logits_and_size(tiny, replace(SMALL, cpu_experts=2, gpu_layers=-1))
     assert np.array_equal(plain, moved)
+
+
+def test_a_draft_is_shorter_by_two_than_a_batch(tiny: Path) -> None:
+    """llama.cpp ends the process otherwise."""
+    with pytest.raises(ValueError, match="batches of 17"):
+        Fit(context=256, threads=1, batch=16, draft_tokens=15)
+    header = check(tiny)
+    for batch in (1, 2, 3, 16):
+        plan = fit(header, Machine(1, 1 << 34, 1 << 34, ()), Wishes(batch=batch, context=256))
+        assert plan.draft_tokens == max(0, batch - 2)
+        engine = Engine(tiny, plan)
+        for start in range(0, 64, batch):
+            engine.decode(list(range(5, 5 + batch)), start, 1)
+        engine.close()
