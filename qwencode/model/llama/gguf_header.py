@@ -178,7 +178,8 @@ class _Reader:
                 raise _Broken(f"is damaged: tensor {name[:63]!r} has no sensible size. Download it again.")
             if kind not in _BLOCKS:
                 raise _Broken(f"holds tensor {name!r} in type {kind}, which this version does not know.")
-            if kind in _NO_WEIGHTS or (len(sizes) == 1 and kind != _F32):
+            is_vector = all(size == 1 for size in sizes[1:])  # so llama.cpp sees it, and ends the process at others
+            if kind in _NO_WEIGHTS or (is_vector and kind != _F32):
                 raise _Broken(f"cannot be used: tensor {name!r} is of type {kind}, in which no model is converted.")
             values, width = _BLOCKS[kind]
             if sizes[0] % values:
@@ -216,6 +217,8 @@ class _Reader:
         if kind != _ARRAY:
             return self._scalar(self._code(kind))
         element, count = self._scalar("I"), self._scalar("Q")
+        if count > _LARGEST:
+            raise _Broken("is damaged: its head promises more than a file can hold. Download it again.")
         if element == _STRING:
             if count * 8 > self._size - self._at:
                 self._cut_off()

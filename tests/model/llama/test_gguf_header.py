@@ -120,6 +120,25 @@ def test_every_place_to_cut_is_noticed(tiny: Path, tmp_path: Path, where: str) -
             check(write(tmp_path / "part.gguf", data[:place]))
 
 
+def test_a_vector_with_two_dimensions_is_a_vector(tmp_path: Path) -> None:
+    """llama.cpp takes it for one, and ends the process where it is not of 32 bits."""
+    writer = gguf.GGUFWriter(tmp_path / "flat.gguf", "qwen35moe")
+    writer.add_tensor("output_norm.weight", np.ones((1, 64), np.float16))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    assert "'output_norm.weight' is of type 1" in refused(tmp_path / "flat.gguf")
+
+
+@pytest.mark.parametrize("kind", [0, 8])  # bytes, strings
+def test_a_list_that_no_model_has_is_not_read(tmp_path: Path, kind: int) -> None:
+    head = struct.pack("<4sIQQ", b"GGUF", 3, 1, 1) + struct.pack("<Q1sIIQ", 1, b"x", 9, kind, 1 << 25)
+    path = write(tmp_path / "long.gguf", head)
+    os.truncate(path, 1 << 30)  # with a hole for its end
+    assert "promises more" in refused(path)
+
+
 def test_another_architecture(tiny: Path, tmp_path: Path) -> None:
     path = edited(tiny, tmp_path / "other.gguf", b"qwen35moe", b"llama4moe")
     sentence = refused(path)
