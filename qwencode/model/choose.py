@@ -3,11 +3,13 @@
 import os
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from qwencode.errors import ModelUnavailable
+from qwencode.model.llama.fit import Fit
 from qwencode.model.llama.fitting import CACHE_TYPES, Wishes, describe, fit, with_mtp
 from qwencode.model.llama.gguf_header import check
 from qwencode.model.llama.machine import free_memory
@@ -55,8 +57,17 @@ def open_file(name: str, settings: Settings, places: Places, measuring: bool = F
     speed = load(path, plan, places.cache)
     if (speed and speed.mtp_pays) or (measuring and not (speed and speed.mtp)):
         plan = with_mtp(plan, header, here)
-    about = (describe(plan, header, here), missing_backend(found))
-    return LlamaModel(path, plan, store=store, speed=speed, about=about)
+
+    def opened(plan: Fit) -> LlamaModel:
+        about = (describe(plan, header, here), missing_backend(found))
+        return LlamaModel(path, plan, store=store, speed=speed, about=about)
+
+    try:
+        return opened(plan)
+    except ModelUnavailable:
+        if not plan.mtp:
+            raise
+    return opened(replace(plan, mtp=False))  # a head that cannot be used is no reason to do without the model
 
 
 def is_server(name: str) -> bool:

@@ -34,18 +34,8 @@ class Head:
         self._staged = _staged()
         self._target = target
         batch = parameters.n_batch
-        parameters.ctx_type = lib.LLAMA_CONTEXT_TYPE_MTP
-        parameters.n_rs_seq, parameters.n_outputs_max = 0, 1
-        self.context = lib.llama_init_from_model(model, parameters)
-        if not self.context:
-            raise ModelUnavailable(
-                "The block that predicts further tokens cannot be used: the file has none, or there is no room for it."
-            )
-        self._memory = lib.llama_get_memory(self.context)
         self._width: int = lib.llama_model_n_embd_out(model)
         self._vocab_size: int = lib.llama_vocab_n_tokens(lib.llama_model_get_vocab(model))
-        self._staged.llama_set_embeddings_nextn(target, True, False)  # of every token
-        self._staged.llama_set_embeddings_nextn(self.context, True, True)  # of those whose logits are wanted
         self._pairs: NDArray[np.float32] = np.zeros((batch, self._width), np.float32)
         self._ids, self._positions = np.zeros((2, batch), np.int32)
         self._wanted = np.zeros(batch, np.int8)
@@ -55,6 +45,16 @@ class Head:
             pos=_at(self._positions, lib.llama_pos),
             logits=_at(self._wanted, ctypes.c_int8),
         )
+        parameters.ctx_type = lib.LLAMA_CONTEXT_TYPE_MTP
+        parameters.n_rs_seq, parameters.n_outputs_max = 0, 1
+        self.context = lib.llama_init_from_model(model, parameters)
+        if not self.context:
+            raise ModelUnavailable(
+                "The block that predicts further tokens cannot be used: the file has none, or there is no room for it."
+            )
+        self._memory = lib.llama_get_memory(self.context)
+        self._staged.llama_set_embeddings_nextn(target, True, False)  # of every token
+        self._staged.llama_set_embeddings_nextn(self.context, True, True)  # of those whose logits are wanted
         self._hidden = self._pairs[:0]  # states after the tokens of the last batch
         self._first = 0  # the position of the first of them
 

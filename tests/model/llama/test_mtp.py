@@ -1,8 +1,11 @@
 """The head that predicts further tokens: its guesses depend on the tokens alone, and change no word."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
+import gguf
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,6 +13,7 @@ from replies import drive
 
 from qwencode.errors import ModelUnavailable
 from qwencode.messages import Message
+from qwencode.model.choose import open_file
 from qwencode.model.llama.fit import Fit
 from qwencode.model.llama.gguf_header import check
 from qwencode.model.llama.library import Engine
@@ -17,6 +21,7 @@ from qwencode.model.llama.model import LlamaModel
 from qwencode.model.llama.prefix_store import PrefixStore
 from qwencode.model.llama.state import LiveState
 from qwencode.model.protocol import Options
+from qwencode.settings import Places, Settings
 
 FIT = Fit(context=512, threads=1, batch=32, draft_tokens=4, mtp=True)
 HISTORY = [Message("system", "You are brief."), Message("user", "Say something.")]
@@ -99,6 +104,27 @@ def test_a_file_without_a_head_and_a_context_without_one(smooth: Path, predictin
     engine.decode([1, 2, 3], 0, 1)
     assert engine.guess(4, 3, 2) == []
     engine.close()
+
+
+def test_a_head_that_cannot_be_used_is_done_without(builder: ModuleType, predicting: Path, tmp_path: Path) -> None:
+    path = tmp_path / "broken.gguf"
+    writer = gguf.GGUFWriter(path, "qwen35moe")
+    builder.describe(writer, replace(builder.PRESETS["tiny"], experts_used=4, mtp=1), "broken")
+    for tensor in gguf.GGUFReader(predicting).tensors:
+        if tensor.name != "blk.4.attn_k.weight":
+            writer.add_tensor(tensor.name, tensor.data, raw_dtype=tensor.tensor_type)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    places = Places(*(tmp_path / name for name in ("config", "data", "state", "cache")))
+    model = open_file(str(path), Settings(threads=1, context=512, prefix_store_mb=0), places, measuring=True)
+    assert not model.fit.mtp
+    assert reply(path, model.fit, 1)[0]
+    model.close()
+    whole = open_file(str(predicting), Settings(threads=1, context=512, prefix_store_mb=0), places, measuring=True)
+    assert whole.fit.mtp
+    whole.close()
 
 
 def reply(path: Path, fit: Fit, seed: int, store: PrefixStore | None = None) -> tuple[str, int, int]:
