@@ -100,7 +100,7 @@ def test_a_folder_that_cannot_be_used_is_named(tmp_path: Path):
         list(read(tmp_path / "missing.jsonl"))
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a full disk is played by Linux's /dev/full")
 def test_a_full_disk_is_said(tmp_path: Path):
     session = Session(tmp_path, "s")
     full = os.open("/dev/full", os.O_WRONLY)

@@ -22,8 +22,8 @@ def spec(name: str, required: list[str], **types: dict[str, Any] | str) -> ToolS
 EDIT = spec(
     "edit", ["path", "old", "new"], path="string", old="string", new="string", replace_all="boolean", times="integer"
 )
-TODO = spec("todo", ["items"], items={"type": "array", "items": {"type": "string"}}, share="number", extra="object")
-TOOLS = [EDIT, TODO, spec("status", [])]
+PLAN = spec("plan", ["items"], items={"type": "array", "items": {"type": "string"}}, share="number", extra="object")
+TOOLS = [EDIT, PLAN, spec("status", [])]
 
 
 def read(text: str, thinking: bool = False, step: int = 10**6, truncated: bool = False) -> tuple[Message, list[Event]]:
@@ -161,18 +161,18 @@ CASES: dict[str, tuple[str, bool, str, str, list[tuple[str, dict[str, Any]]]]] =
         [("edit", {"path": " a ", "old": "\n\n  x\n", "new": ""})],
     ),
     "JSON": (
-        '<tool_call>\n{"name": "todo", "arguments": {"items": ["a\nb"], "share": "0.5"}}\n</tool_call>',
+        '<tool_call>\n{"name": "plan", "arguments": {"items": ["a\nb"], "share": "0.5"}}\n</tool_call>',
         False,
         "",
         "",
-        [("todo", {"items": ["a\nb"], "share": 0.5})],
+        [("plan", {"items": ["a\nb"], "share": 0.5})],
     ),
     "JSON that spells a closer": (
-        '<tool_call>{"name": "todo", "arguments": "{\\"items\\": [\\"</tool_call>\\"]}"}</tool_call>',
+        '<tool_call>{"name": "plan", "arguments": "{\\"items\\": [\\"</tool_call>\\"]}"}</tool_call>',
         False,
         "",
         "",
-        [("todo", {"items": ["</tool_call>"]})],
+        [("plan", {"items": ["</tool_call>"]})],
     ),
     "JSON without a closer": ('x <tool_call>{"name": "status"}', False, "", "x", [("status", {})]),
     "the tag in a sentence": ("use <tool_call> now", False, "", "use <tool_call> now", []),
@@ -198,13 +198,13 @@ def test_reads(name: str, step: int):
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        (block("edti", **GOOD), "There is no tool 'edti'. The tools are: edit, todo, status. Did you mean edit?"),
+        (block("edti", **GOOD), "There is no tool 'edti'. The tools are: edit, plan, status. Did you mean edit?"),
         (block("edit", path="a", old="b"), "edit needs new. Write the whole call again with it."),
         (block("edit", path="a"), "edit needs old and new."),
         (block("edit", **GOOD, file="x"), "edit has no parameter 'file'; it has: path, old, new, replace_all, times."),
         (block("edit", **GOOD, times="many"), "times must be a whole number, not 'many'."),
         (block("edit", **GOOD, replace_all="yes please"), "replace_all must be true or false, not 'yes please'."),
-        (block("todo", items="[1, "), "items must be a JSON array, not '[1, '."),
+        (block("plan", items="[1, "), "items must be a JSON array, not '[1, '."),
         (block("edit", path="a").replace("</function>", body("edit", old="b")[16:]) + "x", "edit needs new."),
         ("<tool_call>\n</tool_call>", "The tool call could not be read: ''. Write it as <tool_call>, <function=NAME>"),
         ("<tool_call>\nls -la\n</tool_call>", "The tool call could not be read: 'ls -la'."),
@@ -250,7 +250,7 @@ def test_booleans_and_numbers(written: str, value: bool | None):
     [('["a", "b"]', ["a", "b"]), ("['a', 'b']", ["a", "b"]), ("a\n\nb\n", ["a", "b"]), ("[]", [])],
 )
 def test_arrays(written: str, items: list[str]):
-    (call,) = read(block("todo", items=written))[0].tool_calls
+    (call,) = read(block("plan", items=written))[0].tool_calls
     assert (call.arguments["items"], call.problem) == (items, "")
 
 
@@ -369,7 +369,7 @@ good_calls = st.one_of(
             "share": st.floats(allow_nan=False, allow_infinity=False) | st.integers(),
             "extra": st.dictionaries(value, value | st.none() | st.integers(), max_size=2),
         },
-    ).map(lambda arguments: ToolCall("", "todo", arguments)),
+    ).map(lambda arguments: ToolCall("", "plan", arguments)),
     st.just(ToolCall("", "status")),
 )
 

@@ -66,7 +66,7 @@ class Unconfined:
         return Completed(child.returncode, data, time.monotonic() - started, timed_out)
 
     def start(self, command: Sequence[str], **_: object):
-        raise NotImplementedError
+        raise AssertionError("what is under test only runs commands to their end")
 
     def close(self) -> None:
         pass

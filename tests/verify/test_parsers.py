@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from qwencode.verify import parsers
 
+# As `node --test` prints it; `# TODO` and `# SKIP` are directives of TAP.
 TAP = """\
 TAP version 13
 # Subtest: adds
@@ -205,6 +206,7 @@ def test_cargo_that_cannot_build():
     assert "mismatched types" in found.message
 
 
+# Pieces of what runners print; SKIP and TODO are TAP's two directives.
 WORDS = st.sampled_from(
     [
         *("ok", "not ok", " 1", " - ", "a", "# SKIP", "# TODO x", "\n", "    ", "  ---\n", "  ...\n", "1..3\n", "\\"),

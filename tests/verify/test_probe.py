@@ -16,6 +16,7 @@ from qwencode.workspace import Workspace
 Make = Callable[..., Workspace]
 OWN = f"{sys.executable} -m pytest"
 
+# A test file of the repository that is probed: one test for each outcome that pytest knows, skipped ones among them.
 EVERY_OUTCOME = """\
     import pytest, threading
     from calc import add

@@ -39,7 +39,7 @@ for number in range(20):
 """
 
 
-@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="resident memory is read where Linux shows it")
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="the program under test reads Linux's /proc")
 @pytest.mark.parametrize(
     "how", ["abandon", *(pytest.param(how, marks=pytest.mark.slow) for how in ("keep", "drop", "head"))]
 )
