@@ -78,3 +78,11 @@ def made(builder: ModuleType, factory: pytest.TempPathFactory, name: str, shape:
         builder.build(own, shape, name=f"random-{name}")
         own.replace(path)
     return path
+
+
+def finish(writer: gguf.GGUFWriter) -> None:
+    """Write what a writer was given, also when that is no tensor at all."""
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file() if any(writer.tensors) else writer.write_ti_data_to_file()
+    writer.close()

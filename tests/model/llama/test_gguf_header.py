@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tiny_model import finish
 
 from qwencode.errors import ModelUnavailable
 from qwencode.messages import Message
@@ -64,10 +65,7 @@ def described(builder: ModuleType, shape: object, path: Path, parts: int = 1, we
     writer.add_uint16("split.count", parts)
     if weights:
         writer.add_tensor("output_norm.weight", np.ones(8, np.float32))
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file() if weights else writer.write_ti_data_to_file()
-    writer.close()
+    finish(writer)
     return path
 
 
@@ -124,10 +122,7 @@ def test_a_vector_with_two_dimensions_is_a_vector(tmp_path: Path) -> None:
     """llama.cpp takes it for one, and ends the process where it is not of 32 bits."""
     writer = gguf.GGUFWriter(tmp_path / "flat.gguf", "qwen35moe")
     writer.add_tensor("output_norm.weight", np.ones((1, 64), np.float16))
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
+    finish(writer)
     assert "'output_norm.weight' is of type 1" in refused(tmp_path / "flat.gguf")
 
 

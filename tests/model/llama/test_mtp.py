@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from replies import drive
+from tiny_model import finish
 
 from qwencode.errors import ModelUnavailable
 from qwencode.messages import Message
@@ -113,10 +114,7 @@ def test_a_head_that_cannot_be_used_is_done_without(builder: ModuleType, predict
     for tensor in gguf.GGUFReader(predicting).tensors:
         if tensor.name != "blk.4.attn_k.weight":
             writer.add_tensor(tensor.name, tensor.data, raw_dtype=tensor.tensor_type)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
+    finish(writer)
     places = Places(*(tmp_path / name for name in ("config", "data", "state", "cache")))
     model = open_file(str(path), Settings(threads=1, context=512, prefix_store_mb=0), places, measuring=True)
     assert not model.fit.mtp
