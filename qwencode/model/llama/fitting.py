@@ -117,7 +117,8 @@ def _plans(scale: Scale, least: Fit, wishes: Wishes) -> Iterator[Fit]:
         plan = _placed(scale, replace(least, context=context, cache_type=cache_type), wishes)
         wide = replace(plan, batch=wishes.batch or _BATCHES[0])
         ample = _placed(scale, replace(wide, draft_tokens=_most_drafts(scale, wide, wishes)), wishes)
-        for each in (plan, ample) if _is_whole(scale, plan) else (ample, plan):
+        is_divided = bool(scale.machine.gpus) and not _is_whole(scale, plan)
+        for each in (ample, plan) if is_divided else (plan, ample):
             if scale.fits(each) and (context != _LONG or wishes.context or _has_plenty(scale, each)):
                 yield each
 
