@@ -18,7 +18,7 @@ import re
 import sys
 import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
@@ -61,6 +61,8 @@ class Shape:
     context: int = 32_768
     mtp: int = 0
     """Blocks that predict one token further, behind the others; llama.cpp knows one."""
+    tied: bool = False
+    """Whether the embedding of the tokens is also what turns the last state into logits."""
     weights: str = "f16"
 
 
@@ -125,7 +127,8 @@ def tensors(shape: Shape) -> Iterator[tuple[str, tuple[int, ...], str]]:
     query, kv = shape.heads * shape.head_size, shape.kv_heads * shape.head_size
     yield "token_embd.weight", (shape.vocab, shape.width), "matrix"
     yield "output_norm.weight", (shape.width,), "norm"
-    yield "output.weight", (shape.vocab, shape.width), "head"
+    if not shape.tied:
+        yield "output.weight", (shape.vocab, shape.width), "head"
     for number in range(shape.blocks + shape.mtp):
         block = f"blk.{number}."
         yield block + "attn_norm.weight", (shape.width,), "norm"
@@ -213,10 +216,11 @@ def block_bytes(
     return blocks.tobytes()
 
 
-def describe(writer: gguf.GGUFWriter, shape: Shape, name: str) -> None:
-    """Write the metadata: hyperparameters and vocabulary."""
+def describe(
+    writer: gguf.GGUFWriter, shape: Shape, name: str, words: tuple[Sequence[str], Sequence[int], Sequence[str]]
+) -> None:
+    """Write the metadata: hyperparameters and vocabulary (tokens, types, merges)."""
     writer.add_name(name)
-    writer.add_description("random weights; says nothing of sense")
     writer.add_context_length(shape.context)
     writer.add_embedding_length(shape.width)
     writer.add_block_count(shape.blocks + shape.mtp)
@@ -242,7 +246,7 @@ def describe(writer: gguf.GGUFWriter, shape: Shape, name: str) -> None:
     writer.add_ssm_time_step_rank(shape.value_heads)
     writer.add_ssm_inner_size(shape.value_heads * shape.state_size)
     writer.add_full_attention_interval(4)
-    tokens, types, merges = vocabulary(shape)
+    tokens, types, merges = words
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("qwen35")
     writer.add_token_list(tokens)
@@ -263,7 +267,8 @@ def build(path: Path, shape: Shape, seed: int = 0, name: str = "") -> None:
     if shape.mtp not in (0, 1):
         raise ValueError("there is one block that predicts further, or none")
     writer = gguf.GGUFWriter(None, "qwen35moe")
-    describe(writer, shape, name or f"random-{path.stem}")
+    describe(writer, shape, name or f"random-{path.stem}", vocabulary(shape))
+    writer.add_description("random weights; says nothing of sense")
     wanted = [(name, size, kind, stored_as(kind, size, shape.weights)) for name, size, kind in tensors(shape)]
     for name, size, _, stored in wanted:
         values, width = gguf.GGML_QUANT_SIZES[stored]

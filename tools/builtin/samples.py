@@ -1,0 +1,149 @@
+"""From a function and a bug in it to the tokens that the model is trained on: the very conversation of the product."""
+
+import difflib
+import random
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from builtin.breaking import Bug, bugs
+from tokenizers import Tokenizer
+
+from qwencode.messages import Message
+from qwencode.model.builtin.prompt import DONE, FAILED, PASSED, answer, excerpt, question, refusal
+from qwencode.model.dialect.qwen import Piece, open_reply, render
+
+PROMPT, ANSWER = 0.2, 1.0
+"""Weights of the loss: what is only read teaches the language, what is written is the purpose."""
+LONGEST = 384
+"""Tokens of a sample at most."""
+SECOND_TRY, AFTERWARDS, MORE_MARKS, NO_FAILURE = 0.12, 0.04, 0.3, 0.15
+"""Shares of conversations with a wrong try before the right one, with a reply to the success, with several lines
+marked, and of those with the failure left out although it is known."""
+_SPECIAL = re.compile(r"<\|[a-z_]+\|>|</?(?:tool_call|tool_response|think|function|parameter)\b")
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """Which lines of the buggy text (from 1) are replaced by what. Where lines are missing, a neighbour is `old`."""
+
+    lines: tuple[int, ...]
+    old: str
+    new: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Tokens with the weight of each one's loss. `prompt`: tokens before the last answer begins."""
+
+    tokens: tuple[int, ...]
+    weights: tuple[float, ...]
+    prompt: int
+    kind: str
+
+
+def region(before: str, after: str, chance: random.Random) -> Region | None:
+    """Return where two texts differ, as one replacement; None where they do not or where it is too large."""
+    old, new = before.splitlines(), after.splitlines()
+    codes = [code for code in difflib.SequenceMatcher(None, old, new, False).get_opcodes() if code[0] != "equal"]
+    if not codes:
+        return None
+    first, last, start, end = codes[0][1], codes[-1][2], codes[0][3], codes[-1][4]
+    if last == first:  # something is missing between two lines; either may be what is looked at
+        if (chance.random() < 0.5 and first < len(old)) or first < 2:
+            last, end = last + 1, end + 1
+        else:
+            first, start = first - 1, start - 1
+    if last - first > 2 or end - start > 4 or last > len(old):
+        return None
+    return Region(tuple(range(first + 1, last + 1)), "\n".join(old[first:last]), "\n".join(new[start:end]))
+
+
+def sample(bug: Bug, path: str, failure: str, read: Tokenizer, chance: random.Random) -> Sample | None:
+    """Return the conversation that mends a bug, or None where it does not fit or holds what would be special tokens."""
+    found = region(bug.before, bug.after, chance)
+    if found is None or _SPECIAL.search(bug.before) or _SPECIAL.search(bug.after):
+        return None
+    shown = excerpt(bug.before, found.lines[0])
+    if shown is None or any(number not in shown.numbers for number in found.lines):
+        return None
+    marked = set(found.lines)
+    if chance.random() < MORE_MARKS:
+        others = [
+            number for number, text in zip(shown.numbers, shown.lines, strict=True) if number > 1 and text.strip()
+        ]
+        marked |= set(chance.sample(others, min(len(others), chance.randint(1, 3))))
+    known = "" if chance.random() < NO_FAILURE else failure
+    opening = Message("user", question(path, shown, marked, known))
+    parts: list[tuple[str, float]] = [(_text(render(None, opening)), PROMPT)]
+    if chance.random() < SECOND_TRY and (wrong := _wrong(bug, found, chance)) is not None:
+        answered = Message("tool", refusal(failure) if failure else FAILED)
+        reply = f"{answer(path, found.old, wrong)}<|im_end|>\n"
+        parts += [(_text(open_reply(opening, False)) + reply, 0.0), (_text(render(_SAID, answered)), PROMPT)]
+        opening = answered
+    parts.append((_text(open_reply(opening, False)), 0.0))
+    before = "".join(text for text, _ in parts)
+    parts.append((f"{answer(path, found.old, found.new)}<|im_end|>", ANSWER))
+    if chance.random() < AFTERWARDS:
+        passed = Message("tool", PASSED)
+        parts.append(("\n" + _text(render(_SAID, passed)) + _text(open_reply(passed, False)), 0.0))
+        parts.append((f"{DONE}<|im_end|>", ANSWER))
+    return _joined(parts, before, read, bug.kind)
+
+
+_SAID = Message("assistant")
+
+
+def _text(pieces: Sequence[Piece]) -> str:
+    return "".join(piece.text for piece in pieces)
+
+
+def _wrong(bug: Bug, found: Region, chance: random.Random) -> str | None:
+    """Return other text for the place of a bug, which does not mend it."""
+    for other in bugs(bug.before, chance, 4):
+        place = region(other.after, other.before, chance)
+        if place and (place.lines, place.old) == (found.lines, found.old) and place.new != found.new:
+            return place.new
+    return None
+
+
+def _joined(parts: Sequence[tuple[str, float]], before: str, read: Tokenizer, kind: str) -> Sample | None:
+    """Tokenise the whole at once, since parts meet at special tokens, and give each token the weight of its part."""
+    done = read.encode("".join(text for text, _ in parts))
+    if len(done.ids) > LONGEST:
+        return None
+    ends: list[tuple[int, float]] = []
+    length = 0
+    for text, weight in parts:
+        length += len(text)
+        ends.append((length, weight))
+    weights: list[float] = []
+    place = 0
+    for _, end in done.offsets:
+        while end > ends[place][0]:
+            place += 1
+        weights.append(ends[place][1])
+    prompt = sum(end <= len(before) for _, end in done.offsets)
+    return Sample(tuple(done.ids), tuple(weights), prompt, kind)
+
+
+def endless(
+    functions: Sequence[dict[str, str]],
+    failing: Sequence[dict[str, str]],
+    share: float,
+    read: Tokenizer,
+    chance: random.Random,
+    pick: Callable[[random.Random, int], int] = lambda chance, count: chance.randrange(count),
+) -> Iterator[Sample]:
+    """Yield samples for ever: `share` of them of bugs with a known failure, the others freshly made."""
+    while True:
+        if failing and chance.random() < share:
+            row = failing[pick(chance, len(failing))]
+            made = sample(Bug(row["before"], row["after"], row["kind"]), row["path"], row["failure"], read, chance)
+            if made:
+                yield made
+            continue
+        row = functions[pick(chance, len(functions))]
+        for bug in bugs(row["source"], chance, 1):
+            if made := sample(bug, row["path"], "", read, chance):
+                yield made

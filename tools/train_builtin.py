@@ -1,0 +1,274 @@
+"""Train the built-in model: a few million parameters that mend single lines of Python.
+
+    python tools/train_builtin.py OUT --minutes 95          (resumes from OUT/checkpoint.pt after a kill)
+    python tools/train_builtin.py OUT --minutes 95 --device cuda
+
+OUT holds functions.jsonl (tools/builtin/corpus.py) and failing-train.jsonl (tools/builtin/failing.py). Written are
+OUT/vocabulary.json, OUT/checkpoint.pt, OUT/log.jsonl (one line for every hundred steps) and OUT/builtin.pt at the end.
+The learning rate is constant and falls to a twentieth over the last third of the minutes, which count training only.
+Matrices are trained by Muon (Jordan et al., 2024: momentum, made orthogonal by five Newton-Schulz steps), the rest by
+AdamW. It runs at a low priority, so that other work goes on.
+"""
+
+import argparse
+import itertools
+import json
+import os
+import random
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, TextIO
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch is loaded: threads that spin starve all others
+
+import torch
+import torch.nn.functional as F
+from builtin import model, samples, tokens
+from builtin.model import SHAPE
+from tokenizers import Tokenizer
+from torch import Tensor
+
+BATCH = 4_000
+"""Tokens of a batch, padding included."""
+POOL = 512
+"""Samples sorted by length before they are cut into batches."""
+FAILING = 0.45
+"""Share of samples with a known failure."""
+MUON_RATE, ADAM_RATE, DECAY = 0.01, 3e-3, 0.05
+WARM_UP, FALL = 40, 0.4
+"""Steps of warm-up, and the share of the time in which the rate falls."""
+BALANCE = 0.01
+EVERY = 100
+SAVE_SECONDS = 120.0
+LOOK_SECONDS, LOOKED_AT = 600.0, 400
+"""How often held-out samples are looked at, and how many."""
+VOCABULARY_TEXTS = 60_000
+
+
+class Muon:
+    """Momentum whose direction is made orthogonal, for matrices and stacks of them."""
+
+    def __init__(self, weights: Sequence[Tensor]):
+        self.weights = weights
+        self.momenta = [torch.zeros_like(weight) for weight in weights]
+
+    def step(self, gradients: Sequence[Tensor], rate: float) -> None:
+        for weight, momentum, gradient in zip(self.weights, self.momenta, gradients, strict=True):
+            momentum.mul_(0.95).add_(gradient)
+            change = orthogonal(gradient + 0.95 * momentum)
+            rows, columns = weight.shape[-2:]
+            weight.mul_(1 - rate * DECAY).add_(change, alpha=-rate * max(1.0, rows / columns) ** 0.5)
+
+
+def orthogonal(matrix: Tensor) -> Tensor:
+    """Return about the nearest orthogonal matrix, or a stack of them, by five Newton-Schulz steps in bfloat16."""
+    wide = matrix.bfloat16() if matrix.shape[-2] <= matrix.shape[-1] else matrix.bfloat16().mT
+    wide = wide / (wide.norm(dim=(-2, -1), keepdim=True) + 1e-7)
+    for _ in range(5):
+        square = wide @ wide.mT
+        wide = 3.4445 * wide + (-4.7750 * square + 2.0315 * square @ square) @ wide
+    return (wide if matrix.shape[-2] <= matrix.shape[-1] else wide.mT).to(matrix.dtype)
+
+
+class Trainer:
+    """Weights, optimisers and what is needed to go on after a kill."""
+
+    def __init__(self, device: str, seed: int):
+        self.device, self.seed = torch.device(device), seed
+        fresh = model.initial(SHAPE, torch.Generator().manual_seed(seed))
+        self.weights = {name: value.to(self.device).requires_grad_() for name, value in fresh.items()}
+        by_muon = [name for name, value in self.weights.items() if _is_matrix(name, value)]
+        self.rest = [name for name in self.weights if name not in by_muon]
+        self.matrices = by_muon
+        self.muon = Muon([self.weights[name].data for name in by_muon])
+        decayed = [self.weights[name] for name in self.rest if self.weights[name].dim() > 1]
+        plain = [self.weights[name] for name in self.rest if self.weights[name].dim() == 1]
+        groups = [{"params": decayed, "weight_decay": DECAY}, {"params": plain, "weight_decay": 0.0}]
+        self.adam = torch.optim.AdamW(groups, lr=ADAM_RATE, betas=(0.9, 0.95))
+        self.steps = self.seen = 0
+        self.seconds = 0.0
+
+    def step(self, batch: Sequence[samples.Sample], fraction: float) -> tuple[float, float]:
+        """Train on a batch. Returns the mean loss of the answers' tokens, and the share of answers that were right
+        token by token.
+        """
+        inputs, weights = padded(batch, self.device)
+        factor = min(1.0, (self.steps + 1) / WARM_UP) * min(1.0, 0.05 + 0.95 * (1 - fraction) / FALL)
+        with torch.autocast(self.device.type, dtype=torch.bfloat16):
+            state, load = model.forward(self.weights, SHAPE, inputs[:, :-1])
+            wanted = weights[:, 1:] > 0
+            logits = F.linear(state[wanted], self.weights["token_embd.weight"]).float()
+        targets, shares = inputs[:, 1:][wanted], weights[:, 1:][wanted]
+        losses = F.cross_entropy(logits, targets, reduction="none")
+        loss = (losses * shares).sum() / shares.sum() + BALANCE * load
+        loss.backward()
+        parameters = list(self.weights.values())
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        gradients = [self.weights[name].grad for name in self.matrices]
+        with torch.no_grad():
+            self.muon.step([gradient for gradient in gradients if gradient is not None], MUON_RATE * factor)
+        for group in self.adam.param_groups:
+            group["lr"] = ADAM_RATE * factor
+        self.adam.step()
+        for parameter in parameters:
+            parameter.grad = None
+        self.steps += 1
+        self.seen += len(batch)
+        answers = shares == samples.ANSWER
+        wrong = torch.zeros_like(inputs[:, 1:], dtype=torch.bool)
+        wrong[wanted] = (logits.detach().argmax(-1) != targets) & answers
+        return float(losses[answers].mean().detach()), float((~wrong.any(1)).float().mean())
+
+    @torch.no_grad()
+    def exact(self, held_out: Sequence[samples.Sample]) -> float:
+        """Return the share of samples whose answer the model would write, always taking the likeliest token."""
+        right = 0
+        for one in held_out:
+            inputs, weights = padded([one], self.device)
+            state, _ = model.forward(self.weights, SHAPE, inputs[:, :-1])
+            answer = weights[:, 1:] == samples.ANSWER
+            chosen = F.linear(state[answer], self.weights["token_embd.weight"]).argmax(-1)
+            right += bool((chosen == inputs[:, 1:][answer]).all())
+        return right / max(1, len(held_out))
+
+    def save(self, path: Path) -> None:
+        """Write everything that is needed to go on."""
+        state: dict[str, Any] = {
+            "weights": {name: value.detach() for name, value in self.weights.items()},
+            "momenta": self.muon.momenta,
+            "adam": self.adam.state_dict(),
+            "at": (self.steps, self.seen, self.seconds),
+        }
+        torch.save(state, path.with_suffix(".part"))
+        path.with_suffix(".part").replace(path)
+
+    def load(self, path: Path) -> None:
+        """Go on from what `save` wrote."""
+        state = torch.load(path, map_location=self.device)
+        for name, value in state["weights"].items():
+            self.weights[name].data.copy_(value)
+        for momentum, value in zip(self.muon.momenta, state["momenta"], strict=True):
+            momentum.copy_(value)
+        self.adam.load_state_dict(state["adam"])
+        self.steps, self.seen, self.seconds = state["at"]
+
+
+def _is_matrix(name: str, value: Tensor) -> bool:
+    """Say whether Muon trains it: what maps states to states, not what reads or chooses."""
+    small = ("token_embd", "ssm_conv1d", "ssm_alpha", "ssm_beta", "ffn_gate_inp")
+    return value.dim() > 1 and not any(part in name for part in small)
+
+
+def padded(batch: Sequence[samples.Sample], device: torch.device) -> tuple[Tensor, Tensor]:
+    """Return tokens and weights as two matrices, short rows filled with tokens of no weight."""
+    length = max(len(one.tokens) for one in batch)
+    inputs, weights = torch.zeros(len(batch), length, dtype=torch.long), torch.zeros(len(batch), length)
+    for row, one in enumerate(batch):
+        inputs[row, : len(one.tokens)] = torch.tensor(one.tokens)
+        weights[row, : len(one.tokens)] = torch.tensor(one.weights)
+    return inputs.to(device), weights.to(device)
+
+
+def batches(stream: Iterator[samples.Sample], chance: random.Random, size: int = BATCH) -> Iterator[list[Any]]:
+    """Yield batches of samples of about the same length."""
+    while True:
+        pool = sorted((next(stream) for _ in range(POOL)), key=lambda one: len(one.tokens))
+        cut: list[list[samples.Sample]] = []
+        while pool:
+            count = max(1, size // len(pool[-1].tokens))
+            cut.append(pool[-count:])
+            del pool[-count:]
+        chance.shuffle(cut)
+        yield from cut
+
+
+def rows(path: Path, split: str) -> list[dict[str, str]]:
+    """Return the rows of a split; none of a file that is not there."""
+    if not path.exists():
+        return []
+    with path.open(encoding="utf-8") as file:
+        return [row for row in map(json.loads, file) if row["split"] == split]
+
+
+def vocabulary(out: Path, functions: Sequence[dict[str, str]], seed: int) -> tokens.Vocabulary:
+    """Return the vocabulary in `out`, made from a sample of the functions where it is not there yet."""
+    path = out / "vocabulary.json"
+    if not path.exists():
+        chosen = random.Random(seed).sample(functions, min(VOCABULARY_TEXTS, len(functions)))
+        words = ["user", "assistant", *([samples.FAILED, samples.PASSED, samples.DONE] * 200)]
+        tokens.learn([*(row["source"] for row in chosen), *words * 20], SHAPE.vocab).save(path)
+    return tokens.Vocabulary.load(path)
+
+
+def train(out: Path, seconds: float, device: str, seed: int) -> Trainer:
+    """Train for so long in all, earlier runs included, and return what came of it."""
+    functions = rows(out / "functions.jsonl", "train")
+    failing = rows(out / "failing-train.jsonl", "train")
+    read = vocabulary(out, functions, seed).tokenizer()
+    trainer = Trainer(device, seed)
+    if (out / "checkpoint.pt").exists():
+        trainer.load(out / "checkpoint.pt")
+    chance = random.Random(f"{seed} {trainer.steps}")
+    stream = batches(samples.endless(functions, failing, FAILING, read, chance), chance)
+    unseen = held_out(out, read)
+    log, saved, recent = (out / "log.jsonl").open("a", encoding="utf-8"), 0.0, list[tuple[float, float, int]]()
+    looked = trainer.seconds
+    while trainer.seconds < seconds:
+        began = time.monotonic()
+        batch = next(stream)
+        loss, right = trainer.step(batch, trainer.seconds / seconds)
+        trainer.seconds += time.monotonic() - began
+        recent.append((loss, right, sum(len(one.tokens) for one in batch)))
+        where: dict[str, float] = {"step": trainer.steps, "minutes": trainer.seconds / 60, "samples": trainer.seen}
+        if trainer.steps % EVERY == 0:
+            loss, right, count = (sum(part) for part in zip(*recent, strict=True))
+            _tell(log, {**where, "loss": loss / len(recent), "right": right / len(recent), "tokens": count})
+            recent.clear()
+        if trainer.seconds - looked > LOOK_SECONDS:
+            looked = trainer.seconds
+            _tell(log, {**where, "held_out": trainer.exact(unseen)})
+        if trainer.seconds - saved > SAVE_SECONDS:
+            saved = trainer.seconds
+            trainer.save(out / "checkpoint.pt")
+    log.close()
+    trainer.save(out / "checkpoint.pt")
+    return trainer
+
+
+def held_out(out: Path, read: Tokenizer) -> list[samples.Sample]:
+    """Return the same samples of packages that are not trained on, every time."""
+    functions, failing = rows(out / "functions.jsonl", "held-out"), rows(out / "failing-held-out.jsonl", "held-out")
+    if not functions:
+        return []
+    return list(itertools.islice(samples.endless(functions, failing, FAILING, read, random.Random(1)), LOOKED_AT))
+
+
+def _tell(log: TextIO, row: dict[str, float]) -> None:
+    line = json.dumps({key: round(value, 4) for key, value in row.items()})
+    print(line, flush=True)
+    log.write(line + "\n")
+    log.flush()
+
+
+def main(arguments: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--minutes", type=float, default=95.0, help="of training in all, earlier runs included")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--nice", type=int, default=10, help="0 for the priority of other programs, 19 for the lowest")
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args(arguments)
+    os.nice(given.nice)
+    torch.set_num_threads(given.threads)
+    trainer = train(given.out, given.minutes * 60, given.device, given.seed)
+    weights = {name: value.detach().cpu() for name, value in trainer.weights.items()}
+    torch.save(weights, given.out / "builtin.pt")
+    print(f"{trainer.steps:,} steps, {trainer.seen:,} samples, {trainer.seconds / 60:.1f} minutes")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
