@@ -17,6 +17,7 @@ import os
 import random
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TextIO
@@ -45,6 +46,7 @@ SAVE_SECONDS = 120.0
 LOOK_SECONDS, LOOKED_AT = 600.0, 400
 """How often held-out samples are looked at, and how many."""
 VOCABULARY_TEXTS = 60_000
+PER_PACKAGE = 4_000
 
 
 class Muon:
@@ -192,11 +194,22 @@ def rows(path: Path, split: str) -> list[dict[str, str]]:
         return [row for row in map(json.loads, file) if row["split"] == split]
 
 
-def vocabulary(out: Path, functions: Sequence[dict[str, str]], seed: int) -> tokens.Vocabulary:
+def spread(functions: Sequence[dict[str, str]], most: int, seed: int) -> list[dict[str, str]]:
+    """Return at most so many functions of a package, so that no large program sets the tone."""
+    mixed, counts = random.Random(seed).sample(functions, len(functions)), Counter[str]()
+    kept: list[dict[str, str]] = []
+    for row in mixed:
+        counts[row["package"]] += 1
+        if counts[row["package"]] <= most:
+            kept.append(row)
+    return kept
+
+
+def vocabulary(out: Path, functions: Sequence[dict[str, str]]) -> tokens.Vocabulary:
     """Return the vocabulary in `out`, made from a sample of the functions where it is not there yet."""
     path = out / "vocabulary.json"
     if not path.exists():
-        chosen = random.Random(seed).sample(functions, min(VOCABULARY_TEXTS, len(functions)))
+        chosen = functions[:VOCABULARY_TEXTS]
         words = ["user", "assistant", *([samples.FAILED, samples.PASSED, samples.DONE] * 200)]
         tokens.learn([*(row["source"] for row in chosen), *words * 20], SHAPE.vocab).save(path)
     return tokens.Vocabulary.load(path)
@@ -204,9 +217,9 @@ def vocabulary(out: Path, functions: Sequence[dict[str, str]], seed: int) -> tok
 
 def train(out: Path, seconds: float, device: str, seed: int) -> Trainer:
     """Train for so long in all, earlier runs included, and return what came of it."""
-    functions = rows(out / "functions.jsonl", "train")
+    functions = spread(rows(out / "functions.jsonl", "train"), PER_PACKAGE, seed)
     failing = rows(out / "failing-train.jsonl", "train")
-    read = vocabulary(out, functions, seed).tokenizer()
+    read = vocabulary(out, functions).tokenizer()
     trainer = Trainer(device, seed)
     if (out / "checkpoint.pt").exists():
         trainer.load(out / "checkpoint.pt")

@@ -82,7 +82,7 @@ def forward(weights: Weights, shape: Shape, tokens: Tensor) -> tuple[Tensor, Ten
 
 
 def _norm(state: Tensor, weight: Tensor) -> Tensor:
-    return F.rms_norm(state, state.shape[-1:], weight, EPSILON)
+    return F.rms_norm(state.float(), state.shape[-1:], weight, EPSILON)  # digits, whatever the rest is computed in
 
 
 def _rotation(shape: Shape, time: int, device: torch.device) -> tuple[Tensor, Tensor]:

@@ -1,6 +1,8 @@
 """From a function and a bug in it to the tokens that the model is trained on: the very conversation of the product."""
 
+import builtins
 import difflib
+import keyword
 import random
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -21,6 +23,12 @@ SECOND_TRY, AFTERWARDS, MORE_MARKS, NO_FAILURE = 0.12, 0.04, 0.3, 0.15
 """Shares of conversations with a wrong try before the right one, with a reply to the success, with several lines
 marked, and of those with the failure left out although it is known."""
 _SPECIAL = re.compile(r"<\|[a-z_]+\|>|</?(?:tool_call|tool_response|think|function|parameter)\b")
+
+
+_NAME, _TEXT = re.compile(r"[A-Za-z_]\w*"), re.compile(r"""'[^'\n]*'|"[^"\n]*\"""")
+_COMMON = {*keyword.kwlist, *dir(builtins), "self", "cls"}.union(*map(dir, (str, bytes, list, dict, set, int, float)))
+_SHORT = 3
+"""Characters of a text that anybody might write: a separator, an ending."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +67,22 @@ def region(before: str, after: str, chance: random.Random) -> Region | None:
     return Region(tuple(range(first + 1, last + 1)), "\n".join(old[first:last]), "\n".join(new[start:end]))
 
 
+def guessable(bug: Bug, failure: str = "") -> bool:
+    """Say whether the repair can be known from what is shown: its names and texts are there, or everybody's."""
+    known = f"{bug.before}\n{failure}"
+    before = bug.before.splitlines()
+    added = "\n".join(line for line in bug.after.splitlines() if line not in before)
+    texts = [text for text in _TEXT.findall(added) if len(text) > _SHORT + 2 and text[1:-1] not in known]
+    names = set(_NAME.findall(_TEXT.sub("", added))) - _COMMON
+    return not texts and names <= set(_NAME.findall(known))
+
+
 def sample(bug: Bug, path: str, failure: str, read: Tokenizer, chance: random.Random) -> Sample | None:
     """Return the conversation that mends a bug, or None where it does not fit or holds what would be special tokens."""
+    if _SPECIAL.search(bug.before) or _SPECIAL.search(bug.after) or not guessable(bug, failure):
+        return None
     found = region(bug.before, bug.after, chance)
-    if found is None or _SPECIAL.search(bug.before) or _SPECIAL.search(bug.after):
+    if found is None:
         return None
     shown = excerpt(bug.before, found.lines[0])
     if shown is None or any(number not in shown.numbers for number in found.lines):

@@ -59,6 +59,7 @@ def learn(texts: Iterable[str], size: int) -> Vocabulary:
     model = json.loads(made.to_str())["model"]
     normal = sorted(model["vocab"], key=model["vocab"].__getitem__)
     merges = [tuple(pair.split(" ")) if isinstance(pair, str) else tuple(pair) for pair in model["merges"]]
+    normal += [f"w{number}" for number in range(size - len(special) - len(normal))]  # too little text for so many
     kinds = [build_model.NORMAL] * len(normal) + types
     return Vocabulary((*normal, *special), tuple(kinds), tuple(merges))
 
