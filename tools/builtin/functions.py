@@ -1,6 +1,6 @@
 """Functions taken out of Python files: which files, which functions, and what makes two of them the same.
 
-A function is kept as its own text, moved to the left margin, without decorators and without its docstring. Two functions
+A function is kept as its own text, at the left margin, without decorators and without its docstring. Two functions
 are the same when their syntax trees are; two have the same shape when their trees are, names and constants left out.
 """
 

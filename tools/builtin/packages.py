@@ -1,4 +1,4 @@
-"""The packages of the corpus: what is pinned, what is refused, how they are fetched, and under which licence they come."""
+"""The packages of the corpus: which are pinned and which refused, how they are fetched, and their licences."""
 
 import re
 import shutil
@@ -17,9 +17,39 @@ PINNED = Path(__file__).with_name("packages.toml")
 # The subjects of published collections of Python bugs (BugsInPy, SWE-bench and their kind). A model that has read their
 # mended code would recite it when it is measured there, so none of them may be learned from.
 BENCHMARKS = frozenset(
-    """ansible ansible-core black cookiecutter fastapi httpie keras tf-keras luigi matplotlib pandas pysnooper sanic
-    scrapy spacy thefuck tornado tqdm youtube-dl yt-dlp astropy django flask pylint pytest requests scikit-learn seaborn
-    sphinx sympy xarray""".split()
+    {
+        "ansible",
+        "ansible-core",
+        "black",
+        "cookiecutter",
+        "fastapi",
+        "httpie",
+        "keras",
+        "tf-keras",
+        "luigi",
+        "matplotlib",
+        "pandas",
+        "pysnooper",
+        "sanic",
+        "scrapy",
+        "spacy",
+        "thefuck",
+        "tornado",
+        "tqdm",
+        "youtube-dl",
+        "yt-dlp",
+        "astropy",
+        "django",
+        "flask",
+        "pylint",
+        "pytest",
+        "requests",
+        "scikit-learn",
+        "seaborn",
+        "sphinx",
+        "sympy",
+        "xarray",
+    }
 )
 
 _FAMILIES = {  # part of what a package says of itself, and the family of licences that it means
@@ -108,7 +138,7 @@ def licence_differs(package: Package, place: Path) -> str:
     # The long texts of compiled wheels name the licences of the libraries inside; the short ones speak of the package.
     short = "\n".join(part for part in (expression, field, *classifiers) if len(part) <= 200)
     if _COPYLEFT.search(short) and " OR " not in expression:
-        return f"{package.name}: {_shortened(classifiers + [expression, field])!r} is not permissive"
+        return f"{package.name}: {_shortened([*classifiers, expression, field])!r} is not permissive"
     return ""
 
 
