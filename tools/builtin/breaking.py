@@ -7,19 +7,17 @@ within a few lines, still compiles and means something else.
 import ast
 import random
 import warnings
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from builtin.kinds import KINDS, NEEDS, TWICE, TWICE_WEIGHT, Kind
+from builtin.kinds import KINDS, NAMES, NEEDS, TWICE, TWICE_WEIGHT, Kind
 from builtin.kinds import covered as covered
 
 from qwencode.repair.mutate.source import FUNCTIONS, Edit, Source
 
 BUGGY_LINES = 2
 CORRECT_LINES = 3
-_PLACES = 12
-"""So many statements are asked for a kind of bug before another kind has its turn."""
 _TRIES = 4
 """So many edits of one statement are tried."""
 _SIDE_TALK = ("log", "logger", "logging", "_log", "_logger", "warnings", "print", "click", "echo")
@@ -52,14 +50,15 @@ def region(before: str, after: str) -> Region:
     return Region(start, len(old) - same, len(new) - same)
 
 
-def bugs(source: str, rng: random.Random, count: int) -> list[Bug]:
-    """Return up to `count` different bugs of a function; fewer when it has not got that many, none when it does not
-    compile. The same text and seed give the same bugs.
+def bugs(source: str, rng: random.Random, count: int, kinds: Collection[str] = NAMES) -> list[Bug]:
+    """Return up to `count` different bugs of a function, of these kinds; fewer when it has not got that many, none when
+    it does not compile. The same text and seed give the same bugs.
     """
-    if not _compiles(source, "ignore"):
+    if not source.strip() or not _compiles(source, "ignore"):
         return []
     ground = _Ground(source)
-    left = {kind.name: kind.weight for kind in KINDS if ground.has(kind)} | {TWICE: TWICE_WEIGHT}
+    weights = {kind.name: kind.weight for kind in KINDS if ground.has(kind)} | {TWICE: TWICE_WEIGHT}
+    left = {name: weight for name, weight in weights.items() if name in kinds}
     found: dict[str, Bug] = {}
     again = 0
     while len(found) < count and left and again < 3 * count:
@@ -95,7 +94,7 @@ class _Ground:
 
     def broken(self, kind: Kind, rng: random.Random) -> str | None:
         """Return the text with one bug of a kind; None when none was found."""
-        for statement in rng.sample(self._statements, min(_PLACES, len(self._statements))):
+        for statement in rng.sample(self._statements, len(self._statements)):
             for edit in _drawn(_edits(self._source, statement, kind), rng):
                 before = _applied(self._source.text, edit)
                 if edit.text not in self._types and self._fit(before):
@@ -136,6 +135,8 @@ class _Ground:
 
 def _edits(source: Source, statement: ast.stmt, kind: Kind) -> list[Edit]:
     nodes = [statement] if kind.statement else source.header(statement)
+    # The operators know no matrix product.
+    nodes = [node for node in nodes if not isinstance(getattr(node, "op", None), ast.MatMult)]
     found = [edit for node in nodes for edit in kind.propose(source, node) if edit.weight > 0]
     # Some operators go through sets, whose order differs from run to run.
     return sorted(found, key=lambda edit: (edit.start, edit.end, edit.text))

@@ -251,10 +251,9 @@ def element(source: Source, node: ast.AST) -> Iterator[Edit]:
     if isinstance(node, ast.List | ast.Tuple | ast.Set) and _loaded(node) and len(node.elts) > 1:
         for index in range(len(node.elts) if len(node.elts) > 2 or not isinstance(node, ast.Tuple) else 0):
             yield without(source, node.elts, index)
-    elif isinstance(node, ast.Dict) and len(node.keys) > 1 and all(node.keys):
-        spans = [
-            (source.span(key)[0], source.span(value)[1]) for key, value in zip(node.keys, node.values, strict=True)
-        ]  # pyright: ignore[reportArgumentType]
+    elif isinstance(node, ast.Dict) and len(node.keys) > 1 and None not in node.keys:
+        pairs = zip(node.keys, node.values, strict=True)
+        spans = [(source.span(key)[0], source.span(value)[1]) for key, value in pairs if key]
         for index, (start, end) in enumerate(spans):
             yield Edit(spans[index - 1][1] if index else start, end if index else spans[1][0], "")
     if isinstance(node, ast.Tuple) and len(node.elts) > 1:

@@ -129,7 +129,8 @@ def _taken(rows: list[str], node: Function) -> tuple[str, Function] | None:
     alone = _parsed(text)
     if alone is None or len(alone.body) != 1 or not isinstance(tree := alone.body[0], Function):
         return None
-    bare: Any = type(node)(**{**dict(ast.iter_fields(node)), "body": body, "decorator_list": []})
+    fields: dict[str, Any] = {**dict(ast.iter_fields(node)), "body": body, "decorator_list": []}
+    bare = type(node)(**fields)
     # A text over several lines loses its margin with the function: then it is another function.
     return (text, tree) if ast.dump(bare) == ast.dump(tree) else None
 
