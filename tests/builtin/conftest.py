@@ -1,6 +1,9 @@
-"""The programs under `tools/` are imported as they import each other."""
+"""The programs that build the built-in model are no part of the package: they are found through their folder."""
 
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "tools"))
+TOOLS = Path(__file__).parents[2] / "tools"
+
+if str(TOOLS) not in sys.path:
+    sys.path.insert(0, str(TOOLS))
