@@ -11,6 +11,7 @@ AdamW. It runs at a low priority, so that other work goes on.
 """
 
 import argparse
+import ctypes
 import itertools
 import json
 import os
@@ -265,6 +266,16 @@ def _tell(log: TextIO, row: dict[str, float]) -> None:
     log.flush()
 
 
+def keep_memory() -> None:
+    """Have glibc keep what is freed: giving it back and clearing it anew took two fifths of the time."""
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except AttributeError:
+        return  # another C library
+    mallopt(-4, 0)  # M_MMAP_MAX
+    mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD
+
+
 def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("out", type=Path)
@@ -275,6 +286,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args(arguments)
     os.nice(given.nice)
+    keep_memory()
     torch.set_num_threads(given.threads)
     trainer = train(given.out, given.minutes * 60, given.device, given.seed)
     weights = {name: value.detach().cpu() for name, value in trainer.weights.items()}

@@ -26,6 +26,7 @@ CASES = [  # operator, before, an edit that it must propose
     ("unary operator", "x = -a", "x = a"),
     ("unary operator", "x = a - b", "x = abs(a - b)"),
     ("operand order", "x = a - b", "x = b - a"),
+    ("operand order", "x = a @ b", "x = b @ a"),
     ("operand order", "x = (a + b) / c", "x = c / (a + b)"),
     ("operand dropped", "x = n + 1", "x = n"),
     ("operand dropped", "x = (a + b) * c", "x = (a + b)"),

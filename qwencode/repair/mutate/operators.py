@@ -22,7 +22,9 @@ _ARITHMETIC: dict[type[ast.AST], tuple[str, str]] = {
     ast.BitAnd: ("&", "| ^"),
     ast.BitOr: ("|", "& ^"),
     ast.BitXor: ("^", "| &"),
+    ast.MatMult: ("@", "*"),
 }
+_ORDERED = ("+", "-", "*", "/", "//", "%", "**", "@")  # for some types of operands it matters which comes first
 _COUNTS = ("len", "int", "min", "max", "round", "sum", "abs")
 _RELATIONAL: dict[type[ast.AST], tuple[str, tuple[tuple[str, float], ...]]] = {
     ast.Lt: ("<", (("<=", 1.0), (">", 0.7), (">=", 0.5), ("!=", 0.3), ("==", 0.2))),
@@ -56,7 +58,7 @@ def arithmetic(source: Source, node: ast.AST) -> Iterator[Edit]:
 
 def swap_operands(source: Source, node: ast.AST) -> Iterator[Edit]:
     """Operands the other way round (Just 2014; TBar FP11, Liu et al., ISSTA 2019)."""
-    if not isinstance(node, ast.BinOp) or (symbol := _ARITHMETIC.get(type(node.op), ("",))[0]) not in "+-//%**":
+    if not isinstance(node, ast.BinOp) or (symbol := _ARITHMETIC.get(type(node.op), ("",))[0]) not in _ORDERED:
         return
     place = source.between(node.left, node.right, symbol)
     if place is None:
