@@ -1,10 +1,10 @@
 """How often the built-in model writes the correct line, on packages it never saw: python tools/builtin/evaluate.py OUT
 
-Reads OUT/builtin.gguf, OUT/functions.jsonl and OUT/failing-held-out.jsonl; the model runs in llama.cpp, as in use. For each
-bug the damaged line is marked and its replacement proposed. Top 1: the likeliest proposal is the original line,
-character for character; top 10: it is among the ten likeliest. With Wilson's 95 % intervals, by kind of bug. A bug whose
-repair needs a name or a text that stands nowhere in the function, the failure or the language is not asked about, and
-neither is one that takes two lines; how many those are is told. Prints a table and one line of JSON last.
+Reads OUT/builtin.gguf, OUT/functions.jsonl and OUT/failing-held-out.jsonl; the model runs in llama.cpp, as in use. For
+each bug the damaged line is marked and its replacement proposed. Top 1: the likeliest proposal is the original line,
+character for character; top 10: it is among the ten likeliest. With Wilson's 95 % intervals, by kind of bug. A bug
+whose repair needs a name or a text that stands nowhere in the function, the failure or the language is not asked about,
+and neither is one that takes two lines; how many those are is told. Prints a table and one line of JSON last.
 """
 
 import argparse
@@ -21,7 +21,6 @@ if __name__ == "__main__":  # started as a program: this folder's own modules ar
 
 from builtin.breaking import Bug, bugs
 from builtin.samples import guessable, region
-
 from qwencode.model.builtin.proposer import Proposer
 from qwencode.model.builtin.task import Task, task
 
