@@ -19,7 +19,7 @@ PROMPT, ANSWER = 0.2, 1.0
 """Weights of the loss: what is only read teaches the language, what is written is the purpose."""
 LONGEST = 384
 """Tokens of a sample at most."""
-SECOND_TRY, AFTERWARDS, MORE_MARKS, NO_FAILURE = 0.12, 0.04, 0.3, 0.15
+SECOND_TRY, AFTERWARDS, MORE_MARKS, NO_FAILURE = 0.12, 0.04, 0.2, 0.15
 """Shares of conversations with a wrong try before the right one, with a reply to the success, with several lines
 marked, and of those with the failure left out although it is known."""
 _SPECIAL = re.compile(r"<\|[a-z_]+\|>|</?(?:tool_call|tool_response|think|function|parameter)\b")

@@ -28,7 +28,7 @@ CLOSE_CALL = "\n</parameter>\n</function>\n"
 MARKUP = (OPEN_CALL, OPEN_OLD, OPEN_NEW, CLOSE_CALL)
 """Stretches between `<tool_call>` and `</tool_call>` that are one token each in the vocabulary of this model."""
 
-CODE_CHARS = 1_000
+CODE_CHARS = 700
 """Characters of code shown at most, marks left out."""
 FAILURE_CHARS = 120
 """Characters of each of the two lines about the failure."""
