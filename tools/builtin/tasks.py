@@ -44,6 +44,8 @@ CALLS = 8
 """Calls of a function in its tests."""
 POOL = 30
 """Calls of the broken function that its tests are chosen from."""
+HIDDEN = 4
+"""Calls at least that no test makes."""
 IN_A_TEST = 2
 _IMPORT = re.compile(r"^(?:from \S+ )?import (\S+)$")
 _GIT = ("git", "-c", "user.name=tasks", "-c", "user.email=tasks@example.invalid", "-c", "commit.gpgsign=false")
@@ -83,6 +85,8 @@ class Maker:
     def _task(self, row: Row, wanted: set[bool]) -> Task | None:
         found = bugs(row["source"], self._rng, BUGS)
         row, hidden = self._tested(row, found)
+        if len(hidden) < HIDDEN:
+            return None
         rows = self._company(row)
         mine = [(call, result) for call, result in row["calls"]]
         others = [(call, result) for one in rows if one is not row for call, result in one["calls"][:CALLS]]
