@@ -1,5 +1,6 @@
 """The architecture in PyTorch: the chunks compute the recurrence, nothing sees the future, llama.cpp agrees."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -75,13 +76,13 @@ def test_llama_cpp_reads_the_same_tokens(words: tokens.Vocabulary, weights: dict
         engine.close()
 
 
-@pytest.mark.parametrize(("stored", "bound"), [("f16", 1e-2), ("q8_0", 0.2)])
+@pytest.mark.parametrize(("stored", "bound"), [("f16", 5e-3), ("q8_0", 0.1)])
 def test_llama_cpp_gives_the_same_logits(
     words: tokens.Vocabulary, weights: dict[str, torch.Tensor], tmp_path: Path, stored: str, bound: float
 ) -> None:
-    """Untrained weights are the worst case: experts are chosen by chances that hardly differ."""
-    path = tmp_path / "fresh.gguf"
-    export.export(path, weights, words, stored)
+    """All experts are used: untrained ones are chosen by chances that hardly differ, so that rounding decides."""
+    path, shape = tmp_path / "fresh.gguf", replace(model.SHAPE, experts_used=model.SHAPE.experts)
+    export.export(path, weights, words, stored, shape)
     assert check(path).architecture == "qwen35moe"
     ids = words.tokenizer().encode(CHAT).ids
     engine = Engine(path, Fit(context=1024, threads=1, batch=256))
@@ -91,6 +92,6 @@ def test_llama_cpp_gives_the_same_logits(
     finally:
         engine.close()
     with torch.no_grad():
-        state, _ = model.forward(weights, model.SHAPE, torch.tensor([ids]))
+        state, _ = model.forward(weights, shape, torch.tensor([ids]))
         wanted = (state[0, -1] @ weights["token_embd.weight"].T).numpy()
     assert np.linalg.norm(found - wanted) <= bound * np.linalg.norm(wanted)

@@ -13,6 +13,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # started as a program, only
 import build_model
 import gguf
 import torch
+from build_model import Shape
 from builtin.model import SHAPE
 from builtin.tokens import Vocabulary
 from torch import Tensor
@@ -20,15 +21,17 @@ from torch import Tensor
 DESCRIPTION = "mends single lines of Python; trained from scratch on library code by qwencode's own tools"
 
 
-def export(path: Path, weights: Mapping[str, Tensor], words: Vocabulary, stored: str = "q8_0") -> None:
+def export(
+    path: Path, weights: Mapping[str, Tensor], words: Vocabulary, stored: str = "q8_0", shape: Shape = SHAPE
+) -> None:
     """Write the file. Matrices are stored as asked (`f16`, `q8_0`) where their rows divide, all else in full."""
     writer = gguf.GGUFWriter(None, "qwen35moe")
     merges = [" ".join(pair) for pair in words.merges]
-    build_model.describe(writer, SHAPE, "qwencode-builtin", (words.tokens, words.types, merges))
+    build_model.describe(writer, shape, "qwencode-builtin", (words.tokens, words.types, merges))
     writer.add_description(DESCRIPTION)
     writer.add_license("Apache-2.0")
     writer.add_string("qwencode.form", "line")
-    for name, size, kind in build_model.tensors(SHAPE):
+    for name, size, kind in build_model.tensors(shape):
         value = weights[name].float()
         if kind == "decay":
             value = -value.exp()
