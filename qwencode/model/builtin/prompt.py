@@ -159,14 +159,12 @@ def _docstring(node: ast.FunctionDef | ast.AsyncFunctionDef) -> range:
 
 def _window(lines: Sequence[str], at: int, limit: int) -> tuple[int, int]:
     """Return the span of lines around one that fits into so many characters, grown evenly on both sides."""
-    first, last, used = at, at + 1, len(lines[at])
-    while first > 0 or last < len(lines):
+    first, last, used, grown = at, at + 1, len(lines[at]), True
+    while grown:
         grown = False
         for place in (first - 1, last):
-            if 0 <= place < len(lines) and used + len(lines[place]) + 1 <= limit and place in (first - 1, last):
+            if 0 <= place < len(lines) and used + len(lines[place]) + 1 <= limit:
                 used += len(lines[place]) + 1
                 first, last = min(first, place), max(last, place + 1)
                 grown = True
-        if not grown:
-            break
     return first, last

@@ -94,6 +94,10 @@ class Proposer:
         pieces = [*qwen.render(None, message), *qwen.open_reply(message, False), *beginning(task.file, task.old)]
         return self._transcript.encode(pieces)
 
+    def written(self, new: str) -> list[int]:
+        """Return the tokens of a proposal as the tokeniser spells it, its end included."""
+        return self._transcript.encode([Piece(new, False), Piece(self._end, True)])
+
     def propose(self, task: Task, seed: int = 0) -> list[Proposal]:
         """Return distinct texts for the place of the line, likeliest first; none where the task is too long.
 
@@ -135,9 +139,7 @@ class Proposer:
         scores = [-np.inf] * len(news)
         if not self._ask(task):
             return scores
-        end = Piece(self._end, True)
-        written = [(at, self._transcript.encode([Piece(new, False), end])) for at, new in enumerate(news)]
-        written = [(at, tokens) for at, tokens in written if len(tokens) <= _REPLY]
+        written = [(at, tokens) for at, new in enumerate(news) if len(tokens := self.written(new)) <= _REPLY]
         for start in range(0, len(written), self._count):
             group = written[start : start + self._count]
             for (at, _), total in zip(group, self._likelihoods([tokens for _, tokens in group]), strict=True):
