@@ -19,6 +19,7 @@ from qwencode.model.dialect import qwen
 from qwencode.model.dialect.qwen import Piece
 from qwencode.model.llama.batch import BatchEngine
 from qwencode.model.llama.gguf_header import check
+from qwencode.model.llama.state import common_length
 from qwencode.model.llama.transcript import Transcript
 from qwencode.model.llama.vocabulary import CONTROL, UNUSED, USER_DEFINED
 
@@ -29,7 +30,9 @@ LEAST = 1e-4
 """What is less probable than this is not worth a try, nor the time to write it down."""
 _PROMPT = 1024  # tokens
 _REPLY = 96  # tokens: a line or two
-_BATCH = 128
+_BATCH = 64
+"""Tokens of a question that are evaluated at a time. After each such batch its state is kept in a sequence of its own,
+so that the next question, which is often about another line of the same function, goes on from there."""
 _ROOT = 0
 
 Floats = NDArray[np.float64]
@@ -71,7 +74,10 @@ class Proposer:
         self._count, self._temperature = count, temperature
         self._least = float(np.log(max(least, 1e-300)))
         self._end = end
-        self._engine = BatchEngine(path, 1 + count, _PROMPT + count * _REPLY, _BATCH, threads)
+        kept = _PROMPT // _BATCH
+        self._engine = BatchEngine(path, 1 + count + kept, 2 * _PROMPT + count * _REPLY, _BATCH, threads)
+        self._kept = range(1 + count, 1 + count + kept)
+        self._live: list[int] = []  # the tokens of the root
         self._pieces = [self._engine.piece(token) for token in range(self._engine.vocab_size)]
         kinds = [self._engine.attributes(token) for token in range(self._engine.vocab_size)]
         self._silent = np.array([bool(bits & (CONTROL | UNUSED)) for bits in kinds])  # they stand for no text
@@ -82,7 +88,7 @@ class Proposer:
         ]
         self._transcript = Transcript(self._engine, literals)
         self._asked: Task | None = None
-        self._root: tuple[int, Floats] = 0, np.empty(0)
+        self._follows: Floats = np.empty((1, 0))
 
     def close(self) -> None:
         """Free everything. Idempotent; nothing else may be called afterwards."""
@@ -105,10 +111,9 @@ class Proposer:
         """
         if not self._ask(task):
             return []
-        self._part()
         random = np.random.default_rng(seed)
         beams = [_Beam(_ROOT, (), b"", 0.0, 0.0, 0.0, True)]
-        rows: Floats = self._root[1][None, :]
+        rows = self._follows
         found: dict[str, float] = {}
         ended = 0
         for _ in range(_REPLY):
@@ -124,7 +129,7 @@ class Proposer:
             if not grown:
                 break
             beams = self._share(beams, grown)
-            at = self._root[0] + len(beams[0].tokens) - 1
+            at = len(self._live) + len(beams[0].tokens) - 1
             rows = _log_softmax(
                 self._engine.step([b.sequence for b in beams], [b.tokens[-1] for b in beams], [at] * len(beams))
             )
@@ -148,8 +153,8 @@ class Proposer:
 
     def _likelihoods(self, continuations: Sequence[Sequence[int]]) -> list[float]:
         """Return the log-probabilities of as many continuations as there are sequences beside the root."""
-        length, first = self._root
-        totals = [float(first[tokens[0]]) for tokens in continuations]
+        length = len(self._live)
+        totals = [float(self._follows[0, tokens[0]]) for tokens in continuations]
         self._part()
         for sequence in range(1, 1 + len(continuations)):
             self._engine.copy(_ROOT, sequence)
@@ -163,16 +168,30 @@ class Proposer:
 
     def _ask(self, task: Task) -> bool:
         """Evaluate the question, unless it is the last one that was asked. False: it does not fit."""
+        self._part()
         if task == self._asked:
             return True
         self._asked = None
         tokens = self.tokens(task)
         if len(tokens) > _PROMPT:
             return False
-        self._engine.clear()
-        self._root = len(tokens), _log_softmax(self._engine.extend(_ROOT, tokens, 0)[None, :])[0]
+        self._read(tokens)
         self._asked = task
         return True
+
+    def _read(self, tokens: list[int]) -> None:
+        """Make the root hold these tokens and no others, and keep what may follow."""
+        live, self._live = self._live, []  # nothing is certain until it is evaluated
+        shared = min(common_length(live, tokens), len(tokens) - 1) // _BATCH
+        for sequence in (_ROOT, *self._kept[shared:]):
+            self._engine.drop(sequence)
+        if shared:
+            self._engine.copy(self._kept[shared - 1], _ROOT)
+        for at in range(shared * _BATCH, len(tokens), _BATCH):
+            self._follows = _log_softmax(self._engine.extend(_ROOT, tokens[at : at + _BATCH], at)[None, :])
+            if at + _BATCH <= len(tokens):
+                self._engine.copy(_ROOT, self._kept[at // _BATCH])
+        self._live = tokens
 
     def _grow(self, beams: Sequence[_Beam], rows: Floats, room: int, random: np.random.Generator) -> list[_Beam]:
         """Return what the beams may become by one token, as many as there is room for."""

@@ -76,10 +76,6 @@ class BatchEngine(Vocabulary):
         """Make a sequence empty."""
         lib.llama_memory_seq_rm(self._memory, sequence, -1, -1)
 
-    def clear(self) -> None:
-        """Make all sequences empty."""
-        lib.llama_memory_clear(self._memory, True)
-
     def _decode(self, tokens: Sequence[int], positions: Sequence[int], sequences: Sequence[int]) -> None:
         count = len(tokens)
         for place, values in zip(self._places, (tokens, positions), strict=True):

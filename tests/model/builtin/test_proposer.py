@@ -132,6 +132,16 @@ def test_proposals_are_distinct_likeliest_first_and_end_where_they_should(propos
     assert all(p.logprob < 0 for p in found)
 
 
+def test_what_questions_share_is_not_evaluated_again_and_makes_no_difference(smooth: Path, proposer: Proposer):
+    code = "def f(x):\n" + "".join(f"    x = x + {n}\n" for n in range(30)) + "    return x\n"
+    tasks = [asked(line, code) for line in (20, 21, 5, 32, 20, 6)]
+    together = [proposer.propose(about) for about in tasks]
+    for about, found in zip(tasks, together, strict=True):
+        alone = Proposer(smooth, count=8, least=1e-9, end=END)
+        assert alone.propose(about) == found
+        alone.close()
+
+
 NEWS = ("", "    return high", "x", "    if low is None:\n        return 1", "ö€", "<|im_end|>", "y" * 60)
 
 
