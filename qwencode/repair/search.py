@@ -9,15 +9,17 @@ number of others is told too.
 import difflib
 import re
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
+from contextlib import suppress
 from dataclasses import dataclass, field
 
-from qwencode.errors import ToolError
-from qwencode.events import CandidateFound, Event, PhaseStarted, Progress, SearchFinished
+from qwencode.errors import ModelUnavailable, ToolError
+from qwencode.events import CandidateFound, Event, Notice, PhaseStarted, Progress, SearchFinished
 from qwencode.repair.forkserver import ServerFailed
 from qwencode.repair.localise import Ranking
-from qwencode.repair.mutate.candidates import Candidate, candidates
+from qwencode.repair.mutate.candidates import Candidate, Seen, candidates
 from qwencode.repair.plain import PlainTrial
+from qwencode.repair.proposals import Ahead, Merged, Proposals, Questions, ranked
 from qwencode.repair.trial import ForkTrial, Trial
 from qwencode.sandbox.protocol import Sandbox
 from qwencode.verify.results import Baseline
@@ -80,6 +82,7 @@ class _State:
     found_at: float = 0.0
     exhausted: bool = False
     next_score: float = 1.0
+    trouble: str = ""
 
     @property
     def seconds(self) -> float:
@@ -111,37 +114,68 @@ def search(
     budget: Budget = Budget(),
     *,
     plain: bool = False,
+    propose: Proposals | None = None,
 ) -> Generator[Event, None, SearchResult]:
     """Look for plausible edits, most suspicious and smallest first. The tree is unchanged whenever this is not running.
 
     `plain` tries every candidate from disk in a process of its own, which is the fallback where the fork server does
-    not work. Protected files (tests and their settings) are never edited. Closing the generator ends all processes.
+    not work. Protected files (tests and their settings) are never edited. `propose` adds candidates and has a say in
+    the order of the plausible ones; where it fails, the search goes on without. The caller closes it. Closing the
+    generator ends all processes and threads.
     """
     state = _State(time.monotonic())
     places = {file: lines for file, lines in ranking.lines.items() if file not in baseline.protected}
     count = sum(len(lines) for lines in places.values())
     yield PhaseStarted("search", f"{count} suspicious lines in {len(places)} files")
     texts = {file: ranking.texts[file] for file in places}
-    stream = candidates(texts, places, ranking.literals)
-    trial: Trial = PlainTrial(workspace, sandbox, baseline)
-    reason = "there is no suspicious place in Python code" if not places else ""
+    seen, questions = Seen(texts), Questions(baseline, texts)
+    ahead = Ahead(propose, questions, texts, places) if propose else None
+    reason, way = "there is no suspicious place in Python code", PlainTrial.name
     try:
-        if not plain and places:
-            forked = ForkTrial(sandbox, baseline, texts)
+        if places:
+            stream = Merged(candidates(texts, places, ranking.literals, seen), seen, ahead)
+            trial = ForkTrial(sandbox, baseline, texts) if not plain else None
+            reason, way = yield from _try_all(
+                stream, state, budget, texts, trial, PlainTrial(workspace, sandbox, baseline)
+            )
+    finally:
+        if ahead:
+            ahead.close()
+    best = sorted(state.found, key=_order)
+    if propose and not state.trouble and len(best) > 1:
+        with suppress(ModelUnavailable, OSError):  # the order without it is good enough
+            best = ranked(best, propose, questions, texts)
+    patches = tuple(_patch(candidate, texts) for candidate in best[:KEPT])
+    diffs = tuple(patch.diff() for patch in patches)
+    seconds = round(state.seconds, 3)
+    yield SearchFinished(state.tried, len(state.found), seconds, diffs, reason)
+    return SearchResult(state.tried, len(state.found), seconds, patches, reason, way)
+
+
+def _try_all(
+    stream: Merged, state: _State, budget: Budget, texts: dict[str, str], forked: ForkTrial | None, plain: PlainTrial
+) -> Generator[Event, None, tuple[str, str]]:
+    """Try what the stream has, until there is a reason to stop, which is returned with the way that it was done."""
+    trial: Trial = plain
+    reason, told = "", 0.0
+    try:
+        if forked:
             try:
                 forked.start()
                 trial = forked
             except ServerFailed as why:
                 yield Progress("search", 0, note=f"candidates are tried one by one: {why}")
-        told = 0.0
         while not reason:
             try:
                 new = _step(trial, stream, state)
             except ServerFailed as why:
                 trial.close()
-                trial = PlainTrial(workspace, sandbox, baseline)
+                trial = plain
                 yield Progress("search", state.tried, note=f"candidates are tried one by one from here: {why}")
                 continue
+            if stream.trouble and not state.trouble:
+                state.trouble = stream.trouble
+                yield Notice(f"The search goes on without the built-in model: {stream.trouble}", "warning")
             for candidate in new:
                 yield CandidateFound(_patch(candidate, texts).diff(), candidate.what, len(state.found))
             if new or state.seconds - told > _TELL_EVERY:
@@ -150,12 +184,7 @@ def search(
             reason = state.done(budget, busy=trial.busy)
     finally:
         trial.close()
-    best = sorted(state.found, key=_order)[:KEPT]
-    patches = tuple(_patch(candidate, texts) for candidate in best)
-    diffs = tuple(patch.diff() for patch in patches)
-    seconds = round(state.seconds, 3)
-    yield SearchFinished(state.tried, len(state.found), seconds, diffs, reason)
-    return SearchResult(state.tried, len(state.found), seconds, patches, reason, trial.name)
+    return reason, trial.name
 
 
 def apply(workspace: Workspace, patch: Patch) -> None:
@@ -169,15 +198,15 @@ def apply(workspace: Workspace, patch: Patch) -> None:
     workspace.write(patch.file, patch.after, file.encoding)
 
 
-def _step(trial: Trial, stream: Iterator[Candidate], state: _State) -> list[Candidate]:
+def _step(trial: Trial, stream: Merged, state: _State) -> list[Candidate]:
     """Feed the trial, hear what it says, and return the newly plausible candidates."""
-    while trial.room > 0 and not state.exhausted:
-        candidate = next(stream, None)
-        if candidate is None:
-            state.exhausted = True
-        else:
-            state.next_score = candidate.score
-            trial.submit(candidate)
+    while trial.room > 0 and (candidate := stream.take()):
+        state.next_score = candidate.score
+        trial.submit(candidate)
+    state.exhausted = stream.exhausted
+    if not trial.busy and not state.exhausted:
+        stream.wait(_TELL_EVERY)  # there is nothing to do until the model has an idea
+        return []
     new: list[Candidate] = []
     for candidate, outcome in trial.poll(_TELL_EVERY):
         state.tried += 1

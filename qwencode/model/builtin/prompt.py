@@ -6,10 +6,14 @@ no tool declarations, which would cost more than all the rest.
 """
 
 import ast
+import functools
 import re
 import textwrap
+import warnings
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+
+from qwencode.model.dialect.qwen import Piece
 
 MARK = ">>"
 """Stands before a suspicious line, in front of its indentation."""
@@ -32,6 +36,7 @@ CODE_CHARS = 700
 """Characters of code shown at most, marks left out."""
 FAILURE_CHARS = 120
 """Characters of each of the two lines about the failure."""
+_LINE_END = re.compile(r"\r\n|\r|\n")  # those of the syntax: `str.splitlines` knows some that Python's grammar does not
 _ASSERTION = re.compile(r"^>\s+(\S.*)$", re.M)
 _ERROR = re.compile(r"^E\s+(\S.*)$", re.M)
 _SOURCE = re.compile(r"^\s+((?:self\.)?assert.*)$", re.M)
@@ -54,12 +59,8 @@ def excerpt(text: str, line: int, limit: int = CODE_CHARS) -> Excerpt | None:
 
     None when the text does not parse, the line lies in no function, or in a part that is not shown.
     """
-    rows = text.splitlines()
-    try:
-        functions = [n for n in ast.walk(ast.parse(text)) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return None
-    around = [n for n in functions if n.lineno <= line <= (n.end_lineno or 0)]
+    rows = _LINE_END.split(text)
+    around = [n for n in _functions(text) if n.lineno <= line <= (n.end_lineno or 0)]
     if not around:
         return None
     node = max(around, key=lambda n: n.lineno)
@@ -110,7 +111,18 @@ def answer(file: str, old: str, new: str) -> str:
 
 def begun(file: str, old: str) -> str:
     """Return the beginning of a call, up to where `new` follows. What the model adds ends at CLOSE_CALL."""
-    return f"<tool_call>{OPEN_CALL}{file}{OPEN_OLD}{old}{OPEN_NEW}"
+    return "".join(piece.text for piece in beginning(file, old))
+
+
+def beginning(file: str, old: str) -> list[Piece]:
+    """Return the pieces of `begun`, in which the text from outside is told from the markup."""
+    return [
+        Piece("<tool_call>" + OPEN_CALL, True),
+        Piece(file, False),
+        Piece(OPEN_OLD, True),
+        Piece(old, False),
+        Piece(OPEN_NEW, True),
+    ]
 
 
 def refusal(failure: str = "") -> str:
@@ -121,6 +133,18 @@ def refusal(failure: str = "") -> str:
 def replacement(shown: Excerpt, new: str) -> str:
     """Return new lines with the indentation of the file."""
     return textwrap.indent(new, shown.indent)
+
+
+@functools.lru_cache(4)  # one line after the other of the same file is asked about
+def _functions(text: str) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
+    """Return the functions of a file; none when it does not parse."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            tree = ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return []
+    return [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
 
 
 def _docstring(node: ast.FunctionDef | ast.AsyncFunctionDef) -> range:
@@ -135,14 +159,12 @@ def _docstring(node: ast.FunctionDef | ast.AsyncFunctionDef) -> range:
 
 def _window(lines: Sequence[str], at: int, limit: int) -> tuple[int, int]:
     """Return the span of lines around one that fits into so many characters, grown evenly on both sides."""
-    first, last, used = at, at + 1, len(lines[at])
-    while first > 0 or last < len(lines):
+    first, last, used, grown = at, at + 1, len(lines[at]), True
+    while grown:
         grown = False
         for place in (first - 1, last):
-            if 0 <= place < len(lines) and used + len(lines[place]) + 1 <= limit and place in (first - 1, last):
+            if 0 <= place < len(lines) and used + len(lines[place]) + 1 <= limit:
                 used += len(lines[place]) + 1
                 first, last = min(first, place), max(last, place + 1)
                 grown = True
-        if not grown:
-            break
     return first, last

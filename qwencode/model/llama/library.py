@@ -1,7 +1,8 @@
 """llama.cpp through ctypes, and nothing else: a loaded file with one context, sampler chains, grammars.
 
-With `mtp` and `ggml` the only module that touches the bindings. It knows tokens and bytes; what they mean is decided
-elsewhere. A model file must have passed `gguf_header.check` first: llama.cpp ends the process on some bad ones.
+With `vocabulary`, `batch`, `mtp` and `ggml` the only module that touches the bindings. It knows tokens and bytes; what
+they mean is decided elsewhere. A model file must have passed `gguf_header.check` first: llama.cpp ends the process on
+some bad ones.
 """
 
 import ctypes
@@ -21,14 +22,13 @@ from qwencode.model.llama.fit import Fit
 from qwencode.model.llama.ggml import experts_on_cpu
 from qwencode.model.llama.mtp import Head
 from qwencode.model.llama.stopper import Stopper
+from qwencode.model.llama.vocabulary import Vocabulary
 from qwencode.model.sampling import Sampling
 
 lib: Any = bindings  # its annotations are for people
 CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)], align=True)
 """The layout of llama.cpp's `llama_token_data`."""
 _BIAS = np.dtype([("token", np.int32), ("bias", np.float32)], align=True)
-UNUSED, CONTROL, USER_DEFINED = 2, 8, 16
-"""Attribute bits of a token, after `llama_token_attr`."""
 _ERROR = 4
 _SEQUENCE = 0
 _NEVER = lib.ggml_abort_callback()
@@ -40,19 +40,20 @@ _CACHE_TYPES = {"f16": lib.GGML_TYPE_F16, "q8_0": lib.GGML_TYPE_Q8_0}
 State = NDArray[np.uint8]
 Ids = NDArray[np.int32]
 Tokens = Sequence[int] | Ids
-_errors: list[str] = []
+errors: list[str] = []
+"""What llama.cpp has complained about since this was cleared: its first lines."""
 
 
 @lib.llama_log_callback
 def _log(level: int, text: bytes | None, _: Any) -> None:
     if level == _ERROR and text and (line := " ".join(text.decode("utf-8", "replace").split())):
-        _errors.append(line[:300])
-        del _errors[8:]
+        errors.append(line[:300])
+        del errors[8:]
 
 
-def _reason() -> str:
+def reason() -> str:
     """Return llama.cpp's first error since the list was cleared, as a sentence; the later ones only follow from it."""
-    return f" llama.cpp says: {_errors[0].rstrip('.')}." if _errors else ""
+    return f" llama.cpp says: {errors[0].rstrip('.')}." if errors else ""
 
 
 def start() -> None:
@@ -73,24 +74,20 @@ def build() -> str:
     return repr((lib.llama_version(), lib.llama_print_system_info(), facts))
 
 
-class Engine:
+class Engine(Vocabulary):
     """A model file in memory with one context of one sequence.
 
     Raises ModelUnavailable when llama.cpp cannot load the file or has no memory for the context.
     """
 
     def __init__(self, path: Path, fit: Fit):
-        start()
-        _errors.clear()
-        self._model = _load(path, fit)
-        if not self._model:
-            raise ModelUnavailable(f"{path} cannot be loaded.{_reason()}")
+        self._model = load(path, fit)
         self._context = lib.llama_init_from_model(self._model, _context_parameters(fit))
         if not self._context:
             lib.llama_model_free(self._model)
             raise ModelUnavailable(
                 f"A context of {fit.context:,} tokens with {fit.cache_type} cache cannot be made: there is not enough "
-                f"memory, or the device cannot do it.{_reason()}"
+                f"memory, or the device cannot do it.{reason()}"
             )
         self._batch = lib.llama_batch_init(fit.batch, 0, 1)
         contexts = [self._context]
@@ -107,39 +104,13 @@ class Engine:
         self._stopper = stopper()
         self._asked = lib.ggml_abort_callback(self._stopper.asked)
         self._memory = lib.llama_get_memory(self._context)
-        self.vocab: Any = lib.llama_model_get_vocab(self._model)
-        self.vocab_size: int = lib.llama_vocab_n_tokens(self.vocab)
+        super().__init__(self._model)
         self.context_length: int = lib.llama_n_ctx(self._context)
         self.batch_size = fit.batch
 
     def close(self) -> None:
         """Free everything. Idempotent; nothing else may be called afterwards."""
         self._free()
-
-    # Tokens.
-
-    def tokenize(self, text: str, special: bool) -> list[int]:
-        """Return the tokens of a text. `special`: control tokens spelled in it are meant as such."""
-        data = text.encode("utf-8", "surrogatepass")
-        room = len(data) + 8
-        buffer = (lib.llama_token * room)()
-        count = lib.llama_tokenize(self.vocab, data, len(data), buffer, room, False, special)
-        if count < 0:  # cannot be: a token stands for at least one byte
-            raise RuntimeError(f"llama.cpp wants {-count} tokens for {len(data)} bytes")
-        return buffer[:count]
-
-    def piece(self, token: int, special: bool = False) -> bytes:
-        """Return the bytes of a token. Control tokens have none unless `special`."""
-        buffer = ctypes.create_string_buffer(64)
-        size = lib.llama_token_to_piece(self.vocab, token, buffer, len(buffer), 0, special)
-        if size < 0:
-            buffer = ctypes.create_string_buffer(-size)
-            size = lib.llama_token_to_piece(self.vocab, token, buffer, len(buffer), 0, special)
-        return buffer.raw[:size]
-
-    def attributes(self, token: int) -> int:
-        """Return the attribute bits of a token."""
-        return lib.llama_vocab_get_attr(self.vocab, token)
 
     # Evaluation.
 
@@ -154,9 +125,9 @@ class Engine:
         positions[:count] = range(position, position + count)
         flags[: count - outputs], flags[count - outputs : count] = 0, 1
         self._batch.n_tokens = count
-        _errors.clear()
+        errors.clear()
         if status := self._stopper.run(self._decode) if count < _STOPPABLE else self._decode_stoppably():
-            raise ModelUnavailable(f"The model could not go on: llama_decode returned {status}.{_reason()}")
+            raise ModelUnavailable(f"The model could not go on: llama_decode returned {status}.{reason()}")
 
     def _decode(self) -> int:
         """Evaluate: to be called in the stopper's thread."""
@@ -248,14 +219,20 @@ class Engine:
             self._head.clear()
 
 
-def _load(path: Path, fit: Fit) -> Any:
+def load(path: Path, fit: Fit) -> Any:
+    """Return llama.cpp's handle of a model file. Raises ModelUnavailable when it cannot be loaded."""
+    start()
+    errors.clear()
     parameters = lib.llama_model_default_params()
     parameters.n_gpu_layers = fit.gpu_layers
     parameters.load_mtp = fit.mtp
     overrides = experts_on_cpu(fit.cpu_experts)  # referred to below, so it lives long enough
     if fit.cpu_experts:
         parameters.tensor_buft_overrides = ctypes.cast(overrides, ctypes.c_void_p)
-    return lib.llama_model_load_from_file(os.fsencode(path), parameters)
+    model = lib.llama_model_load_from_file(os.fsencode(path), parameters)
+    if not model:
+        raise ModelUnavailable(f"{path} cannot be loaded.{reason()}")
+    return model
 
 
 def _context_parameters(fit: Fit) -> Any:
@@ -354,10 +331,10 @@ class Grammar:
     """Says which tokens may follow. Raises ValueError for a grammar that llama.cpp cannot read."""
 
     def __init__(self, engine: Engine, text: str):
-        _errors.clear()
+        errors.clear()
         self._grammar = lib.llama_sampler_init_grammar(engine.vocab, text.encode(), b"root")
         if not self._grammar:
-            raise ValueError(f"llama.cpp cannot read the grammar.{_reason()}")
+            raise ValueError(f"llama.cpp cannot read the grammar.{reason()}")
         self._free = weakref.finalize(self, lib.llama_sampler_free, self._grammar)
         self._one: NDArray[Any] = np.zeros(1, CANDIDATE)
         self._one_array = _token_array(self._one)  # for every token the same: it takes longer to make than to ask

@@ -21,13 +21,14 @@ from qwencode.model.llama.draft import Lookup, Pace
 from qwencode.model.llama.fit import Fit, check_memory
 from qwencode.model.llama.gguf_header import CHAT_TOKENS, check
 from qwencode.model.llama.grammar import call_grammar
-from qwencode.model.llama.library import CONTROL, UNUSED, USER_DEFINED, Engine, build
+from qwencode.model.llama.library import Engine, build
 from qwencode.model.llama.machine import free_memory
 from qwencode.model.llama.prefix_store import PrefixStore, Warmed, prefixes
 from qwencode.model.llama.sampler import QuickGrammar, Sampler
 from qwencode.model.llama.state import LiveState
 from qwencode.model.llama.steering import Steering
 from qwencode.model.llama.transcript import Prompt, Transcript
+from qwencode.model.llama.vocabulary import CONTROL, UNUSED, USER_DEFINED
 from qwencode.model.llama.writer import Writer
 from qwencode.model.protocol import Options
 from qwencode.model.sampling import sampling_for

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from qwencode.events import Event
 from qwencode.messages import Finish, Message, ToolSpec
 from qwencode.model.dialect import qwen
-from qwencode.model.llama.library import CONTROL, USER_DEFINED, Engine
+from qwencode.model.llama.library import Engine
+from qwencode.model.llama.vocabulary import CONTROL, USER_DEFINED
 
 
 class Writer:

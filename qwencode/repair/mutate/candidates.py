@@ -44,14 +44,35 @@ class _Place:
     score: float
 
 
+class Seen:
+    """The resulting texts that there have been; `texts` are the files by path."""
+
+    def __init__(self, texts: Mapping[str, str]):
+        self._texts = texts
+        self._keys: set[tuple[str, int]] = set()
+
+    def __contains__(self, candidate: Candidate) -> bool:
+        return self._key(candidate) in self._keys
+
+    def add(self, candidate: Candidate) -> None:
+        """Take note of what comes of a candidate."""
+        self._keys.add(self._key(candidate))
+
+    def _key(self, candidate: Candidate) -> tuple[str, int]:
+        return candidate.file, hash(candidate.applied(self._texts[candidate.file]))
+
+
 def candidates(
-    texts: Mapping[str, str], lines: Mapping[str, Mapping[int, float]], literals: Collection[str | int | float] = ()
+    texts: Mapping[str, str],
+    lines: Mapping[str, Mapping[int, float]],
+    literals: Collection[str | int | float] = (),
+    seen: Seen | None = None,
 ) -> Iterator[Candidate]:
     """Yield candidates for the files given by path and text, best score first, each resulting text once.
 
     `lines` gives the suspicion, 0 to 1, of each line (from 1) of a file; `literals` are constants worth a try.
     Statements are expanded only when the best that they could offer is next in turn, so the first candidates come at
-    once.
+    once. `seen` may be shared with whoever has other candidates for the same files.
     """
     queue: list[tuple[float, int, _Waiting]] = []
     count = 0
@@ -60,7 +81,7 @@ def candidates(
             queue.append((-score, count, item))
             count += 1
     heapq.heapify(queue)
-    seen: set[tuple[str, int]] = set()
+    seen = Seen(texts) if seen is None else seen
     while queue:
         _, _, item = heapq.heappop(queue)
         if isinstance(item, _Place):
@@ -69,10 +90,29 @@ def candidates(
                 count += 1
             continue
         candidate, unit = item
-        key = (candidate.file, hash(candidate.applied(texts[candidate.file])))
-        if key not in seen and (unit is None or unit.compiles(candidate)):
-            seen.add(key)
+        if candidate not in seen and (unit is None or unit.compiles(candidate)):
+            seen.add(candidate)
             yield candidate
+
+
+def of_line(source: Source, line: int, texts: Mapping[str, tuple[str, float]]) -> Iterator[Candidate]:
+    """Yield the candidates that put a text in the place of a whole line (from 1): texts to what they are and score.
+
+    A text has its indentation, and any line ends; '' takes the line away. Those that do not compile or mean the same
+    are left out; where the line lies in no function, all of them.
+    """
+    around = [s for s in source.statements if isinstance(s, FUNCTIONS) and s.lineno <= line <= (s.end_lineno or 0)]
+    if not around:
+        return
+    function = max(around, key=lambda statement: statement.lineno)
+    unit, name = _Unit(source, function), source.qualname(function)
+    start, whole = source.line_span(line)
+    end = start + len(source.text[start:whole].rstrip("\r\n"))
+    for text, (what, score) in texts.items():
+        new = text.replace("\n", source.newline)
+        found = Candidate(source.path, start, end if text else whole, new, what, line, name, score)
+        if unit.compiles(found):
+            yield found
 
 
 def _places(

@@ -74,6 +74,11 @@ class Source:
             return start + column
         return start + len(_LINE.match(self.text, start).group().encode()[:column].decode("utf-8", "ignore"))  # pyright: ignore[reportOptionalMemberAccess]
 
+    def line_span(self, line: int) -> tuple[int, int]:
+        """Return the offsets [start, end) of a line (from 1), its line end included."""
+        start = self._starts[line - 1]
+        return start, start + len(_LINE.match(self.text, start).group())  # pyright: ignore[reportOptionalMemberAccess]
+
     def span(self, node: ast.AST) -> tuple[int, int]:
         """Return the offsets [start, end) of a node; decorators belong to their definition."""
         first: Any = node

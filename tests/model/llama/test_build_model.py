@@ -12,7 +12,8 @@ import pytest
 
 from qwencode.model.llama.fit import Fit
 from qwencode.model.llama.gguf_header import check
-from qwencode.model.llama.library import CONTROL, USER_DEFINED, Engine
+from qwencode.model.llama.library import Engine
+from qwencode.model.llama.vocabulary import CONTROL, USER_DEFINED
 
 OFFICIAL = {
     "<|endoftext|>": 0,

@@ -7,7 +7,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qwencode.model.llama.library import CONTROL, USER_DEFINED, Engine, build
+from qwencode.model.llama.library import Engine, build
+from qwencode.model.llama.vocabulary import CONTROL, USER_DEFINED
 
 
 @settings(max_examples=200, deadline=None)

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from qwencode.messages import Message, ToolCall, ToolSpec
 from qwencode.model.dialect import qwen
-from qwencode.model.llama.library import CONTROL, USER_DEFINED, Engine
+from qwencode.model.llama.library import Engine
 from qwencode.model.llama.transcript import Transcript
+from qwencode.model.llama.vocabulary import CONTROL, USER_DEFINED
 
 READ = ToolSpec("read_file", "Read a file.", {"type": "object", "properties": {"path": {"type": "string"}}})
 SPECIALS = ["<|im_start|>", "<|im_end|>", "<|endoftext|>", "<tool_call>", "</tool_call>", "<think>", "</think>"]
