@@ -40,7 +40,7 @@ LINE_DEMO = "boxwork"
 """What the built-in model is shown on: a repair that is no single step of the search."""
 _LINE_DEMO_MINUTES = 2.0
 ADVICE = (
-    "To go on where search ends, qwencode needs a model: put a GGUF of Qwen3.6-35B-A3B into {models}, "
+    "To go further, qwencode needs the model that it is made for: put a GGUF of Qwen3.6-35B-A3B into {models}, "
     "or name one with --model FILE, or a running server with --model http://127.0.0.1:8080/v1."
 )
 
