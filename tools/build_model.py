@@ -258,8 +258,11 @@ def describe(
     writer.add_add_bos_token(False)
 
 
-def build(path: Path, shape: Shape, seed: int = 0, name: str = "") -> None:
-    """Write the file; memory stays small whatever the shape. Raises ValueError for a shape that cannot be."""
+def build(path: Path, shape: Shape, seed: int = 0, name: str = "", form: str = "") -> None:
+    """Write the file; memory stays small whatever the shape. `form`: as `Header.form` of the engine.
+
+    Raises ValueError for a shape that cannot be.
+    """
     if shape.blocks % 4 or shape.value_heads % shape.key_heads or shape.heads % shape.kv_heads:
         raise ValueError("blocks come in fours, and key (kv) heads divide value heads (heads)")
     if shape.experts_used > shape.experts:
@@ -269,6 +272,8 @@ def build(path: Path, shape: Shape, seed: int = 0, name: str = "") -> None:
     writer = gguf.GGUFWriter(None, "qwen35moe")
     describe(writer, shape, name or f"random-{path.stem}", vocabulary(shape))
     writer.add_description("random weights; says nothing of sense")
+    if form:
+        writer.add_string("qwencode.form", form)
     wanted = [(name, size, kind, stored_as(kind, size, shape.weights)) for name, size, kind in tensors(shape)]
     for name, size, _, stored in wanted:
         values, width = gguf.GGML_QUANT_SIZES[stored]

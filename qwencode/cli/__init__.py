@@ -24,10 +24,14 @@ app = typer.Typer(
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON event a line.")]
 Model = Annotated[
-    str | None, typer.Option("--model", metavar="NAME|FILE|URL", help="A model's name, a GGUF file, or a server.")
+    str | None,
+    typer.Option("--model", metavar="NAME|FILE|URL", help="A model's name, a GGUF file, a server, or builtin."),
 ]
 NoSandbox = Annotated[bool, typer.Option("--no-sandbox", help="Run commands unconfined where no sandbox works.")]
-Steps = Annotated[int | None, typer.Option("--max-steps", metavar="N", min=1, help="Turns of the model at most. [40]")]
+Steps = Annotated[
+    int | None,
+    typer.Option("--max-steps", metavar="N", min=1, help="Turns of the model at most. [40; builtin: no limit]"),
+]
 Minutes = Annotated[float | None, typer.Option("--max-minutes", metavar="N", min=0.0, help="Minutes at most. [30]")]
 
 
@@ -56,7 +60,9 @@ def fix(
     issue: Annotated[str, typer.Option("--issue", metavar="FILE", help="A file with what to do; - reads stdin.")] = "",
     test: Annotated[str | None, typer.Option("--test", metavar="CMD", help="The command that runs the tests.")] = None,
     model: Model = None,
-    no_model: Annotated[bool, typer.Option("--no-model", help="Search only; load no model.")] = False,
+    no_model: Annotated[
+        bool, typer.Option("--no-model", help="Search only; load no model, not even the built-in one.")
+    ] = False,
     no_search: Annotated[bool, typer.Option("--no-search", help="Go to the model at once.")] = False,
     max_steps: Steps = None,
     max_minutes: Minutes = None,

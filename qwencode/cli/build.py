@@ -8,15 +8,25 @@ import time
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from qwencode import __version__, practice
 from qwencode.errors import Interrupted, ModelUnavailable, QwencodeError, UsageError
 from qwencode.events import Event, Notice, RunFinished, RunStarted
 from qwencode.jobs.fix import Fix, FixTask, Outcome, Parts
+from qwencode.jobs.line_part import LABEL
 from qwencode.jobs.warm import warm
 from qwencode.messages import Usage
-from qwencode.model.choose import check_model, find_default, is_server, open_file, open_model
+from qwencode.model.choose import (
+    BUILTIN,
+    check_model,
+    find_default,
+    has_builtin,
+    is_server,
+    mends_lines,
+    open_file,
+    open_model,
+)
 from qwencode.model.protocol import Model
 from qwencode.sandbox.ladder import open_sandbox
 from qwencode.session import Session, new_id
@@ -26,10 +36,22 @@ from qwencode.ui.reader import Reader, open_reader
 from qwencode.workspace import Workspace
 
 DEMO = "stencil"
+LINE_DEMO = "boxwork"
+"""What the built-in model is shown on: a repair that is no single step of the search."""
+_LINE_DEMO_MINUTES = 2.0
 ADVICE = (
-    "To go on where search ends, qwencode needs a model: put a GGUF of Qwen3.6-35B-A3B into {models}, "
+    "To go further, qwencode needs the model that it is made for: put a GGUF of Qwen3.6-35B-A3B into {models}, "
     "or name one with --model FILE, or a running server with --model http://127.0.0.1:8080/v1."
 )
+
+
+@dataclass(frozen=True, slots=True)
+class _Chosen:
+    """The model of a run, '' for none. `lines` and `asked_for` are those of `qwencode.jobs.fix.Parts`."""
+
+    name: str = ""
+    lines: bool = False
+    asked_for: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +76,14 @@ def run_fix(request: FixRequest) -> int:
     places = Places.of_user()
     workspace, wanted = _open(request.paths)
     settings = load(places, workspace.root, request.flags)
-    name = _model_name(settings, places) if request.use_model else ""
+    chosen = _chosen(settings, places) if request.use_model else _Chosen()
+    name = chosen.name if chosen.asked_for else ""
     task = FixTask(
         goal=request.goal,
         wanted=wanted,
         test=settings.test,
         use_search=request.use_search,
-        max_steps=settings.max_steps,
+        max_steps=_line_steps(settings) if chosen.lines else settings.max_steps,
         max_minutes=settings.max_minutes,
         dry_run=request.dry_run,
         keep=request.keep,
@@ -81,9 +104,11 @@ def run_fix(request: FixRequest) -> int:
                     workspace,
                     sandbox,
                     session.id,
-                    _opener(name, settings, places),
+                    _opener(chosen.name, settings, places),
                     lambda: request.yes or reader.ask("Keep this change?") is not False,
                     ADVICE.format(models=places.models) if request.use_model else "",
+                    lines=chosen.lines,
+                    asked_for=chosen.asked_for,
                 )
                 kept = "what was changed is kept" if task.keep else "your files are as before"
                 fix = Fix(task, parts)
@@ -95,15 +120,45 @@ def run_fix(request: FixRequest) -> int:
 
 
 def run_demo(name: str, into: Path | None, flags: Mapping[str, Any], json: bool) -> int:
-    """Copy a practice repository and run `fix` on it."""
-    target = into or Path(tempfile.mkdtemp(prefix="qwencode-demo-"))
-    task = practice.task(name or DEMO)
-    copy = practice.copy(task.name, target)
+    """Copy a practice repository and run `fix` on it.
+
+    Where nothing was chosen, the built-in model is shown on another one after that. It is small and may fail; the exit
+    code is that of the first run.
+    """
     out = sys.stderr if json else sys.stdout
+    code = _demonstrate(practice.task(name or DEMO), into, flags, out, json=json)
+    if name or into or flags.get("model"):
+        return code
+    out.write(f"\nAnd now a bug that search cannot mend, for the {LABEL}.\n")
+    task, own = practice.task(LINE_DEMO), {"model": BUILTIN, "max_minutes": _LINE_DEMO_MINUTES}
+    try:
+        mended = _demonstrate(task, None, {**flags, **own}, out, json=json, use_search=False) == 0
+    except Interrupted:
+        raise
+    except QwencodeError as error:
+        out.write(f"{error}\n")
+        mended = False
+    if not mended:
+        out.write("The built-in model did not mend this one. It is small; a larger one is asked for with --model.\n")
+    return code
+
+
+def _demonstrate(
+    task: practice.Task,
+    into: Path | None,
+    flags: Mapping[str, Any],
+    out: TextIO,
+    *,
+    json: bool,
+    use_search: bool = True,
+) -> int:
+    copy = practice.copy(task.name, into or Path(tempfile.mkdtemp(prefix="qwencode-demo-")))
     out.write(f"A practice repository, with a bug in it: {copy}\n{task.title}\n\n")
-    code = run_fix(FixRequest((str(copy),), flags, yes=True, json=json))
+    out.flush()
+    code = run_fix(FixRequest((str(copy),), flags, use_search=use_search, yes=True, json=json))
     program = "qwencode" if shutil.which("qwencode") else sys.argv[0]
-    out.write(f"\nLook at it: git -C {copy} diff\nTake it back: {program} undo {copy}\n")
+    if code == 0:
+        out.write(f"\nLook at it: git -C {copy} diff\nTake it back: {program} undo {copy}\n")
     return code
 
 
@@ -116,6 +171,8 @@ def run_warm(flags: Mapping[str, Any], seconds: float, json: bool) -> int:
     if not settings.prefix_store_mb:
         raise UsageError("Nothing can be kept: the setting `prefix_store_mb` is 0.")
     name = _model_name(settings, places)
+    if name and mends_lines(name, places):
+        raise UsageError(f"{name} begins with nothing that could be kept: there is nothing to warm here.")
     if not name:
         raise ModelUnavailable(f"There is no model to warm: put a GGUF into {places.models}, or give --model FILE.")
     reader = open_reader(json)
@@ -162,6 +219,18 @@ def _model_name(settings: Settings, places: Places) -> str:
         check_model(settings.model, places)
         return settings.model
     return find_default(settings, places)
+
+
+def _chosen(settings: Settings, places: Places) -> _Chosen:
+    """Return the model to use; where there is none, the built-in one, to fill in."""
+    if name := _model_name(settings, places):
+        return _Chosen(name, mends_lines(name, places))
+    return _Chosen(BUILTIN, lines=True, asked_for=False) if has_builtin() else _Chosen()
+
+
+def _line_steps(settings: Settings) -> int:
+    """Return how many turns the built-in model may have: its turns cost so little that the default is no limit."""
+    return 0 if settings.max_steps == Settings().max_steps else settings.max_steps
 
 
 def _opener(name: str, settings: Settings, places: Places) -> Callable[[], Model] | None:

@@ -11,6 +11,7 @@ from qwencode.agent.budget import Budget
 from qwencode.errors import BudgetSpent, ConsentNeeded, ModelUnavailable
 from qwencode.events import Event, Notice, PhaseStarted, SandboxReady, SuspectsRanked, TreeChanged, VerdictReached
 from qwencode.jobs.agent_part import AgentPart
+from qwencode.jobs.line_part import LABEL, LinePart
 from qwencode.messages import Usage
 from qwencode.model.protocol import Model, Options
 from qwencode.repair.localise import Ranking, rank
@@ -30,6 +31,9 @@ SEARCH_SECONDS = 60.0
 """What search may take when a model stands behind it."""
 SEARCH_SECONDS_ALONE = 180.0
 SEARCH_CANDIDATES = 20_000
+LINE_SECONDS = 60.0
+"""What the built-in model may take when nobody asked for it."""
+_LINE_TEST_SECONDS = 5.0  # and at least three times what all tests took before: most edits that hang are wrong
 TEST_SECONDS = 600.0
 """A test run longer than this counts as hanging."""
 
@@ -52,7 +56,11 @@ class FixTask:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What the job works with. `approve` is asked before a change is kept; `open_model` is None without a model."""
+    """What the job works with. `approve` is asked before a change is kept; `open_model` is None without a model.
+
+    `lines`: the model is one that mends single lines of Python and nothing else. Then `asked_for` says whether the user
+    named it; otherwise it only fills in after the search, for LINE_SECONDS at most.
+    """
 
     workspace: Workspace
     sandbox: Sandbox
@@ -62,6 +70,8 @@ class Parts:
     advice: str = ""
     """What to tell the user when a model would have been needed and there is none."""
     options: Options = field(default_factory=Options)
+    lines: bool = False
+    asked_for: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +91,7 @@ class Fix:
         self.task = task
         self.parts = parts
         self.usage = Usage()
+        self.tried: list[str] = []
         self.deadline = time.monotonic() + task.max_minutes * 60
 
     def work(self) -> Generator[Event, None, Outcome]:
@@ -123,23 +134,24 @@ class Fix:
             reason = _nothing_to_do(baseline)
             yield Notice(reason)
             return Outcome(None, reason, 0, self.usage)
-        if not baseline.goal and self.parts.open_model is None:
+        if not baseline.goal and (self.parts.open_model is None or self.parts.lines):
+            which = f"another model than the {LABEL}" if self.parts.lines and self.parts.asked_for else "a model"
             raise ModelUnavailable(
-                f"No test fails, and what you ask for in words needs a model. {self.parts.advice}".strip()
+                f"No test fails, and what you ask for in words needs {which}. {self.parts.advice}".strip()
             )
         ranking = yield from self._localise(baseline)
         verdict = None
         if self.task.use_search and baseline.goal:
             verdict = yield from self._search(run, baseline, ranking)
         if verdict is None:
-            verdict = yield from self._agent(run, baseline, ranking)
+            work = self._lines if self.parts.lines else self._agent
+            verdict = yield from work(run, baseline, ranking)
         if verdict is None:
             if self.parts.advice:
                 yield Notice(self.parts.advice)
-            reason = "Not fixed: search found no edit that mends it and breaks nothing, and no model was used."
-            verdict = VerdictReached(
-                "not_fixed", reason, "search", (), len(baseline.run.passing), len(baseline.run.passing)
-            )
+            reason = self._reason()
+            by, passing = self.tried[-1] if self.tried else "", len(baseline.run.passing)
+            verdict = VerdictReached("not_fixed", reason, by, (), passing, passing)
             yield verdict
         if verdict.status == "not_fixed" and self._left() <= 0:
             raise BudgetSpent(f"The {self.task.max_minutes:g} minutes are over. {verdict.reason}")
@@ -154,7 +166,8 @@ class Fix:
 
     def _search(self, run: Run, baseline: Baseline, ranking: Ranking) -> Generator[Event, None, VerdictReached | None]:
         """Try search repair. None when it found nothing that stands the verdict; then the tree is as before."""
-        limit = SEARCH_SECONDS if self.parts.open_model else SEARCH_SECONDS_ALONE
+        self.tried.append("search")
+        limit = SEARCH_SECONDS if self.parts.open_model and not self.parts.lines else SEARCH_SECONDS_ALONE
         budget = SearchBudget(seconds=self._left(limit), candidates=SEARCH_CANDIDATES)
         workspace = self.parts.workspace
         result = yield from search(workspace, self.parts.sandbox, baseline, ranking, budget)
@@ -188,6 +201,55 @@ class Fix:
         if verdict.status == "not_fixed" and spent.ended == "budget":
             raise BudgetSpent(f"{spent.reason} {verdict.reason}")
         return verdict
+
+    def _lines(self, run: Run, baseline: Baseline, ranking: Ranking) -> Generator[Event, None, VerdictReached | None]:
+        """Let the built-in model try. None when it mended nothing; then the tree is as before."""
+        protected = nothing_protected if self.task.allow_test_changes else is_test_path
+        seconds = min(TEST_SECONDS, max(_LINE_TEST_SECONDS, 3 * baseline.run.seconds))
+        part = LinePart(self.parts.workspace, self.parts.sandbox, baseline, ranking, protected, seconds)
+        if not baseline.goal or not part.places():
+            if self.parts.asked_for:
+                yield Notice(f"The failing tests run no function that can be shown to the {LABEL}.", "warning")
+            return None
+        model = yield from self._open_lines()
+        if model is None:
+            return None
+        self.tried.append("the built-in model")
+        left = self._left() if self.parts.asked_for else self._left(LINE_SECONDS)
+        try:
+            spent = yield from part.work(model, self.parts.options, Budget(self.task.max_steps, max(left, 1e-3)))
+        finally:
+            model.close()
+        self.usage = spent.usage
+        if spent.ended == "done":
+            verdict = yield from self._verdict(run, baseline, self.tried[-1])
+            if verdict.status != "not_fixed":
+                return verdict
+            run.restore()
+        elif spent.ended == "budget" and self.parts.asked_for:
+            raise BudgetSpent(f"{spent.reason} {self._reason()}")
+        return None
+
+    def _open_lines(self) -> Generator[Event, None, Model | None]:
+        """Open the built-in model. One that nobody asked for may fail to open: then there is none."""
+        yield PhaseStarted("model", f"Loading the {LABEL}")
+        assert self.parts.open_model is not None
+        try:
+            model = self.parts.open_model()
+        except ModelUnavailable as error:
+            if self.parts.asked_for:
+                raise
+            yield Notice(f"The {LABEL} was not tried: {error}", "warning")
+            return None
+        yield Notice(f"The {LABEL} tries edits.")
+        return model
+
+    def _reason(self) -> str:
+        """Return that nothing was mended, and by what."""
+        if not self.tried:
+            return "Not fixed: nothing was found that could be tried."
+        used = "" if "the built-in model" in self.tried else ", and no model was used"
+        return f"Not fixed: {' and '.join(self.tried)} found no edit that mends it and breaks nothing{used}."
 
     def _verdict(self, run: Run, baseline: Baseline, by: str) -> Generator[Event, None, VerdictReached]:
         changed = run.changed()

@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 from qwencode.errors import ModelUnavailable
 from qwencode.model.llama.fit import Fit
 from qwencode.model.llama.fitting import CACHE_TYPES, Wishes, describe, fit, with_mtp
-from qwencode.model.llama.gguf_header import check
-from qwencode.model.llama.machine import free_memory
+from qwencode.model.llama.gguf_header import LINE_FORM, Header, check
+from qwencode.model.llama.machine import Machine, free_memory, physical_cores, total_memory
 from qwencode.model.protocol import Model
 from qwencode.settings import Places, Settings
 
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from qwencode.model.llama.model import LlamaModel
 
 _PREFERRED = ("qwen3.6-35b-a3b", "qwen3.6", "qwen3.5-35b-a3b", "qwen3.5", "")
+BUILTIN = "builtin"
+"""The name of the model in the package, which is small: it mends single lines of Python."""
+_BUILTIN_FILE = Path(__file__).parent / "builtin" / "builtin.gguf"
+_LINE_CONTEXT = 4096  # ten times what one of its conversations takes
 _SCHEMES = ("http://", "https://")
 _REACH_SECONDS = 5.0
 
@@ -50,6 +54,8 @@ def open_file(name: str, settings: Settings, places: Places, measuring: bool = F
         raise ModelUnavailable(
             f"llama.cpp cannot be loaded ({error}): reinstall it with `pip install --force-reinstall llama-cpp-python`."
         ) from error
+    if header.form == LINE_FORM:
+        return LlamaModel(path, _line_fit(header, settings))
     store = PrefixStore(places.prefixes, settings.prefix_store_mb * 10**6) if settings.prefix_store_mb else None
     found = devices()
     here = machine(found)
@@ -68,6 +74,16 @@ def open_file(name: str, settings: Settings, places: Places, measuring: bool = F
         if not plan.mtp:
             raise
     return opened(replace(plan, mtp=False))  # a head that cannot be used is no reason to do without the model
+
+
+def mends_lines(name: str, places: Places) -> bool:
+    """Say whether a model mends single lines and nothing else. Raises ModelUnavailable for a file that is none."""
+    return not is_server(name) and check(find_file(name, places)).form == LINE_FORM
+
+
+def has_builtin() -> bool:
+    """Say whether the model of the package is there; a checkout may lack it."""
+    return _BUILTIN_FILE.is_file()
 
 
 def is_server(name: str) -> bool:
@@ -119,7 +135,8 @@ def find_default(settings: Settings, places: Places) -> str:
 
     for path in sorted(_files(places), key=rank):
         try:
-            check(path)
+            if check(path).form == LINE_FORM:
+                continue  # a model of that kind is small, and never what somebody meant who did not say so
         except ModelUnavailable:
             continue
         same = [other for other in _files(places) if other.stem.lower() == path.stem.lower()]
@@ -128,10 +145,14 @@ def find_default(settings: Settings, places: Places) -> str:
 
 
 def find_file(name: str, places: Places) -> Path:
-    """Return the file of a name: a path, or the name of a file in the models place or the only one that it begins.
+    """Return the file of a name: BUILTIN, a path, or a file in the models place, which the name may just begin.
 
     Raises ModelUnavailable that lists what is there.
     """
+    if name.lower() == BUILTIN:
+        if not has_builtin():
+            raise ModelUnavailable(f"The built-in model {_BUILTIN_FILE} is missing; install qwencode again.")
+        return _BUILTIN_FILE
     given = Path(name).expanduser()
     if os.sep in name or (name.lower().endswith(".gguf") and given.exists()):
         return given
@@ -148,6 +169,23 @@ def find_file(name: str, places: Places) -> Path:
         f"There is no model {name!r} in {places.models}: {there}. Put a GGUF of Qwen3.6-35B-A3B there, or give the "
         "path of a .gguf file, or the http:// URL of a server."
     )
+
+
+def _line_fit(header: Header, settings: Settings) -> Fit:
+    """Return how to run a file of a few megabytes: on one core, which it does not fill, and without guesses.
+
+    Nothing is looked up or measured: that would take longer than the model takes to load.
+    """
+    chosen = wishes(settings)
+    here = Machine(physical_cores(), free_memory(), total_memory())
+    least = replace(
+        chosen,
+        context=chosen.context or _LINE_CONTEXT,
+        threads=chosen.threads or 1,
+        draft_tokens=max(0, chosen.draft_tokens),
+        gpu_layers=0,
+    )
+    return fit(header, here, least)
 
 
 def _files(places: Places) -> Iterator[Path]:

@@ -29,6 +29,7 @@ Line = tuple[str, str]
 _SHOWN_TESTS = 8
 _SHOWN_SUSPECTS = 3
 _SHOWN_COVERS = 2
+_WORTH_TELLING = 0.5  # seconds of a reply: below, what it took is of no interest
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _MARKS = {"done": "✓", "in_progress": "▸", "pending": "·"}
 
@@ -70,7 +71,8 @@ def lines(event: Event) -> list[Line]:
         case ThinkingDecided():
             return [("dim", f"Thinking {'on' if event.on else 'off'}: {event.reason}")]
         case HistoryRewound():
-            return [("dim", f"Went back to message {event.length}: {event.reason}")]
+            where = f"Went back to message {event.length}" if event.length else "Began anew"
+            return [("dim", f"{where}: {event.reason}")]
         case CacheMissed():
             again = f", {plural(event.again, 'token')} of earlier messages with it" if event.again else ""
             return [("dim", f"Cache: {event.reason}; it is read again from there{again}")]
@@ -79,7 +81,8 @@ def lines(event: Event) -> list[Line]:
         case PlanChanged():
             return [("dim", f"  {_MARKS.get(state, '·')} {text}") for text, state in event.items]
         case ReplyFinished():
-            return [("dim", _usage(event.usage))] if event.usage.generated else []
+            spent = event.usage.prefill_seconds + event.usage.decode_seconds
+            return [("dim", _usage(event.usage))] if event.usage.generated and spent >= _WORTH_TELLING else []
         case _:
             return _results(event)
 

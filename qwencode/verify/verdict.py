@@ -135,7 +135,7 @@ def _compare(baseline: Baseline, after: TestRun, again: TestRun | None, allowed:
     new = [test for test in after.failing if test not in known and _outcome(again, test) != "passed"]
     bad = {test for test in lost if test in after.results and after.results[test].bad}
     return _Comparison(
-        still=tuple(test for test in baseline.goal if not _mended(baseline.run.results[test], after)),
+        still=tuple(test for test in baseline.goal if not mended(baseline.run.results[test], after)),
         failing=tuple(sorted({*bad, *new})),
         skipped=tuple(test for test in lost if test in after.results and test not in bad),
         gone=tuple(test for test in lost if test not in after.results and known[test].file not in free),
@@ -147,7 +147,7 @@ def _newly_bad(baseline: Baseline, after: TestRun) -> list[str]:
     return [test for test in after.failing if test not in left_out]
 
 
-def _mended(before: TestResult, after: TestRun) -> bool:
+def mended(before: TestResult, after: TestRun) -> bool:
     """Say whether a failing test passes now. An error at collection is mended when its file's tests pass instead."""
     now = after.results.get(before.id)
     if now is not None:
@@ -177,7 +177,7 @@ def _proof(baseline: Baseline, after: TestRun, again: TestRun | None) -> tuple[T
     rows: list[TestChange] = []
     for test in names:
         was, now = before[test].outcome if test in before else "new", _outcome(after, test)
-        if test in before and now == "gone" and _mended(before[test], after):
+        if test in before and now == "gone" and mended(before[test], after):
             now = "its tests pass"
         if test not in baseline.goal and now in ("failed", "error") and _outcome(again, test) == "passed":
             now = "flaky"

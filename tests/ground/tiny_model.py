@@ -70,12 +70,18 @@ def foreseeing(predicting: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
     return path
 
 
-def made(builder: ModuleType, factory: pytest.TempPathFactory, name: str, shape: Any) -> Path:
+@pytest.fixture(scope="session")
+def lined(builder: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a tiny file that says of itself that it mends lines, as the built-in model does; it writes nonsense."""
+    return made(builder, tmp_path_factory, "lined", builder.PRESETS["tiny"], "line")
+
+
+def made(builder: ModuleType, factory: pytest.TempPathFactory, name: str, shape: Any, form: str = "") -> Path:
     mark = hashlib.blake2b(BUILDER.read_bytes(), digest_size=8).hexdigest()
     path = factory.getbasetemp().parent / f"{name}-{mark}.gguf"
     if not path.exists():
         own = path.with_name(f"{path.stem}-{os.getpid()}.gguf")
-        builder.build(own, shape, name=f"random-{name}")
+        builder.build(own, shape, name=f"random-{name}", form=form)
         own.replace(path)
     return path
 

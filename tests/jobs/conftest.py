@@ -47,13 +47,23 @@ def run_fix(confined: Callable[[Path], Sandbox]) -> Callable[..., Ran]:
         *,
         approve: bool = True,
         options: Options | None = None,
+        lines: bool = False,
+        asked_for: bool = True,
+        opener: Callable[[], Model] | None = None,
         stop_at: Callable[[Event], bool] = lambda event: False,
         **task: Any,
     ) -> Ran:
         workspace = Workspace.find(root)
-        opener = None if model is None else lambda: model
         parts = Parts(
-            workspace, confined(root), "test-session", opener, lambda: approve, "Get a model.", options or Options()
+            workspace,
+            confined(root),
+            "test-session",
+            opener or (None if model is None else lambda: model),
+            lambda: approve,
+            "Get a model.",
+            options or Options(),
+            lines,
+            asked_for,
         )
         fix, ran = Fix(FixTask(**task), parts), Ran()
         work = fix.work()

@@ -2,12 +2,13 @@
 
 import shutil
 import socket
+import time
 from pathlib import Path
 
 import pytest
 
 from qwencode.errors import ModelUnavailable
-from qwencode.model.choose import check_model, find_default, find_file, open_model, wishes
+from qwencode.model.choose import check_model, find_default, find_file, has_builtin, mends_lines, open_model, wishes
 from qwencode.model.llama.fitting import Wishes
 from qwencode.model.llama.model import LlamaModel
 from qwencode.model.server import ServerModel
@@ -112,3 +113,36 @@ def test_the_default_is_what_can_be_run_best(places: Places, tiny: Path) -> None
     shutil.copy(tiny, places.models / "b" / "Qwen3.6-X.gguf")
     path = find_default(Settings(), places)
     assert find_file(path, places).exists()
+
+
+def test_a_file_that_mends_lines_is_run_small_and_never_the_default(places: Places, tiny: Path, lined: Path) -> None:
+    shutil.copy(lined, places.models / "qwen3.6-lines.gguf")
+    assert find_default(Settings(), places) == ""
+    assert mends_lines("qwen3.6-lines", places)
+    assert not mends_lines(str(tiny), places)
+    assert not mends_lines("http://127.0.0.1:9/v1", places)
+    model = open_model("qwen3.6-lines", Settings(), places)
+    assert isinstance(model, LlamaModel)
+    assert (model.fit.context, model.fit.threads, model.fit.draft_tokens) == (4096, 1, 0)
+    model.close()
+    assert not places.prefixes.exists()
+    wished = open_model("qwen3.6-lines", Settings(context=1024, threads=2), places)
+    assert isinstance(wished, LlamaModel)
+    assert (wished.fit.context, wished.fit.threads) == (1024, 2)
+    wished.close()
+
+
+def test_the_built_in_model_has_a_name(places: Places) -> None:
+    if has_builtin():
+        assert mends_lines("BuiltIn", places)
+        assert find_default(Settings(), places) == ""
+    else:
+        assert "built-in model" in said("builtin", places)
+
+
+@pytest.mark.skipif(not has_builtin(), reason="the file is not in this checkout")
+def test_the_built_in_model_loads_quickly(places: Places) -> None:
+    open_model("builtin", Settings(), places).close()  # llama.cpp itself is loaded here
+    began = time.perf_counter()
+    open_model("builtin", Settings(), places).close()
+    assert time.perf_counter() - began < 1.0, "0.15 s on an idle machine"

@@ -17,6 +17,8 @@ from qwencode.errors import ModelUnavailable
 
 ARCHITECTURES = ("qwen35moe", "qwen35")
 CHAT_TOKENS = ("<|im_start|>", "<|im_end|>", "<|endoftext|>", "<think>", "</think>", "<tool_call>", "</tool_call>")
+LINE_FORM = "line"
+"""Trained on `qwencode.model.builtin.prompt` alone: no system message, and tools are known without being declared."""
 _SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 _STRING, _ARRAY, _INT32, _FLOAT32 = 8, 9, 5, 6
 _LENGTH = struct.Struct("<Q")  # before each string
@@ -72,6 +74,12 @@ class Header:
         """Return a hyperparameter of the architecture, 0 when the file does not have it."""
         value = self.metadata.get(f"{self.architecture}.{key}", 0)
         return value if isinstance(value, int) else 0
+
+    @property
+    def form(self) -> str:
+        """How the model wants to be spoken to: LINE_FORM, or '' for the usual chat with declared tools."""
+        value = self.metadata.get("qwencode.form", "")
+        return value if isinstance(value, str) else ""
 
     @property
     def vocab_size(self) -> int:

@@ -19,7 +19,7 @@ from qwencode.model.llama.calibration import Calibration
 from qwencode.model.llama.decoder import Decoder
 from qwencode.model.llama.draft import Lookup, Pace
 from qwencode.model.llama.fit import Fit, check_memory
-from qwencode.model.llama.gguf_header import CHAT_TOKENS, check
+from qwencode.model.llama.gguf_header import CHAT_TOKENS, LINE_FORM, check
 from qwencode.model.llama.grammar import call_grammar
 from qwencode.model.llama.library import Engine, build
 from qwencode.model.llama.machine import free_memory
@@ -45,7 +45,8 @@ class LlamaModel:
     `store`: where the state after the fixed prefix is kept between runs, so no system message may hold text of a
     repository. `speed`: what was measured on this machine. `about`: sentences on how it runs, told once, at the first
     turn. `string_limit`: characters of a string in a constrained call at most, for models with random weights, which
-    never close one; 0: no limit.
+    never close one; 0: no limit. A file of LINE_FORM is not told about the tools, which parser and grammar know all the
+    same; its conversations are short and begin anew by intent, so that none is a miss of the cache.
 
     Raises ModelUnavailable when the file cannot be used or the context does not fit into memory.
     """
@@ -64,6 +65,7 @@ class LlamaModel:
         self.speed = speed
         header = check(path)
         check_memory(header, fit, free_memory())
+        self._declares = header.form != LINE_FORM
         self._prefixes = prefixes(store, path, fit, build() if store else "")
         self._engine = Engine(path, fit)
         self._stops = {self._token(text): text for text in qwen.STOP}
@@ -119,7 +121,7 @@ class LlamaModel:
         seen = Seen(_system(history), tuple(tools), prompt.keys)
         shared = self._live.shared(prompt.tokens)
         cached = self._align(prompt)
-        missed = self._seen and explain(self._seen, seen, prompt, shared, cached)
+        missed = self._declares and self._seen and explain(self._seen, seen, prompt, shared, cached)
         self._seen = seen
         if missed:
             yield missed
@@ -207,7 +209,7 @@ class LlamaModel:
     def _begin(self, history: Sequence[Message], tools: Sequence[ToolSpec], thinking: bool) -> tuple[Prompt, int]:
         """Return the prompt, which fits into the context, and the number of the turn that begins."""
         turn = self._next_turn()
-        prompt = self._transcript.prompt(history, tools, thinking)
+        prompt = self._transcript.prompt(history, tools if self._declares else (), thinking)
         if len(prompt.tokens) >= self.context_length:
             raise ModelUnavailable(
                 f"The conversation has {len(prompt.tokens):,} tokens and the context holds {self.context_length:,}: "
