@@ -22,6 +22,7 @@ from builtin.running import Runner
 
 from qwencode.events import Event
 from qwencode.repair.localise import rank
+from qwencode.repair.proposals import builtin_proposals
 from qwencode.repair.search import Budget, search
 from qwencode.sandbox.ladder import open_rung, open_sandbox
 from qwencode.verify import commands
@@ -54,7 +55,7 @@ class Run:
 
 def finder(options: argparse.Namespace) -> Mapping[str, Any] | None:
     """Return what `search` is given besides to propose edits with; None: only the way without is measured."""
-    return None
+    return {"propose": builtin_proposals(options.model)} if options.model else None
 
 
 def finish(running: Generator[Event, None, T]) -> T:
@@ -156,6 +157,7 @@ def main() -> None:
     parser.add_argument("out", type=Path, help="a folder with tasks.jsonl")
     parser.add_argument("--seconds", type=float, default=20.0, help="time of one search")
     parser.add_argument("--limit", type=int, default=1_000_000, help="tasks at most")
+    parser.add_argument("--model", type=Path, help="the file of the built-in model, to measure the way with it")
     parser.add_argument("--no-sandbox", action="store_true", help="run the tests unconfined")
     options = parser.parse_args()
     more = finder(options)

@@ -19,7 +19,8 @@ import random
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -48,6 +49,21 @@ LOOK_SECONDS, LOOKED_AT = 600.0, 400
 """How often held-out samples are looked at, and how many."""
 VOCABULARY_TEXTS = 60_000
 PER_PACKAGE = 4_000
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How long to train, in seconds of all runs together, on what device, from what chance. `batch` is in tokens,
+    `pool` in samples, `every` in steps between two lines of the log. `clock` says what time it is, in seconds.
+    """
+
+    seconds: float
+    device: str = "cpu"
+    seed: int = 0
+    batch: int = BATCH
+    pool: int = POOL
+    every: int = EVERY
+    clock: Callable[[], float] = time.monotonic
 
 
 class Muon:
@@ -174,13 +190,13 @@ def padded(batch: Sequence[samples.Sample], device: torch.device) -> tuple[Tenso
     return inputs.to(device), weights.to(device)
 
 
-def batches(stream: Iterator[samples.Sample], chance: random.Random, size: int = BATCH) -> Iterator[list[Any]]:
+def batches(stream: Iterator[samples.Sample], chance: random.Random, plan: Plan) -> Iterator[list[samples.Sample]]:
     """Yield batches of samples of about the same length."""
     while True:
-        pool = sorted((next(stream) for _ in range(POOL)), key=lambda one: len(one.tokens))
+        pool = sorted((next(stream) for _ in range(plan.pool)), key=lambda one: len(one.tokens))
         cut: list[list[samples.Sample]] = []
         while pool:
-            count = max(1, size // len(pool[-1].tokens))
+            count = max(1, plan.batch // len(pool[-1].tokens))
             cut.append(pool[-count:])
             del pool[-count:]
         chance.shuffle(cut)
@@ -216,27 +232,27 @@ def vocabulary(out: Path, functions: Sequence[dict[str, str]]) -> tokens.Vocabul
     return tokens.Vocabulary.load(path)
 
 
-def train(out: Path, seconds: float, device: str, seed: int) -> Trainer:
+def train(out: Path, plan: Plan) -> Trainer:
     """Train for so long in all, earlier runs included, and return what came of it."""
-    functions = spread(rows(out / "functions.jsonl", "train"), PER_PACKAGE, seed)
+    functions = spread(rows(out / "functions.jsonl", "train"), PER_PACKAGE, plan.seed)
     failing = rows(out / "failing-train.jsonl", "train")
     read = vocabulary(out, functions).tokenizer()
-    trainer = Trainer(device, seed)
+    trainer = Trainer(plan.device, plan.seed)
     if (out / "checkpoint.pt").exists():
         trainer.load(out / "checkpoint.pt")
-    chance = random.Random(f"{seed} {trainer.steps}")
-    stream = batches(samples.endless(functions, failing, FAILING, read, chance), chance)
+    chance = random.Random(f"{plan.seed} {trainer.steps}")
+    stream = batches(samples.endless(functions, failing, FAILING, read, chance), chance, plan)
     unseen = held_out(out, read)
     log, saved, recent = (out / "log.jsonl").open("a", encoding="utf-8"), 0.0, list[tuple[float, float, int]]()
     looked = trainer.seconds
-    while trainer.seconds < seconds:
-        began = time.monotonic()
+    while trainer.seconds < plan.seconds:
+        began = plan.clock()
         batch = next(stream)
-        loss, right = trainer.step(batch, trainer.seconds / seconds)
-        trainer.seconds += time.monotonic() - began
+        loss, right = trainer.step(batch, trainer.seconds / plan.seconds)
+        trainer.seconds += plan.clock() - began
         recent.append((loss, right, sum(len(one.tokens) for one in batch)))
         where: dict[str, float] = {"step": trainer.steps, "minutes": trainer.seconds / 60, "samples": trainer.seen}
-        if trainer.steps % EVERY == 0:
+        if trainer.steps % plan.every == 0:
             loss, right, count = (sum(part) for part in zip(*recent, strict=True))
             _tell(log, {**where, "loss": loss / len(recent), "right": right / len(recent), "tokens": count})
             recent.clear()
@@ -288,7 +304,7 @@ def main(arguments: Sequence[str]) -> int:
     os.nice(given.nice)
     keep_memory()
     torch.set_num_threads(given.threads)
-    trainer = train(given.out, given.minutes * 60, given.device, given.seed)
+    trainer = train(given.out, Plan(given.minutes * 60, given.device, given.seed))
     weights = {name: value.detach().cpu() for name, value in trainer.weights.items()}
     torch.save(weights, given.out / "builtin.pt")
     print(f"{trainer.steps:,} steps, {trainer.seen:,} samples, {trainer.seconds / 60:.1f} minutes")

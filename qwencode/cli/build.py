@@ -13,12 +13,13 @@ from typing import Any, TextIO
 from qwencode import __version__, practice
 from qwencode.errors import Interrupted, ModelUnavailable, QwencodeError, UsageError
 from qwencode.events import Event, Notice, RunFinished, RunStarted
-from qwencode.jobs.fix import Fix, FixTask, Outcome, Parts
+from qwencode.jobs.fix import Fix, FixTask, Outcome, Parts, Proposer
 from qwencode.jobs.line_part import LABEL
 from qwencode.jobs.warm import warm
 from qwencode.messages import Usage
 from qwencode.model.choose import (
     BUILTIN,
+    BUILTIN_FILE,
     check_model,
     find_default,
     has_builtin,
@@ -28,6 +29,7 @@ from qwencode.model.choose import (
     open_model,
 )
 from qwencode.model.protocol import Model
+from qwencode.repair.proposals import builtin_proposals
 from qwencode.sandbox.ladder import open_sandbox
 from qwencode.session import Session, new_id
 from qwencode.settings import Places, Settings, load
@@ -109,6 +111,7 @@ def run_fix(request: FixRequest) -> int:
                     ADVICE.format(models=places.models) if request.use_model else "",
                     lines=chosen.lines,
                     asked_for=chosen.asked_for,
+                    open_proposer=_open_proposer if request.use_model and has_builtin() else None,
                 )
                 kept = "what was changed is kept" if task.keep else "your files are as before"
                 fix = Fix(task, parts)
@@ -231,6 +234,10 @@ def _chosen(settings: Settings, places: Places) -> _Chosen:
 def _line_steps(settings: Settings) -> int:
     """Return how many turns the built-in model may have: its turns cost so little that the default is no limit."""
     return 0 if settings.max_steps == Settings().max_steps else settings.max_steps
+
+
+def _open_proposer() -> Proposer:
+    return builtin_proposals(BUILTIN_FILE)
 
 
 def _opener(name: str, settings: Settings, places: Places) -> Callable[[], Model] | None:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 from qwencode.agent.budget import Budget
 from qwencode.errors import BudgetSpent, ConsentNeeded, ModelUnavailable
@@ -15,6 +16,7 @@ from qwencode.jobs.line_part import LABEL, LinePart
 from qwencode.messages import Usage
 from qwencode.model.protocol import Model, Options
 from qwencode.repair.localise import Ranking, rank
+from qwencode.repair.proposals import Proposals
 from qwencode.repair.search import Budget as SearchBudget
 from qwencode.repair.search import apply, search
 from qwencode.sandbox.protocol import Sandbox
@@ -54,6 +56,12 @@ class FixTask:
     allow_test_changes: bool = False
 
 
+class Proposer(Proposals, Protocol):
+    """Who proposes edits to the search, and is closed when it is over."""
+
+    def close(self) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Parts:
     """What the job works with. `approve` is asked before a change is kept; `open_model` is None without a model.
@@ -72,6 +80,8 @@ class Parts:
     options: Options = field(default_factory=Options)
     lines: bool = False
     asked_for: bool = True
+    open_proposer: Callable[[], Proposer] | None = None
+    """Opens what proposes edits to the search beside its own; None where no model may be used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +180,12 @@ class Fix:
         limit = SEARCH_SECONDS if self.parts.open_model and not self.parts.lines else SEARCH_SECONDS_ALONE
         budget = SearchBudget(seconds=self._left(limit), candidates=SEARCH_CANDIDATES)
         workspace = self.parts.workspace
-        result = yield from search(workspace, self.parts.sandbox, baseline, ranking, budget)
+        propose = yield from self._open_proposer()
+        try:
+            result = yield from search(workspace, self.parts.sandbox, baseline, ranking, budget, propose=propose)
+        finally:
+            if propose:
+                propose.close()
         for patch in result.patches:
             apply(workspace, patch)
             by = (
@@ -183,6 +198,16 @@ class Fix:
                 return verdict
             run.restore()
         return None
+
+    def _open_proposer(self) -> Generator[Event, None, Proposer | None]:
+        """Open what proposes edits to the search. It is help, not a condition: where it fails, search goes without."""
+        if self.parts.open_proposer is None:
+            return None
+        try:
+            return self.parts.open_proposer()
+        except ModelUnavailable as error:
+            yield Notice(f"Search goes on without the {LABEL}: {error}", "warning")
+            return None
 
     def _agent(self, run: Run, baseline: Baseline, ranking: Ranking) -> Generator[Event, None, VerdictReached | None]:
         if self.parts.open_model is None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _PREFERRED = ("qwen3.6-35b-a3b", "qwen3.6", "qwen3.5-35b-a3b", "qwen3.5", "")
 BUILTIN = "builtin"
 """The name of the model in the package, which is small: it mends single lines of Python."""
-_BUILTIN_FILE = Path(__file__).parent / "builtin" / "builtin.gguf"
+BUILTIN_FILE = Path(__file__).parent / "builtin" / "builtin.gguf"
 _LINE_CONTEXT = 4096  # ten times what one of its conversations takes
 _SCHEMES = ("http://", "https://")
 _REACH_SECONDS = 5.0
@@ -83,7 +83,7 @@ def mends_lines(name: str, places: Places) -> bool:
 
 def has_builtin() -> bool:
     """Say whether the model of the package is there; a checkout may lack it."""
-    return _BUILTIN_FILE.is_file()
+    return BUILTIN_FILE.is_file()
 
 
 def is_server(name: str) -> bool:
@@ -151,8 +151,8 @@ def find_file(name: str, places: Places) -> Path:
     """
     if name.lower() == BUILTIN:
         if not has_builtin():
-            raise ModelUnavailable(f"The built-in model {_BUILTIN_FILE} is missing; install qwencode again.")
-        return _BUILTIN_FILE
+            raise ModelUnavailable(f"The built-in model {BUILTIN_FILE} is missing; install qwencode again.")
+        return BUILTIN_FILE
     given = Path(name).expanduser()
     if os.sep in name or (name.lower().endswith(".gguf") and given.exists()):
         return given

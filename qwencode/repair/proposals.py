@@ -46,8 +46,10 @@ def builtin_proposals(path: Path, threads: int = 1) -> "Proposer":
 
     More than one thread is rarely faster, and slow where the tests under trial need the cores.
     """
-    from qwencode.model.builtin.proposer import Proposer  # loads llama.cpp, which search without it need not
-
+    try:
+        from qwencode.model.builtin.proposer import Proposer  # loads llama.cpp, which search without it need not
+    except (ImportError, OSError, RuntimeError) as error:
+        raise ModelUnavailable(f"llama.cpp cannot be loaded ({error}).") from error
     return Proposer(path, threads)
 
 

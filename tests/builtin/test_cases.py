@@ -14,6 +14,8 @@ from builtin.running import Runner
 from builtin.selfcontained import function
 from builtin.shards import Row
 
+pytestmark = pytest.mark.slow  # each worker starts a sandbox of its own
+
 CLAMP = """\
 def clamp(value: int, low: int = 0, high: int = 10) -> int:
     if value < low:

@@ -12,6 +12,8 @@ from builtin.breaking import Bug
 from builtin.failing import failures, make
 from builtin.running import WIDTH, Call, Runner
 
+pytestmark = pytest.mark.slow  # each worker starts a sandbox of its own
+
 ADD = "def add(a, b=1):\n    return a + b\n"
 CALLS: list[Call] = [("add(1)", "2"), ("add(0, 0)", "0"), ("add('a', 'b')", "'ab'")]
 

@@ -11,6 +11,8 @@ from builtin.running import Runner
 from builtin.shards import Row
 from builtin.tasks import MODULE, Maker, Task, covered, module, write
 
+pytestmark = pytest.mark.slow  # each worker starts a sandbox of its own
+
 FUNCTIONS = {
     "clamp": "def clamp(value, low=0, high=10):\n    if value < low:\n        return low\n"
     "    if value > high:\n        return high\n    return value\n",

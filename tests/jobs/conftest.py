@@ -11,7 +11,7 @@ from fix_ground import SUM, SUM_TESTS, SUM_TEXT, Ran
 from qwencode import practice
 from qwencode.errors import QwencodeError
 from qwencode.events import Event
-from qwencode.jobs.fix import Fix, FixTask, Parts
+from qwencode.jobs.fix import Fix, FixTask, Parts, Proposer
 from qwencode.model.protocol import Model, Options
 from qwencode.sandbox.ladder import open_sandbox
 from qwencode.sandbox.protocol import Sandbox
@@ -50,6 +50,7 @@ def run_fix(confined: Callable[[Path], Sandbox]) -> Callable[..., Ran]:
         lines: bool = False,
         asked_for: bool = True,
         opener: Callable[[], Model] | None = None,
+        proposer: Callable[[], Proposer] | None = None,
         stop_at: Callable[[Event], bool] = lambda event: False,
         **task: Any,
     ) -> Ran:
@@ -64,6 +65,7 @@ def run_fix(confined: Callable[[Path], Sandbox]) -> Callable[..., Ran]:
             options or Options(),
             lines,
             asked_for,
+            proposer,
         )
         fix, ran = Fix(FixTask(**task), parts), Ran()
         work = fix.work()

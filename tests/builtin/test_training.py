@@ -1,0 +1,78 @@
+"""A toy version of the whole way: seconds of training, a kill in between, export, and llama.cpp proposes with it."""
+
+import itertools
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="training is not set up; see docs/builtin-model.md")
+
+import train_builtin  # noqa: E402
+from builtin import export, samples, tokens  # noqa: E402
+from train_builtin import Plan  # noqa: E402
+
+from qwencode.model.builtin.proposer import Proposer  # noqa: E402
+from qwencode.model.builtin.task import task  # noqa: E402
+
+pytestmark = pytest.mark.slow
+STEPS = 60
+NAMES = ("total", "count", "found", "amount", "size", "weight", "number", "length")
+TEMPLATE = """def {name}(rows, limit=3):
+    {other} = 0
+    for row in rows:
+        if row > limit:
+            {other} += row
+    return {other}
+"""
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    """Return a folder with a tiny corpus: one function under many names."""
+    pairs = [(name, other) for name in NAMES for other in NAMES if name != other]
+    rows = [
+        {"split": "train", "package": name, "path": f"{name}.py", "source": TEMPLATE.format(name=name, other=other)}
+        for name, other in pairs
+    ]
+    text = "\n".join(map(json.dumps, rows))
+    (tmp_path / "functions.jsonl").write_text(text, encoding="utf-8")
+    return tmp_path
+
+
+@pytest.mark.timeout(300)
+def test_the_loss_falls_and_the_file_is_used(out: Path) -> None:
+    ticks = itertools.count()  # a second for each step, however busy the machine is
+    plan = Plan(STEPS, batch=1_000, pool=64, every=5, clock=lambda: float(next(ticks)))
+    first = train_builtin.train(out, replace(plan, seconds=STEPS / 2))
+    second = train_builtin.train(out, plan)  # as after a kill: it goes on where the first one ended
+    assert (first.steps, second.steps) == (STEPS // 2, STEPS)
+    rows = [json.loads(line) for line in (out / "log.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [row["step"] for row in rows] == sorted(row["step"] for row in rows)
+    assert second.seen > first.seen
+    assert rows[-1]["loss"] < 0.5 * rows[0]["loss"]
+    words = tokens.Vocabulary.load(out / "vocabulary.json")
+    export.export(out / "toy.gguf", {name: value.detach() for name, value in second.weights.items()}, words)
+    asked = task("total.py", TEMPLATE.format(name="total", other="found"), 4)
+    assert asked is not None
+    model = Proposer(out / "toy.gguf", 1)
+    try:
+        assert [proposal for proposal in model.propose(asked) if proposal.logprob <= 0]
+    finally:
+        model.close()
+
+
+def test_orthogonal_steps_are_about_orthogonal() -> None:
+    matrix = torch.randn(3, 24, 60, generator=torch.Generator().manual_seed(0))
+    for given in (matrix, matrix.mT):
+        values = torch.linalg.svdvals(train_builtin.orthogonal(given))
+        assert float(values.min()) > 0.5 and float(values.max()) < 1.5
+
+
+def test_batches_hold_what_was_given(out: Path) -> None:
+    one = samples.Sample((1, 2, 3), (0.0, 0.2, 1.0), 2, "")
+    two = samples.Sample((4, 5), (0.2, 1.0), 1, "")
+    inputs, weights = train_builtin.padded([one, two], torch.device("cpu"))
+    assert inputs.tolist() == [[1, 2, 3], [4, 5, 0]]
+    assert torch.allclose(weights, torch.tensor([[0.0, 0.2, 1.0], [0.2, 1.0, 0.0]]))
