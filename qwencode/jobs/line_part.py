@@ -26,7 +26,7 @@ from qwencode.verify.results import Baseline, TestRun
 from qwencode.verify.runners import run
 from qwencode.workspace import Workspace
 
-LABEL = "built-in model (4 M parameters; single lines of Python)"
+LABEL = "built-in model (4.5 M parameters; single lines of Python)"
 """What it is called wherever a user reads of it."""
 TRIES = 2
 """Edits in one conversation; it was trained with no more."""

@@ -9,7 +9,7 @@ import pytest
 from qwencode.model.choose import has_builtin
 
 Qwencode = Callable[..., "subprocess.CompletedProcess[str]"]
-LABEL = "built-in model (4 M parameters; single lines of Python)"
+LABEL = "built-in model (4.5 M parameters; single lines of Python)"
 CODE = "def area(width, height):\n    return {}\n"
 TEST = """from area import area
 

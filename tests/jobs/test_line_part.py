@@ -181,7 +181,7 @@ def test_it_fills_in_where_nobody_asked_for_it(run_small: RunFix, small: Path):
     assert verdict.reason.startswith("Not fixed: search and the built-in model found no edit")
     assert ran.outcome and ran.outcome.exit_code == 1
     said = [event.text for event in ran.of(Notice)]
-    assert "The built-in model (4 M parameters; single lines of Python) tries edits." in said
+    assert "The built-in model (4.5 M parameters; single lines of Python) tries edits." in said
     assert said[-1] == "Get a model."
     assert model.requests
 
