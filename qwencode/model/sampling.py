@@ -16,6 +16,8 @@ class Sampling:
 
 _THINKING = Sampling(temperature=0.6, top_p=0.95, top_k=20)
 _INSTRUCT = Sampling(temperature=0.7, top_p=0.80, top_k=20)
+LINES = Sampling(temperature=1.0, top_p=0.95, top_k=0)
+"""For models that mend lines: each try costs little, and one like the last is worth nothing."""
 
 
 def sampling_for(thinking: bool) -> Sampling:

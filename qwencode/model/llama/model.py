@@ -31,7 +31,7 @@ from qwencode.model.llama.transcript import Prompt, Transcript
 from qwencode.model.llama.vocabulary import CONTROL, UNUSED, USER_DEFINED
 from qwencode.model.llama.writer import Writer
 from qwencode.model.protocol import Options
-from qwencode.model.sampling import sampling_for
+from qwencode.model.sampling import LINES, sampling_for
 
 _STOPS_KEPT = 8  # of a long prompt that is read at once, the last ones
 _NORMAL = 1  # token type in the file
@@ -129,7 +129,8 @@ class LlamaModel:
         read = time.monotonic()
         room = min(options.max_tokens, self.context_length - len(prompt.tokens))
         writer = Writer(self._engine, tools, options.thinking, 1 + sum(len(message.tool_calls) for message in history))
-        sampler = Sampler(self._engine, sampling_for(options.thinking), self._banned, options.seed, room)
+        sampling = sampling_for(options.thinking) if self._declares else LINES
+        sampler = Sampler(self._engine, sampling, self._banned, options.seed, room)
         predict = self._engine.guess if self._engine.guesses else None
         decoder = Decoder(self._live, sampler, self._lookup, self._pace, self.context_length, predict)
         try:

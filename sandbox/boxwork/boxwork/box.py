@@ -34,7 +34,7 @@ class Box:
 
     def grown(self, margin):
         """Return the box with a margin on all four sides; a negative one makes it smaller."""
-        return Box(self.left - margin, self.top - margin, self.right + margin, self.bottom)
+        return Box(self.left - margin, self.top - margin, self.right + margin, self.bottom + margin)
 
     def contains(self, x, y):
         """Say whether a point lies inside."""

@@ -13,7 +13,7 @@ def draw(boxes, empty="."):
     if whole is None:
         return ""
     rows = [[empty] * whole.width for _ in range(whole.height)]
-    for number, box in enumerate(boxes):
+    for box, number in enumerate(boxes):
         letter = LETTERS[number % len(LETTERS)]
         for y in range(box.top, box.bottom):
             for x in range(box.left, box.right):
