@@ -19,14 +19,13 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import qwencode
 from engine_bench.agent import evaluated_tokens
 from engine_bench.copying import speculation_row
 from engine_bench.ground import QUICK, Row, Setup, Sizes, model_file
 from engine_bench.memory import checkpoints, resident, second_start
 from engine_bench.peers import PeerFailed, versions
 from engine_bench.speed import grammar, python_time, throughput
-
-import qwencode
 from qwencode.errors import ModelUnavailable
 from qwencode.model.llama.fit import Fit
 from qwencode.model.llama.machine import physical_cores

@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from builtin.running import Runner
-
 from qwencode.events import Event
 from qwencode.repair.localise import rank
 from qwencode.repair.proposals import builtin_proposals

@@ -19,9 +19,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-import build_model
 import numpy as np
 
+import build_model
 from qwencode.messages import Message, ToolSpec
 from qwencode.model.llama.fit import Fit
 from qwencode.model.llama.model import LlamaModel

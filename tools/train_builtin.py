@@ -28,10 +28,11 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch is loaded
 
 import torch
 import torch.nn.functional as F
-from builtin import model, samples, tokens
-from builtin.model import SHAPE
 from tokenizers import Tokenizer
 from torch import Tensor
+
+from builtin import model, samples, tokens
+from builtin.model import SHAPE
 
 BATCH = 4_000
 """Tokens of a batch, padding included."""

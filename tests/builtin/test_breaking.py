@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+
 from builtin.breaking import BUGGY_LINES, CORRECT_LINES, Bug, bugs, region
 from builtin.coverage import undone
 from builtin.kinds import KINDS, NAMES, NEEDS, TWICE, covered

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
+
 from builtin import shards
 from builtin.cases import FEWEST, MOST, enough, find, make
 from builtin.inputs import Inputs

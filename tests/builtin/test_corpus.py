@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from builtin import corpus, packages
 from builtin.functions import files, of_file, of_text
 from builtin.packages import BENCHMARKS, Package, Refused, fetch, licence_differs, pinned

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from builtin.breaking import Bug
 from builtin.failing import failures, make
 from builtin.running import WIDTH, Call, Runner

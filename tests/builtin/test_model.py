@@ -9,7 +9,6 @@ import pytest
 torch = pytest.importorskip("torch", reason="training is not set up; see docs/builtin-model.md")
 
 from builtin import export, model, tokens  # noqa: E402
-
 from qwencode.model.llama.fit import Fit  # noqa: E402
 from qwencode.model.llama.gguf_header import check  # noqa: E402
 from qwencode.model.llama.library import Engine  # noqa: E402

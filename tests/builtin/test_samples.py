@@ -10,7 +10,6 @@ pytest.importorskip("tokenizers", reason="training is not set up; see docs/built
 import build_model
 from builtin import samples, tokens
 from builtin.breaking import Bug
-
 from qwencode.messages import Message
 from qwencode.model.builtin import prompt
 from qwencode.model.llama.transcript import Transcript

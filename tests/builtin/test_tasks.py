@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from builtin.cases import make
 from builtin.running import Runner
 from builtin.shards import Row

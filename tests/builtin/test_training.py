@@ -11,10 +11,9 @@ torch = pytest.importorskip("torch", reason="training is not set up; see docs/bu
 
 import train_builtin  # noqa: E402
 from builtin import export, samples, tokens  # noqa: E402
-from train_builtin import Plan  # noqa: E402
-
 from qwencode.model.builtin.proposer import Proposer  # noqa: E402
 from qwencode.model.builtin.task import task  # noqa: E402
+from train_builtin import Plan  # noqa: E402
 
 pytestmark = pytest.mark.slow
 STEPS = 60

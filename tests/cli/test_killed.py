@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from fix_ground import contents
 
 Qwencode = Callable[..., "subprocess.CompletedProcess[str]"]

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fix_ground import SUM, SUM_TESTS, SUM_TEXT, Ran
 
+from fix_ground import SUM, SUM_TESTS, SUM_TEXT, Ran
 from qwencode import practice
 from qwencode.errors import QwencodeError
 from qwencode.events import Event

@@ -6,8 +6,8 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from fix_ground import SUM, SUM_TEXT, Ran, contents
 
+from fix_ground import SUM, SUM_TEXT, Ran, contents
 from qwencode.errors import BudgetSpent, ConsentNeeded, ModelUnavailable
 from qwencode.events import (
     BaselineTaken,

@@ -5,7 +5,6 @@ from itertools import pairwise
 from pathlib import Path
 
 from fix_ground import Ran, contents
-
 from qwencode.errors import BudgetSpent
 from qwencode.events import MessageAdded, ReplyFinished, ToolFinished
 from qwencode.model.llama.fit import Fit

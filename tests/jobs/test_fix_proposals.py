@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from fix_ground import SUM, Ran
-
 from qwencode.errors import ModelUnavailable
 from qwencode.events import Notice
 from qwencode.model.builtin.task import Proposal, Task

@@ -4,10 +4,10 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from fix_ground import Ran
-from loopback import Answer, Loopback, delta, events, serving
 from test_fix import GOOD, PARSER
 
+from fix_ground import Ran
+from loopback import Answer, Loopback, delta, events, serving
 from qwencode.events import VerdictReached
 from qwencode.messages import Message
 from qwencode.model.server import ServerModel

@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
-from fix_ground import SUM, SUM_TESTS, SUM_TEXT, Ran, contents
 
+from fix_ground import SUM, SUM_TESTS, SUM_TEXT, Ran, contents
 from qwencode.errors import BudgetSpent, ModelUnavailable
 from qwencode.events import HistoryRewound, MessageAdded, Notice, ThinkingDecided, ToolFinished, VerdictReached
 from qwencode.messages import Message

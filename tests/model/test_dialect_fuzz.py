@@ -20,12 +20,12 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from replies import merged
 
 from qwencode.events import CallDelta, Event, TextDelta, ThinkingDelta
 from qwencode.messages import Message, ToolCall, ToolSpec
 from qwencode.model.dialect.arguments import build_call, decode
 from qwencode.model.dialect.qwen import Parser, close_reply, open_reply, render
+from replies import merged
 
 LISTS = {"type": "array", "items": {"type": "string"}}
 READ = ToolSpec(

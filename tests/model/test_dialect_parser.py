@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
-from replies import merged
 
 from qwencode.events import CallDelta, Event, TextDelta, ThinkingDelta
 from qwencode.messages import Message, ToolCall, ToolSpec
 from qwencode.model.dialect.qwen import Parser, open_reply, render
+from replies import merged
 
 
 def spec(name: str, required: list[str], **types: dict[str, Any] | str) -> ToolSpec:

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from replies import drive
 
 from qwencode.errors import ModelUnavailable, UsageError
 from qwencode.events import Event, HistoryRewound, MessageAdded, Notice, ReplyFinished, TextDelta, ThinkingDelta
@@ -12,6 +11,7 @@ from qwencode.messages import Message, Reply, ToolCall, Usage
 from qwencode.model.protocol import Model, Options
 from qwencode.model.replay import ReplayModel
 from qwencode.session import Session
+from replies import drive
 
 USER = Message("user", "Mend it.")
 CALL = Message("assistant", "I run them.", "hm", (ToolCall("call-1", "run_tests", {"selection": "a"}),))

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 
 import pytest
-from replies import drive
 
 from qwencode.errors import ModelUnavailable
 from qwencode.events import Event, TextDelta, ThinkingDelta
 from qwencode.messages import Message, Reply, ToolSpec, Usage
 from qwencode.model.protocol import Options
 from qwencode.model.scripted import Line, ScriptedModel, call
+from replies import drive
 
 USER = Message("user", "Go.")
 

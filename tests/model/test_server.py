@@ -10,15 +10,15 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from loopback import Answer, Loopback, delta, events, refusal, serving, stream
-from replies import drive
 
+from loopback import Answer, Loopback, delta, events, refusal, serving, stream
 from qwencode.errors import ModelUnavailable
 from qwencode.events import CallDelta, Event, Notice, PrefillProgress, TextDelta, ThinkingDelta
 from qwencode.messages import Message, Reply, ToolCall, ToolSpec, Usage
 from qwencode.model.openai_wire import Assembly, server_sent_events
 from qwencode.model.protocol import Options
 from qwencode.model.server import ServerModel
+from replies import drive
 
 USER = Message("user", "Go.")
 TOOLS = [

@@ -13,7 +13,6 @@ from typing import Literal
 
 from builtin.kinds import KINDS, NAMES, NEEDS, TWICE, TWICE_WEIGHT, Kind
 from builtin.kinds import covered as covered
-
 from qwencode.repair.mutate.source import FUNCTIONS, Edit, Source
 
 BUGGY_LINES = 2

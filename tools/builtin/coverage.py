@@ -22,7 +22,6 @@ if __name__ == "__main__":  # started as a program: this folder's own modules ar
 
 from builtin.breaking import Bug, bugs, region
 from builtin.kinds import COVERED, NAMES
-
 from qwencode.repair.mutate.candidates import candidates
 
 _HEAD = """# The share of the bugs of each kind that one edit of search repair undoes, measured by coverage.py on

@@ -10,13 +10,14 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # started as a program, only its own folder is there
 
-import build_model
 import gguf
 import torch
+from torch import Tensor
+
+import build_model
 from build_model import Shape
 from builtin.model import SHAPE
 from builtin.tokens import Vocabulary
-from torch import Tensor
 
 DESCRIPTION = "mends single lines of Python; trained from scratch on library code by qwencode's own tools"
 

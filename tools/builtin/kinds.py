@@ -12,7 +12,6 @@ from functools import cache
 from pathlib import Path
 
 from builtin import expressions, statements
-
 from qwencode.repair.mutate.source import Edit, Source
 from qwencode.repair.mutate.table import OPERATORS
 

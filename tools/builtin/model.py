@@ -8,11 +8,12 @@ for each (Yang et al., *Parallelizing Linear Transformers with the Delta Rule*, 
 import math
 from collections.abc import Mapping
 
-import build_model
 import torch
 import torch.nn.functional as F
-from build_model import Shape
 from torch import Tensor
+
+import build_model
+from build_model import Shape
 
 SHAPE = Shape(
     width=192,

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from builtin.selfcontained import MODULES
-
 from qwencode.sandbox.ladder import open_sandbox
 from qwencode.sandbox.protocol import Limits, Process
 

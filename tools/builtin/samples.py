@@ -8,9 +8,9 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from builtin.breaking import Bug, bugs
 from tokenizers import Tokenizer
 
+from builtin.breaking import Bug, bugs
 from qwencode.messages import Message
 from qwencode.model.builtin.prompt import DONE, FAILED, PASSED, answer, excerpt, question, refusal
 from qwencode.model.dialect.qwen import Piece, open_reply, render

@@ -4,7 +4,6 @@ import ast
 from collections.abc import Iterator
 
 from builtin.expressions import called_name, exchanged, parts
-
 from qwencode.repair.mutate.source import FUNCTIONS, Edit, Source
 
 _SIMPLE = (ast.Expr, ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Delete, ast.Raise, ast.Assert)

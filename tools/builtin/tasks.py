@@ -32,7 +32,6 @@ from builtin.cases import find
 from builtin.running import Call, Runner
 from builtin.selfcontained import function
 from builtin.shards import Row
-
 from qwencode.repair.mutate.candidates import candidates
 
 MODULE, TESTS = "parts.py", "tests/test_parts.py"

@@ -8,7 +8,6 @@ from typing import Protocol
 from engine_bench.ground import NO_PEER, Row, Setup, Watch, talk, words
 from engine_bench.peers import Server, llama_tokens, open_llama, running_server
 from engine_bench.speed import NOTE_TOOL
-
 from qwencode.messages import Message
 from qwencode.model.llama.fit import Fit
 from qwencode.model.llama.library import Engine

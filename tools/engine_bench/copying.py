@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from engine_bench.ground import Row, Setup, at_least, spread, words
-
 from qwencode.model.llama.decoder import Decoder
 from qwencode.model.llama.draft import Lookup, Pace
 from qwencode.model.llama.library import Engine

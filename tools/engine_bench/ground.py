@@ -10,10 +10,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import build_model
 import llama_cpp.llama_cpp as bindings
 import numpy as np
 
+import build_model
 from qwencode.messages import Message, Reply, ToolSpec
 from qwencode.model.llama.fit import Fit
 from qwencode.model.llama.model import LlamaModel

@@ -12,7 +12,6 @@ from pathlib import Path
 
 from engine_bench.ground import Row, Setup, at_most, spread, talk, words
 from engine_bench.speed import fresh_history
-
 from qwencode.messages import Message
 from qwencode.model.llama.library import Engine
 from qwencode.model.llama.model import LlamaModel

@@ -13,8 +13,8 @@ from typing import Any
 
 import httpx
 import llama_cpp
-from engine_bench.ground import Setup
 
+from engine_bench.ground import Setup
 from qwencode.model.llama.library import stopper
 
 _START_SECONDS = 600

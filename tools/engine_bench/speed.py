@@ -8,7 +8,6 @@ from typing import Any
 
 from engine_bench.ground import NO_PEER, Row, Setup, Watch, at_least, at_most, spread, talk, words
 from engine_bench.peers import bench_speed, llama_tokens, open_llama
-
 from qwencode.messages import Message, Reply, ToolSpec
 from qwencode.model.llama.fit import Fit
 from qwencode.model.llama.library import Engine

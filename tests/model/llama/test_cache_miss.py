@@ -5,13 +5,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from replies import drive
 
 from qwencode.events import CacheMissed, Event
 from qwencode.messages import Message, ToolSpec
 from qwencode.model.llama.fit import Fit
 from qwencode.model.llama.model import LlamaModel
 from qwencode.model.protocol import Options
+from replies import drive
 
 SYSTEM = Message("system", "You are terse.")
 TOOL = ToolSpec("stop", "Stop.", {"type": "object", "properties": {}})

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from recurrent import Recurrent, digest
 
 from qwencode.model.llama.decoder import Decoder
 from qwencode.model.llama.draft import Lookup, Pace
@@ -17,6 +16,7 @@ from qwencode.model.llama.library import Engine
 from qwencode.model.llama.sampler import Sampler, Source
 from qwencode.model.llama.state import LiveState
 from qwencode.model.sampling import Sampling, sampling_for
+from recurrent import Recurrent, digest
 
 
 class Script:

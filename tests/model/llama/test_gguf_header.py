@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny_model import finish
 
 from qwencode.errors import ModelUnavailable
 from qwencode.messages import Message
@@ -21,6 +20,7 @@ from qwencode.model.llama.fit import Fit
 from qwencode.model.llama.gguf_header import check
 from qwencode.model.llama.model import LlamaModel
 from qwencode.model.protocol import Options
+from tiny_model import finish
 
 
 def head_size(path: Path) -> int:

@@ -9,7 +9,6 @@ from typing import Any
 import gguf
 import numpy as np
 import pytest
-from replies import drive
 
 from qwencode.events import CallDelta
 from qwencode.messages import Message, ToolCall, ToolSpec
@@ -20,6 +19,7 @@ from qwencode.model.llama.library import Engine, Grammar
 from qwencode.model.llama.model import LlamaModel
 from qwencode.model.llama.sampler import QuickGrammar
 from qwencode.model.protocol import Options
+from replies import drive
 
 CHOICES: list[Any] = ['a "quoted" one', "back\\slash", "two\nlines", " led", "trailed ", "é😀", "<b>", "</b>", "a > b"]
 CHOICES += ["[1]", "true", "1", "null", "\ttab", "x\n", "\nx", "<T>", "{}", "'", "|", "::=", "\u0301", "\u200b", "\r"]

@@ -7,11 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conversation import SHORT, START, TOLERANCE, TOOLS, answer
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from replies import drive
 
+from conversation import SHORT, START, TOLERANCE, TOOLS, answer
 from qwencode.messages import Message, ToolSpec
 from qwencode.model.llama.draft import Pace
 from qwencode.model.llama.fit import Fit
@@ -19,6 +18,7 @@ from qwencode.model.llama.library import Engine
 from qwencode.model.llama.model import LlamaModel
 from qwencode.model.llama.state import LiveState
 from qwencode.model.protocol import Model, Options
+from replies import drive
 
 
 def test_it_is_a_model(model: Model, tiny: Path) -> None:

@@ -6,9 +6,8 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from conversation import SHORT, START, TOOLS
-from replies import drive
 
+from conversation import SHORT, START, TOOLS
 from qwencode.errors import ModelUnavailable
 from qwencode.events import CacheMissed, PrefillProgress
 from qwencode.messages import Message
@@ -16,6 +15,7 @@ from qwencode.model.llama.fit import Fit
 from qwencode.model.llama.model import LlamaModel
 from qwencode.model.llama.prefix_store import PrefixStore
 from qwencode.model.protocol import Options
+from replies import drive
 
 
 def test_progress_is_told(model: LlamaModel) -> None:

@@ -6,11 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conversation import SHORT, START, TOLERANCE, TOOLS
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from replies import drive
 
+from conversation import SHORT, START, TOLERANCE, TOOLS
 from qwencode.errors import ModelUnavailable
 from qwencode.events import PrefillProgress
 from qwencode.messages import Message, Reply
@@ -18,6 +17,7 @@ from qwencode.model.llama.fit import Fit
 from qwencode.model.llama.library import Engine
 from qwencode.model.llama.model import LlamaModel
 from qwencode.model.llama.prefix_store import PrefixStore
+from replies import drive
 
 FIT = Fit(context=4096, threads=1, batch=64)
 Opener = Callable[..., LlamaModel]

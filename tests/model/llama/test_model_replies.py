@@ -7,9 +7,8 @@ from pathlib import Path
 import gguf
 import numpy as np
 import pytest
-from conversation import SHORT, START, TOOLS, answer
-from replies import drive
 
+from conversation import SHORT, START, TOOLS, answer
 from qwencode.events import CallDelta, TextDelta, ThinkingDelta
 from qwencode.messages import Message, Reply
 from qwencode.model.llama.fit import Fit
@@ -17,6 +16,7 @@ from qwencode.model.llama.library import Engine
 from qwencode.model.llama.model import LlamaModel
 from qwencode.model.llama.writer import Writer
 from qwencode.model.protocol import Options
+from replies import drive
 
 
 def test_forced_calls_are_valid(tiny: Path) -> None:

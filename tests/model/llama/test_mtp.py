@@ -9,8 +9,6 @@ import gguf
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from replies import drive
-from tiny_model import finish
 
 from qwencode.errors import ModelUnavailable
 from qwencode.messages import Message
@@ -23,6 +21,8 @@ from qwencode.model.llama.prefix_store import PrefixStore
 from qwencode.model.llama.state import LiveState
 from qwencode.model.protocol import Options
 from qwencode.settings import Places, Settings
+from replies import drive
+from tiny_model import finish
 
 FIT = Fit(context=512, threads=1, batch=32, draft_tokens=4, mtp=True)
 HISTORY = [Message("system", "You are brief."), Message("user", "Say something.")]

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from recurrent import Recurrent, digest
 
 from qwencode.model.llama.state import LiveState, State
+from recurrent import Recurrent, digest
 
 
 def read(live: LiveState, wanted: list[int], stops: Sequence[int] = (), batch: int = 4) -> int:
