@@ -67,7 +67,7 @@ def draw(rows: Sequence[dict[str, float]]) -> str:
         if points:
             parts.append(line(points, COLOURS[key], width))
     for number, (key, text) in enumerate(SAID.items()):
-        x = LEFT + number * 240
+        x = 8 + number * 252
         parts.append(f'<text x="{x}" y="14" fill="{COLOURS[key]}">{text}</text>')
     parts.append(f'<text x="{WIDTH / 2 - 60}" y="{HEIGHT - 8}" fill="#333">minutes of training</text>')
     return "\n".join([*parts, "</svg>", ""])
