@@ -6,9 +6,9 @@
     python tools/build_model.py --preset full OUT.gguf        (the exact shape of the 35B; about 16 GB, streamed)
 
 The layer pattern is that of the real model: three Gated DeltaNet blocks, then one of full attention. The vocabulary is
-a small byte-level BPE, trained on the text of this very file, with Qwen's 26 special tokens in their official order
-and roles. The same arguments give the same bytes. The model talks nonsense; what it is good for is everything that
-does not depend on sense: tokens, caches, checkpoints, sampling, grammars, speed.
+a small byte-level BPE, learned from vocabulary.txt beside this file, with Qwen's 26 special tokens in their official
+order and roles. The same arguments give the same bytes. The model talks nonsense; what it is good for is everything
+that does not depend on sense: tokens, caches, checkpoints, sampling, grammars, speed.
 """
 
 import argparse
@@ -38,6 +38,11 @@ SPECIAL = {  # official order; USER_DEFINED are those with "special": false in Q
     **dict.fromkeys(("<tool_response>", "</tool_response>", "<think>", "</think>"), USER_DEFINED),
 }
 WORDS = re.compile(r"[^\r\n\w]?[^\W\d_]+|\d| ?[^\s\w]+[\r\n]*|_|\s*[\r\n]+|\s+(?!\S)|\s+")  # of `qwen35`, for ASCII
+
+TEXT = Path(__file__).with_name("vocabulary.txt")
+"""From what the vocabulary is learned: an old state of this program. Any other text would change all random files."""
+Words = tuple[Sequence[str], Sequence[int], Sequence[str]]
+"""Tokens, their types, and the merges as two tokens with a blank between them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +79,7 @@ PRESETS = {
 }
 
 
-def vocabulary(shape: Shape) -> tuple[list[str], list[int], list[str]]:
+def vocabulary(shape: Shape) -> Words:
     """Return the tokens, their types and the merges: 256 bytes, merges, filler, the special tokens, padding.
 
     Filler is never made of a text, since no merge leads to it, but may be drawn, as the words of a real vocabulary.
@@ -83,7 +88,7 @@ def vocabulary(shape: Shape) -> tuple[list[str], list[int], list[str]]:
     if room < 0:
         raise ValueError(f"a vocabulary of {shape.vocab} has no room for {256 + len(SPECIAL) + shape.padding} tokens")
     alphabet = byte_alphabet()
-    merges = train(Path(__file__).read_text(encoding="utf-8"), min(room, 4096))
+    merges = train(TEXT.read_text(encoding="utf-8"), min(room, 4096))
     normal = list(dict.fromkeys([*alphabet, *("".join(pair) for pair in merges)]))
     filler = [f"w{number}" for number in range(256 + room - len(normal))]
     padding = [f"[pad{number}]" for number in range(shape.padding)]
@@ -216,11 +221,12 @@ def block_bytes(
     return blocks.tobytes()
 
 
-def describe(
-    writer: gguf.GGUFWriter, shape: Shape, name: str, words: tuple[Sequence[str], Sequence[int], Sequence[str]]
-) -> None:
-    """Write the metadata: hyperparameters and vocabulary (tokens, types, merges)."""
+def describe(writer: gguf.GGUFWriter, shape: Shape, name: str, words: Words | None = None) -> None:
+    """Write the metadata: hyperparameters and vocabulary, that of random files unless another one is given."""
     writer.add_name(name)
+    if words is None:
+        writer.add_description("random weights; says nothing of sense")
+        words = vocabulary(shape)
     writer.add_context_length(shape.context)
     writer.add_embedding_length(shape.width)
     writer.add_block_count(shape.blocks + shape.mtp)
@@ -270,8 +276,7 @@ def build(path: Path, shape: Shape, seed: int = 0, name: str = "", form: str = "
     if shape.mtp not in (0, 1):
         raise ValueError("there is one block that predicts further, or none")
     writer = gguf.GGUFWriter(None, "qwen35moe")
-    describe(writer, shape, name or f"random-{path.stem}", vocabulary(shape))
-    writer.add_description("random weights; says nothing of sense")
+    describe(writer, shape, name or f"random-{path.stem}")
     if form:
         writer.add_string("qwencode.form", form)
     wanted = [(name, size, kind, stored_as(kind, size, shape.weights)) for name, size, kind in tensors(shape)]
