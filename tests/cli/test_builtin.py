@@ -32,6 +32,7 @@ def broken(repository: Path) -> Path:
     return repository
 
 
+@pytest.mark.slow
 def test_a_file_of_that_kind_runs_the_loop(qwencode: Qwencode, broken: Path, lined: Path):
     before = (broken / "area.py").read_bytes()
     done = qwencode("fix", broken, "--model", lined, "--no-search", "--max-steps", 4)
@@ -57,12 +58,14 @@ def test_where_the_file_is_missing(qwencode: Qwencode, broken: Path):
 
 
 @needs_file
+@pytest.mark.slow
 def test_no_model_means_none_at_all(qwencode: Qwencode, broken: Path):
     done = qwencode("fix", broken, "--no-model", "--max-minutes", 0.3)
     assert "built-in" not in done.stdout + done.stderr
 
 
 @needs_file
+@pytest.mark.slow
 def test_it_fills_in_and_is_not_taken_for_the_model(qwencode: Qwencode, broken: Path):
     done = qwencode("fix", broken, "--max-steps", 2)
     assert f"The {LABEL} tries edits." in done.stdout

@@ -4,6 +4,8 @@ import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import pytest
+
 from fix_ground import SUM, Ran
 from qwencode.errors import ModelUnavailable
 from qwencode.events import Notice
@@ -36,6 +38,7 @@ def test_what_it_proposes_is_found_and_proven(run_small: Callable[..., Ran], sma
     assert known.closed == 1
 
 
+@pytest.mark.slow
 def test_where_it_cannot_be_opened_search_goes_on(run_small: Callable[..., Ran], small: Path):
     def broken() -> Known:
         raise ModelUnavailable("llama.cpp cannot be loaded.")

@@ -118,6 +118,7 @@ def proposed(lab: Lab, code: str, line: int, news: Sequence[str]) -> list[str]:
         return [candidate.applied(code) for candidate in everything(ahead)]
 
 
+@pytest.mark.slow
 def test_what_no_operator_mends_is_found_through_it(lab: Lab):
     workspace, sandbox, baseline, ranking = lab(FILES)
     _, without = drain(search(workspace, sandbox, baseline, ranking, BUDGET))
@@ -134,6 +135,7 @@ def test_what_no_operator_mends_is_found_through_it(lab: Lab):
     assert threading.main_thread() not in fake.threads
 
 
+@pytest.mark.slow
 def test_only_suspicious_lines_of_functions_that_may_change_are_asked_about(lab: Lab):
     workspace, sandbox, baseline, ranking = lab(FILES)
     lines = {**ranking.lines, "tests/test_prices.py": {5: 1.0}, "pkg/prices.py": {1: 0.9, 6: 0.5, 5: 1.0}}
@@ -278,6 +280,7 @@ def test_plausible_edits_are_ordered_by_score_and_likelihood(lab: Lab):
     assert ranked(found, none, Questions(baseline, texts), texts)[-1] == added
 
 
+@pytest.mark.slow
 def test_the_order_of_found_edits_follows_the_model(lab: Lab):
     code = CODE.replace("round(net, 2)", "round(net * rate, 2)")
     tests = TESTS.replace("([1, 2], 0.5) == 4.5", "([2, 2], 2) == 2").replace("([10], 0.1) == 11", "([6], 2) == 3")
