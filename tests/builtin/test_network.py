@@ -13,6 +13,7 @@ from qwencode.model.llama.fit import Fit  # noqa: E402
 from qwencode.model.llama.gguf_header import check  # noqa: E402
 from qwencode.model.llama.library import Engine  # noqa: E402
 
+pytestmark = pytest.mark.slow
 TEXT = """def f(x, y_2, *rest):
     if x <= 31 and y_2:
         return [y + 1 for y in x.items()]  # é
