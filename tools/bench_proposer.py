@@ -10,16 +10,16 @@ is the correct text. Prints a table, and one line of JSON last.
 import argparse
 import ast
 import json
-import math
 import statistics
 import sys
-from collections.abc import Generator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from bench_search import finish
+from builtin.intervals import wilson
 from builtin.running import Runner
-from qwencode.events import Event
 from qwencode.repair.localise import rank
 from qwencode.repair.proposals import builtin_proposals
 from qwencode.repair.search import Budget, search
@@ -32,7 +32,6 @@ T = TypeVar("T")
 Row = dict[str, Any]
 WITHOUT, WITH = "without", "with"
 GROUPS = ("all", "covered", "not covered")
-TWO_SIDED_95 = 1.959964
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,15 +54,6 @@ class Run:
 def finder(options: argparse.Namespace) -> Mapping[str, Any] | None:
     """Return what `search` is given besides to propose edits with; None: only the way without is measured."""
     return {"propose": builtin_proposals(options.model)} if options.model else None
-
-
-def finish(running: Generator[Event, None, T]) -> T:
-    """Run a job to its end and return its result."""
-    while True:
-        try:
-            next(running)
-        except StopIteration as stop:
-            return stop.value
 
 
 def measure(
@@ -106,16 +96,6 @@ def measure(
 def same(text: str, wanted: str) -> bool:
     """Say whether two texts are the same program."""
     return ast.dump(ast.parse(text)) == ast.dump(ast.parse(wanted))
-
-
-def wilson(hits: int, total: int) -> tuple[float, float]:
-    """Return the 95 % interval of a share, after Wilson (1927)."""
-    if not total:
-        return (0.0, 1.0)
-    share, square = hits / total, TWO_SIDED_95**2
-    middle = (share + square / (2 * total)) / (1 + square / total)
-    half = TWO_SIDED_95 * math.sqrt(share * (1 - share) / total + square / (4 * total**2)) / (1 + square / total)
-    return (max(0.0, middle - half), min(1.0, middle + half))
 
 
 def summary(runs: list[Run], way: str, group: str) -> Row:

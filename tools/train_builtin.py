@@ -31,7 +31,7 @@ import torch.nn.functional as F
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from builtin import model, samples, tokens
+from builtin import model, samples, shards, tokens
 from builtin.model import SHAPE
 
 BATCH = 4_000
@@ -204,14 +204,6 @@ def batches(stream: Iterator[samples.Sample], chance: random.Random, plan: Plan)
         yield from cut
 
 
-def rows(path: Path, split: str) -> list[dict[str, str]]:
-    """Return the rows of a split; none of a file that is not there."""
-    if not path.exists():
-        return []
-    with path.open(encoding="utf-8") as file:
-        return [row for row in map(json.loads, file) if row["split"] == split]
-
-
 def spread(functions: Sequence[dict[str, str]], most: int, seed: int) -> list[dict[str, str]]:
     """Return at most so many functions of a package, so that no large program sets the tone."""
     mixed, counts = random.Random(seed).sample(functions, len(functions)), Counter[str]()
@@ -235,8 +227,8 @@ def vocabulary(out: Path, functions: Sequence[dict[str, str]]) -> tokens.Vocabul
 
 def train(out: Path, plan: Plan) -> Trainer:
     """Train for so long in all, earlier runs included, and return what came of it."""
-    functions = spread(rows(out / "functions.jsonl", "train"), PER_PACKAGE, plan.seed)
-    failing = rows(out / "failing-train.jsonl", "train")
+    functions = spread(shards.of_split(out / "functions.jsonl", "train"), PER_PACKAGE, plan.seed)
+    failing = shards.of_split(out / "failing-train.jsonl", "train")
     read = vocabulary(out, functions).tokenizer()
     trainer = Trainer(plan.device, plan.seed)
     if (out / "checkpoint.pt").exists():
@@ -270,7 +262,10 @@ def train(out: Path, plan: Plan) -> Trainer:
 
 def held_out(out: Path, read: Tokenizer) -> list[samples.Sample]:
     """Return the same samples of packages that are not trained on, every time."""
-    functions, failing = rows(out / "functions.jsonl", "held-out"), rows(out / "failing-held-out.jsonl", "held-out")
+    functions, failing = (
+        shards.of_split(out / "functions.jsonl", "held-out"),
+        shards.of_split(out / "failing-held-out.jsonl", "held-out"),
+    )
     if not functions:
         return []
     return list(itertools.islice(samples.endless(functions, failing, FAILING, read, random.Random(1)), LOOKED_AT))

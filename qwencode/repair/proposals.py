@@ -40,6 +40,10 @@ class Proposals(Protocol):
         """Return the natural logarithm of the probability of each of some texts for the place of the line."""
         ...
 
+    def close(self) -> None:
+        """Free what it holds; whoever opened it does that, when the search is over. Idempotent."""
+        ...
+
 
 def builtin_proposals(path: Path, threads: int = 1) -> "Proposer":
     """Load the built-in model from a file; the caller closes it. Raises ModelUnavailable when it cannot be used.
@@ -222,16 +226,22 @@ def ranked(
     return [*compared, *ordered[_SCORED:]]
 
 
+def differing(old: Sequence[str], new: Sequence[str]) -> tuple[int, int, int]:
+    """Return the smallest run of lines in which two texts differ: where it begins, and where it ends in each."""
+    most = min(len(old), len(new))
+    start = next((at for at in range(most) if old[at] != new[at]), most)
+    same = next((at for at in range(most - start) if old[-1 - at] != new[-1 - at]), most - start)
+    return start, len(old) - same, len(new) - same
+
+
 def as_line(before: str, after: str) -> list[tuple[int, str]]:
     """Return the ways to put a change as other text (with `\\n`) for one line of `before`: its number from 1, the text.
 
     None for a change of several lines; two for added lines, which belong to the line before or to the one behind.
     """
     old, new = (_LINE_END.split(text) for text in (before, after))
-    most = min(len(old), len(new))
-    start = next((at for at in range(most) if old[at] != new[at]), most)
-    same = next((at for at in range(most - start) if old[-1 - at] != new[-1 - at]), most - start)
-    changed, rows = old[start : len(old) - same], new[start : len(new) - same]
+    start, end, new_end = differing(old, new)
+    changed, rows = old[start:end], new[start:new_end]
     if len(changed) == 1:
         return [(start + 1, "\n".join(rows))]
     if changed:

@@ -89,7 +89,7 @@ def test_only_what_the_model_writes_has_full_weight(words: tokens.Vocabulary) ->
 def test_regions_say_what_to_replace(before: str, old: str | None, new: str | None) -> None:
     after = "a\nx\nc\nd\n" if old == "b" else "a\nb\nc\nd\n"
     for seed in range(20):
-        found = samples.region(before, after, random.Random(seed))
+        found = samples.change(before, after, random.Random(seed))
         assert found is not None
         rows = before.splitlines()
         rows[found.lines[0] - 1 : found.lines[-1]] = found.new.splitlines()

@@ -77,7 +77,7 @@ def lined(builder: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 
 def made(builder: ModuleType, factory: pytest.TempPathFactory, name: str, shape: Any, form: str = "") -> Path:
-    mark = hashlib.blake2b(BUILDER.read_bytes(), digest_size=8).hexdigest()
+    mark = hashlib.blake2b(BUILDER.read_bytes() + builder.TEXT.read_bytes(), digest_size=8).hexdigest()
     path = factory.getbasetemp().parent / f"{name}-{mark}.gguf"
     if not path.exists():
         own = path.with_name(f"{path.stem}-{os.getpid()}.gguf")

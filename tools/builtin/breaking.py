@@ -14,6 +14,7 @@ from typing import Literal
 from builtin.kinds import KINDS, NAMES, NEEDS, TWICE, TWICE_WEIGHT, Kind
 from builtin.kinds import covered as covered
 from qwencode.repair.mutate.source import FUNCTIONS, Edit, Source
+from qwencode.repair.proposals import differing
 
 BUGGY_LINES = 2
 CORRECT_LINES = 3
@@ -42,11 +43,7 @@ class Region:
 
 def region(before: str, after: str) -> Region:
     """Return the smallest run of lines in which two texts differ."""
-    old, new = before.split("\n"), after.split("\n")
-    start = next((i for i, (a, b) in enumerate(zip(old, new, strict=False)) if a != b), min(len(old), len(new)))
-    most = min(len(old), len(new)) - start
-    same = next((i for i in range(most) if old[-1 - i] != new[-1 - i]), most)
-    return Region(start, len(old) - same, len(new) - same)
+    return Region(*differing(before.split("\n"), after.split("\n")))
 
 
 def bugs(source: str, rng: random.Random, count: int, kinds: Collection[str] = NAMES) -> list[Bug]:

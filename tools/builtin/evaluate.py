@@ -9,7 +9,6 @@ and neither is one that takes two lines; how many those are is told. Prints a ta
 
 import argparse
 import json
-import math
 import random
 import sys
 from collections import Counter, defaultdict
@@ -20,26 +19,13 @@ if __name__ == "__main__":  # started as a program: this folder's own modules ar
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from builtin.breaking import Bug, bugs
-from builtin.samples import guessable, region
+from builtin.intervals import wilson
+from builtin.samples import change, guessable
+from builtin.shards import of_split
 from qwencode.model.builtin.proposer import Proposer
 from qwencode.model.builtin.task import Task, task
 
 TEN = 10
-
-
-def wilson(right: int, count: int) -> tuple[float, float]:
-    """Return the 95 % interval of a share (Wilson, 1927)."""
-    if not count:
-        return 0.0, 1.0
-    z, share = 1.96, right / count
-    middle = (share + z * z / (2 * count)) / (1 + z * z / count)
-    half = z * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count)) / (1 + z * z / count)
-    return middle - half, middle + half
-
-
-def rows(path: Path) -> list[dict[str, str]]:
-    with path.open(encoding="utf-8") as file:
-        return [row for row in map(json.loads, file) if row["split"] == "held-out"]
 
 
 def fresh(functions: Sequence[dict[str, str]], chance: random.Random) -> Iterator[dict[str, str]]:
@@ -53,7 +39,7 @@ def asked(row: dict[str, str], chance: random.Random) -> tuple[Task, str] | str:
     """Return the question about a bug and its answer, or why it is not asked about."""
     if not guessable(Bug(row["before"], row["after"], row["kind"]), row["failure"]):
         return "not to be known from what is shown"
-    found = region(row["before"], row["after"], chance)
+    found = change(row["before"], row["after"], chance)
     if found is None or len(found.lines) != 1:
         return "takes several lines"
     made = task(row["path"], row["before"], found.lines[0], row["failure"])
@@ -95,11 +81,11 @@ def main() -> None:
     given = parser.parse_args()
     model = Proposer(given.model or given.out / "builtin.gguf", given.threads)
     chance = random.Random(11)
-    failing = rows(given.out / "failing-held-out.jsonl")
+    failing = of_split(given.out / "failing-held-out.jsonl", "held-out")
     chance.shuffle(failing)
     found = [
         measure(iter(failing), given.count, model, "with a failing assertion"),
-        measure(fresh(rows(given.out / "functions.jsonl"), chance), given.count, model, "without"),
+        measure(fresh(of_split(given.out / "functions.jsonl", "held-out"), chance), given.count, model, "without"),
     ]
     model.close()
     print(json.dumps(found))

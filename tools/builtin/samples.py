@@ -1,11 +1,10 @@
 """From a function and a bug in it to the tokens that the model is trained on: the very conversation of the product."""
 
 import builtins
-import difflib
 import keyword
 import random
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from tokenizers import Tokenizer
@@ -14,6 +13,7 @@ from builtin.breaking import Bug, bugs
 from qwencode.messages import Message
 from qwencode.model.builtin.prompt import DONE, FAILED, PASSED, answer, excerpt, question, refusal
 from qwencode.model.dialect.qwen import Piece, open_reply, render
+from qwencode.repair.proposals import differing
 
 PROMPT, ANSWER = 0.2, 1.0
 """Weights of the loss: what is only read teaches the language, what is written is the purpose."""
@@ -32,7 +32,7 @@ _SHORT = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Region:
+class Change:
     """Which lines of the buggy text (from 1) are replaced by what. Where lines are missing, a neighbour is `old`."""
 
     lines: tuple[int, ...]
@@ -50,13 +50,13 @@ class Sample:
     kind: str
 
 
-def region(before: str, after: str, chance: random.Random) -> Region | None:
+def change(before: str, after: str, chance: random.Random) -> Change | None:
     """Return where two texts differ, as one replacement; None where they do not or where it is too large."""
     old, new = before.splitlines(), after.splitlines()
-    codes = [code for code in difflib.SequenceMatcher(None, old, new, False).get_opcodes() if code[0] != "equal"]
-    if not codes:
+    if old == new:
         return None
-    first, last, start, end = codes[0][1], codes[-1][2], codes[0][3], codes[-1][4]
+    first, last, end = differing(old, new)
+    start = first
     if last == first:  # something is missing between two lines; either may be what is looked at
         if (chance.random() < 0.5 and first < len(old)) or first < 2:
             last, end = last + 1, end + 1
@@ -64,7 +64,7 @@ def region(before: str, after: str, chance: random.Random) -> Region | None:
             first, start = first - 1, start - 1
     if last - first > 2 or end - start > 4 or last > len(old):
         return None
-    return Region(tuple(range(first + 1, last + 1)), "\n".join(old[first:last]), "\n".join(new[start:end]))
+    return Change(tuple(range(first + 1, last + 1)), "\n".join(old[first:last]), "\n".join(new[start:end]))
 
 
 def guessable(bug: Bug, failure: str = "") -> bool:
@@ -81,7 +81,7 @@ def sample(bug: Bug, path: str, failure: str, read: Tokenizer, chance: random.Ra
     """Return the conversation that mends a bug, or None where it does not fit or holds what would be special tokens."""
     if _SPECIAL.search(bug.before) or _SPECIAL.search(bug.after) or not guessable(bug, failure):
         return None
-    found = region(bug.before, bug.after, chance)
+    found = change(bug.before, bug.after, chance)
     if found is None:
         return None
     shown = excerpt(bug.before, found.lines[0])
@@ -118,10 +118,10 @@ def _text(pieces: Sequence[Piece]) -> str:
     return "".join(piece.text for piece in pieces)
 
 
-def _wrong(bug: Bug, found: Region, chance: random.Random) -> str | None:
+def _wrong(bug: Bug, found: Change, chance: random.Random) -> str | None:
     """Return other text for the place of a bug, which does not mend it."""
     for other in bugs(bug.before, chance, 4):
-        place = region(other.after, other.before, chance)
+        place = change(other.after, other.before, chance)
         if place and (place.lines, place.old) == (found.lines, found.old) and place.new != found.new:
             return place.new
     return None
@@ -153,17 +153,16 @@ def endless(
     share: float,
     read: Tokenizer,
     chance: random.Random,
-    pick: Callable[[random.Random, int], int] = lambda chance, count: chance.randrange(count),
 ) -> Iterator[Sample]:
     """Yield samples for ever: `share` of them of bugs with a known failure, the others freshly made."""
     while True:
         if failing and chance.random() < share:
-            row = failing[pick(chance, len(failing))]
+            row = chance.choice(failing)
             made = sample(Bug(row["before"], row["after"], row["kind"]), row["path"], row["failure"], read, chance)
             if made:
                 yield made
             continue
-        row = functions[pick(chance, len(functions))]
+        row = chance.choice(functions)
         for bug in bugs(row["source"], chance, 1):
             if made := sample(bug, row["path"], "", read, chance):
                 yield made

@@ -22,6 +22,11 @@ def read(path: Path) -> Iterator[Row]:
                 yield json.loads(line)
 
 
+def of_split(path: Path, split: str) -> list[Row]:
+    """Return the rows of a split; none of a file that is not there."""
+    return [row for row in read(path) if row["split"] == split] if path.exists() else []
+
+
 def write(path: Path, rows: Iterable[Row]) -> int:
     """Write rows under a temporary name and then the real one, and return their number."""
     beside = path.with_name(path.name + ".part")

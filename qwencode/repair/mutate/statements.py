@@ -22,7 +22,7 @@ _SIMPLE = (
     ast.Continue,
 )
 # Classes that a program raises or catches: an edit puts another one of them in the place of one.
-_EXCEPTIONS = (
+_EXCEPTIONS = (  # what a handler may name instead, those of everyday code first
     "ValueError",
     "KeyError",
     "TypeError",
