@@ -81,11 +81,6 @@ def mends_lines(name: str, places: Places) -> bool:
     return not is_server(name) and check(find_file(name, places)).form == LINE_FORM
 
 
-def has_builtin() -> bool:
-    """Say whether the model of the package is there; a checkout may lack it."""
-    return BUILTIN_FILE.is_file()
-
-
 def is_server(name: str) -> bool:
     """Say whether a model is called by the URL of a server."""
     return name.lower().startswith(_SCHEMES)
@@ -150,7 +145,7 @@ def find_file(name: str, places: Places) -> Path:
     Raises ModelUnavailable that lists what is there.
     """
     if name.lower() == BUILTIN:
-        if not has_builtin():
+        if not BUILTIN_FILE.is_file():
             raise ModelUnavailable(f"The built-in model {BUILTIN_FILE} is missing; install qwencode again.")
         return BUILTIN_FILE
     given = Path(name).expanduser()

@@ -1,13 +1,13 @@
 """`--model builtin` and its kin as a user meets them: said plainly, bounded, and without a trace where it failed."""
 
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from qwencode.model.choose import has_builtin
-
+PACKAGE = Path(__file__).parents[2] / "qwencode"
 Qwencode = Callable[..., "subprocess.CompletedProcess[str]"]
 LABEL = "built-in model (4.5 M parameters; single lines of Python)"
 CODE = "def area(width, height):\n    return {}\n"
@@ -21,7 +21,6 @@ def test_area():
 def test_more():
     assert area(2, 5) == 10
 """
-needs_file = pytest.mark.skipif(not has_builtin(), reason="the file is not in this checkout")
 
 
 @pytest.fixture
@@ -49,22 +48,20 @@ def test_there_is_nothing_to_warm(qwencode: Qwencode, lined: Path):
     assert done.stdout == ""
 
 
-@pytest.mark.skipif(has_builtin(), reason="the file is in this checkout")
-def test_where_the_file_is_missing(qwencode: Qwencode, broken: Path):
-    done = qwencode("fix", broken, "--model", "builtin")
+def test_where_the_file_is_missing(qwencode: Qwencode, broken: Path, tmp_path: Path):
+    copy = shutil.copytree(PACKAGE, tmp_path / "qwencode", ignore=shutil.ignore_patterns("*.gguf", "__pycache__"))
+    done = qwencode("fix", broken, "--model", "builtin", cwd=tmp_path, PYTHONPATH=str(copy.parent))
     assert done.returncode == 4
     assert len(done.stderr.splitlines()) == 1
     assert "The built-in model" in done.stderr
 
 
-@needs_file
 @pytest.mark.slow
 def test_no_model_means_none_at_all(qwencode: Qwencode, broken: Path):
     done = qwencode("fix", broken, "--no-model", "--max-minutes", 0.3)
     assert "built-in" not in done.stdout + done.stderr
 
 
-@needs_file
 @pytest.mark.slow
 def test_it_fills_in_and_is_not_taken_for_the_model(qwencode: Qwencode, broken: Path):
     done = qwencode("fix", broken, "--max-steps", 2)

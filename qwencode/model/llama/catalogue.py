@@ -23,7 +23,7 @@ QWEN3_6_35B_A3B = {  # huggingface.co/unsloth/Qwen3.6-35B-A3B-GGUF, revision a48
     "Qwen3.6-35B-A3B-UD-Q8_K_XL.gguf": 38_451_182_560,
 }
 BUILTIN_SHA256 = "f8db2893b7b32d26c4c26f6d15ee152c2c86451954278ab1b6138a9a861ca02e"
-"""Of `qwencode/model/builtin/builtin.gguf`, so that no other file is shipped in its name; and no damaged one."""
+"""Of `qwencode/model/builtin/builtin.gguf`, so that no other file is shipped in its name."""
 BUILTIN_BYTES = 16_000_000
 """What that file may have at most: it is part of every wheel."""
 

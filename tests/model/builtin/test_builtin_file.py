@@ -7,37 +7,44 @@ from pathlib import Path
 
 import pytest
 
+from qwencode.model.builtin.proposer import Proposer
+from qwencode.model.builtin.task import task
 from qwencode.model.llama.catalogue import BUILTIN_BYTES, BUILTIN_SHA256
 from qwencode.model.llama.gguf_header import LINE_FORM, check
 
 ROOT = Path(__file__).parents[3]
 NAME = "qwencode/model/builtin/builtin.gguf"
 FILE = ROOT / NAME
-shipped = pytest.mark.skipif(not BUILTIN_SHA256, reason="the catalogue names no built-in model yet")
+checkout = pytest.mark.skipif(not (ROOT / ".git").exists(), reason="an unpacked source distribution has no git to ask")
 
 
-@shipped
 def test_it_is_the_file_of_the_catalogue():
     assert hashlib.sha256(FILE.read_bytes()).hexdigest() == BUILTIN_SHA256
     assert FILE.stat().st_size <= BUILTIN_BYTES
     assert check(FILE).form == LINE_FORM
 
 
-@shipped
+def test_it_proposes_what_mends_a_practice_repository():
+    text = (ROOT / "sandbox/boxwork/boxwork/drawing.py").read_text(encoding="utf-8")
+    wrong = "    for box, number in enumerate(boxes):"
+    asked = task("boxwork/drawing.py", text, text.splitlines().index(wrong) + 1, "E TypeError: unsupported operand")
+    assert asked is not None
+    proposer = Proposer(FILE)
+    try:
+        news = [proposal.new for proposal in proposer.propose(asked)]
+    finally:
+        proposer.close()
+    assert "    for number, box in enumerate(boxes):" in news
+
+
+@checkout
 def test_git_tracks_it():
-    if not (ROOT / ".git").exists():
-        pytest.skip("not a checkout")
     listed = subprocess.run(["git", "-C", str(ROOT), "ls-files", NAME], capture_output=True, text=True, check=True)
     assert listed.stdout.strip() == NAME
 
 
-def test_a_file_that_the_catalogue_does_not_name_is_not_there():
-    assert FILE.exists() == bool(BUILTIN_SHA256)
-
-
+@checkout
 def test_git_ignores_every_other_model_file():
-    if not (ROOT / ".git").exists():
-        pytest.skip("not a checkout")
 
     def ignored(name: str) -> bool:
         return subprocess.run(["git", "-C", str(ROOT), "check-ignore", "-q", "--no-index", name]).returncode == 0
