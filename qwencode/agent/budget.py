@@ -47,7 +47,7 @@ class Meter:
     def spent(self) -> str:
         """Return a sentence when a limit is reached, else ''."""
         if self.time_is_up:
-            return f"The time is up: {self.budget.seconds / 60:g} minutes."
+            return f"The time is up: {round(self.budget.seconds / 60, 1):g} minutes."
         if self.budget.steps and self.steps >= self.budget.steps:
             return f"All {self.budget.steps} steps are used."
         return f"All {self.budget.tokens:,} tokens are used." if self.tokens_left == 0 else ""

@@ -13,7 +13,7 @@ from typing import Any, TextIO
 from qwencode import __version__, practice
 from qwencode.errors import Interrupted, ModelUnavailable, QwencodeError, UsageError
 from qwencode.events import Event, Notice, RunFinished, RunStarted
-from qwencode.jobs.fix import Fix, FixTask, Outcome, Parts, Proposer
+from qwencode.jobs.fix import Fix, FixTask, Outcome, Parts
 from qwencode.jobs.line_part import LABEL
 from qwencode.jobs.warm import warm
 from qwencode.messages import Usage
@@ -22,14 +22,13 @@ from qwencode.model.choose import (
     BUILTIN_FILE,
     check_model,
     find_default,
-    has_builtin,
     is_server,
     mends_lines,
     open_file,
     open_model,
 )
 from qwencode.model.protocol import Model
-from qwencode.repair.proposals import builtin_proposals
+from qwencode.repair.proposals import Proposals, builtin_proposals
 from qwencode.sandbox.ladder import open_sandbox
 from qwencode.session import Session, new_id
 from qwencode.settings import Places, Settings, load
@@ -85,7 +84,7 @@ def run_fix(request: FixRequest) -> int:
         wanted=wanted,
         test=settings.test,
         use_search=request.use_search,
-        max_steps=_line_steps(settings) if chosen.lines else settings.max_steps,
+        max_steps=settings.max_steps,
         max_minutes=settings.max_minutes,
         dry_run=request.dry_run,
         keep=request.keep,
@@ -111,7 +110,7 @@ def run_fix(request: FixRequest) -> int:
                     ADVICE.format(models=places.models) if request.use_model else "",
                     lines=chosen.lines,
                     asked_for=chosen.asked_for,
-                    open_proposer=_open_proposer if request.use_model and has_builtin() else None,
+                    open_proposer=_open_proposer if request.use_model else None,
                 )
                 kept = "what was changed is kept" if task.keep else "your files are as before"
                 fix = Fix(task, parts)
@@ -228,15 +227,10 @@ def _chosen(settings: Settings, places: Places) -> _Chosen:
     """Return the model to use; where there is none, the built-in one, to fill in."""
     if name := _model_name(settings, places):
         return _Chosen(name, mends_lines(name, places))
-    return _Chosen(BUILTIN, lines=True, asked_for=False) if has_builtin() else _Chosen()
+    return _Chosen(BUILTIN, lines=True, asked_for=False)
 
 
-def _line_steps(settings: Settings) -> int:
-    """Return how many turns the built-in model may have: its turns cost so little that the default is no limit."""
-    return 0 if settings.max_steps == Settings().max_steps else settings.max_steps
-
-
-def _open_proposer() -> Proposer:
+def _open_proposer() -> Proposals:
     return builtin_proposals(BUILTIN_FILE)
 
 

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Protocol
 
 from qwencode.agent.budget import Budget
 from qwencode.errors import BudgetSpent, ConsentNeeded, ModelUnavailable
@@ -33,6 +32,7 @@ SEARCH_SECONDS = 60.0
 """What search may take when a model stands behind it."""
 SEARCH_SECONDS_ALONE = 180.0
 SEARCH_CANDIDATES = 20_000
+AGENT_STEPS = 40
 LINE_SECONDS = 60.0
 """What the built-in model may take when nobody asked for it."""
 _LINE_TEST_SECONDS = 5.0  # and at least three times what all tests took before: most edits that hang are wrong
@@ -48,18 +48,13 @@ class FixTask:
     wanted: tuple[str, ...] = ()
     test: str = ""
     use_search: bool = True
-    max_steps: int = 40
+    max_steps: int = 0
+    """Turns of the model at most; 0: AGENT_STEPS, and no limit for the built-in model, whose turns cost so little."""
     max_minutes: float = 30.0
     dry_run: bool = False
     keep: bool = False
     commit: bool = False
     allow_test_changes: bool = False
-
-
-class Proposer(Proposals, Protocol):
-    """Who proposes edits to the search, and is closed when it is over."""
-
-    def close(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +75,7 @@ class Parts:
     options: Options = field(default_factory=Options)
     lines: bool = False
     asked_for: bool = True
-    open_proposer: Callable[[], Proposer] | None = None
+    open_proposer: Callable[[], Proposals] | None = None
     """Opens what proposes edits to the search beside its own; None where no model may be used."""
 
 
@@ -199,7 +194,7 @@ class Fix:
             run.restore()
         return None
 
-    def _open_proposer(self) -> Generator[Event, None, Proposer | None]:
+    def _open_proposer(self) -> Generator[Event, None, Proposals | None]:
         """Open what proposes edits to the search. It is help, not a condition: where it fails, search goes without."""
         if self.parts.open_proposer is None:
             return None
@@ -218,7 +213,9 @@ class Fix:
             workspace, sandbox = self.parts.workspace, self.parts.sandbox
             protected = nothing_protected if self.task.allow_test_changes else is_test_path
             part = AgentPart(self.task.goal, workspace, sandbox, baseline, ranking, protected, TEST_SECONDS)
-            spent = yield from part.work(model, self.parts.options, Budget(self.task.max_steps, self._left()))
+            spent = yield from part.work(
+                model, self.parts.options, Budget(self.task.max_steps or AGENT_STEPS, self._left())
+            )
             self.usage = spent.usage
             verdict = yield from self._verdict(run, baseline, f"the model {model.name}")
         finally:

@@ -14,7 +14,6 @@ from qwencode.agent.loop import Agent
 from qwencode.agent.outcome import Outcome, ended
 from qwencode.agent.thinking import Decision, Step
 from qwencode.events import Event, HistoryRewound, MessageAdded, PhaseStarted, Suspect, ThinkingDecided
-from qwencode.excerpt import plain
 from qwencode.messages import Message
 from qwencode.model.builtin.prompt import excerpt, failure_of, question
 from qwencode.model.protocol import Model, Options
@@ -139,7 +138,7 @@ class LinePart:
     def _failure(self, number: int) -> str:
         """Return two lines about one of the failing tests, in turn."""
         goal = self.baseline.goal
-        return failure_of(plain(self.baseline.run.results[goal[number % len(goal)]].message)) if goal else ""
+        return failure_of(self.baseline.run.results[goal[number % len(goal)]].message) if goal else ""
 
     def _aims(self) -> Iterator[Aim | None]:
         """Yield what to show, without end: the suspicious functions in turn, more of them in each cycle.

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from qwencode.errors import ToolError
-from qwencode.excerpt import clip, plain
+from qwencode.excerpt import clip
 from qwencode.model.builtin.prompt import PASSED, Excerpt, failure_of, refusal
 from qwencode.tools.edit import edited
 from qwencode.tools.files import Files
@@ -110,7 +110,7 @@ class Tries:
     def _failing(self, done: TestRun, wanted: Sequence[str]) -> str | None:
         """Return what one of the wanted tests says that does not pass; None when all do."""
         bad = [test for test in wanted if not mended(self._baseline.run.results[test], done)]
-        said = (failure_of(plain(done.results[test].message)) for test in bad if test in done.results)
+        said = (failure_of(done.results[test].message) for test in bad if test in done.results)
         return next(filter(None, said), "") if bad or done.status != "ran" else None
 
 

@@ -11,8 +11,9 @@ from fix_ground import SUM, SUM_TESTS, SUM_TEXT, Ran
 from qwencode import practice
 from qwencode.errors import QwencodeError
 from qwencode.events import Event
-from qwencode.jobs.fix import Fix, FixTask, Parts, Proposer
+from qwencode.jobs.fix import Fix, FixTask, Parts
 from qwencode.model.protocol import Model, Options
+from qwencode.repair.proposals import Proposals
 from qwencode.sandbox.ladder import open_sandbox
 from qwencode.sandbox.protocol import Sandbox
 from qwencode.workspace import Workspace
@@ -50,7 +51,7 @@ def run_fix(confined: Callable[[Path], Sandbox]) -> Callable[..., Ran]:
         lines: bool = False,
         asked_for: bool = True,
         opener: Callable[[], Model] | None = None,
-        proposer: Callable[[], Proposer] | None = None,
+        proposer: Callable[[], Proposals] | None = None,
         stop_at: Callable[[Event], bool] = lambda event: False,
         **task: Any,
     ) -> Ran:

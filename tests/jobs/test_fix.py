@@ -121,6 +121,13 @@ def test_without_a_model_search_mends(run_fix: RunFix, practice_copy: Callable[[
     assert "is not None" in ran.of(TreeChanged)[-1].diff
 
 
+def test_forty_turns_where_nothing_else_is_said(run_small: RunFix, small: Path):
+    model = ScriptedModel([call("read_file", file_path=SUM, offset=number + 1) for number in range(41)])
+    ran = run_small(model, use_search=False)
+    assert isinstance(ran.error, BudgetSpent) and "All 40 steps are used." in str(ran.error)
+    assert len(model.lines) == 1
+
+
 def test_what_a_model_did_not_mend_is_put_back(run_small: RunFix, small: Path):
     before = contents(small)
     wrong = call("edit", file_path=SUM, old_string="result = 1", new_string="result = 0")

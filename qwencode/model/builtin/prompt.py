@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from qwencode.excerpt import plain
 from qwencode.model.dialect.qwen import Piece
 
 MARK = ">>"
@@ -95,6 +96,7 @@ def failure_of(message: str) -> str:
 
     Fewer lines, or '', where the report holds no such thing.
     """
+    message = plain(message)
     asserted = _ASSERTION.search(message) or _SOURCE.search(message)
     error = _ERROR.search(message)
     said = error.group(1) if error else (_LAST.findall(message) or [""])[-1]
