@@ -1,13 +1,15 @@
-"""Replies of a model, driven to their end, and their events without regard to where the text was cut."""
+"""Replies of a model and other work, driven to the end, and events without regard to where the text was cut."""
 
 from collections.abc import Generator, Sequence
+from typing import TypeVar
 
 from qwencode.events import CallDelta, Event, TextDelta, ThinkingDelta
-from qwencode.messages import Reply
+
+T = TypeVar("T")
 
 
-def drive(stream: Generator[Event, None, Reply]) -> tuple[Reply, list[Event]]:
-    """Return the reply and what was told on the way."""
+def drive(stream: Generator[Event, None, T]) -> tuple[T, list[Event]]:
+    """Return what comes of it (a reply, a result) and what was told on the way."""
     events: list[Event] = []
     while True:
         try:

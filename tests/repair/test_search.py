@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from qwencode.errors import ToolError
-from qwencode.events import CandidateFound, Event, PhaseStarted, Progress, SearchFinished
-from qwencode.repair.search import Budget, Patch, SearchResult, apply, search
+from qwencode.events import CandidateFound, PhaseStarted, Progress, SearchFinished
+from qwencode.repair.search import Budget, Patch, apply, search
 from qwencode.sandbox.ladder import open_sandbox
 from qwencode.verify import runners
+from replies import drive
 
 CODE = '''"""Limits."""
 
@@ -51,15 +52,6 @@ BUDGET = Budget(60, 600)
 Lab = Callable[..., Any]
 
 
-def drain(running: Generator[Event, None, SearchResult]) -> tuple[list[Event], SearchResult]:
-    events: list[Event] = []
-    while True:
-        try:
-            events.append(next(running))
-        except StopIteration as stop:
-            return events, stop.value
-
-
 def tree(root: Path) -> dict[str, bytes]:
     return {
         str(p.relative_to(root)): p.read_bytes()
@@ -84,7 +76,7 @@ def processes_of(sandbox: Any) -> list[int]:
 def test_finds_tells_and_applies(lab: Lab):
     workspace, sandbox, baseline, ranking = lab(FILES)
     before = tree(workspace.root)
-    events, result = drain(search(workspace, sandbox, baseline, ranking, BUDGET))
+    result, events = drive(search(workspace, sandbox, baseline, ranking, BUDGET))
     assert tree(workspace.root) == before
     assert isinstance(events[0], PhaseStarted)
     finished = events[-1]
@@ -107,11 +99,11 @@ def test_plain_way_finds_the_same(lab: Lab):
     wrong = right.replace("value > high", "value < high")
     workspace, sandbox, baseline, ranking = lab({**FILES, "pkg/limits.py": wrong})
     ranking = replace(ranking, lines={"pkg/limits.py": {7: 1.0}})
-    _, forked = drain(search(workspace, sandbox, baseline, ranking, Budget(60, 40)))
+    forked, _ = drive(search(workspace, sandbox, baseline, ranking, Budget(60, 40)))
     assert forked.patches[0].after == right
     before = tree(workspace.root)
     stamp = (workspace.root / "pkg/limits.py").stat().st_mtime_ns
-    _, plain = drain(search(workspace, sandbox, baseline, ranking, Budget(60, 3), plain=True))
+    plain, _ = drive(search(workspace, sandbox, baseline, ranking, Budget(60, 3), plain=True))
     assert plain.way == "plain"
     assert plain.patches[0] == forked.patches[0]
     assert tree(workspace.root) == before
@@ -123,7 +115,7 @@ def test_encoding_and_line_ends_survive(lab: Lab, ends: str):
     text = ("# -*- coding: latin-1 -*-\n" + CODE.replace("Limits.", "Größen.")).replace("\n", ends)
     files = {**FILES, "pkg/limits.py": text.encode("latin-1")}
     workspace, sandbox, baseline, ranking = lab(files)
-    _, result = drain(search(workspace, sandbox, baseline, ranking, Budget(60, 150)))
+    result, _ = drive(search(workspace, sandbox, baseline, ranking, Budget(60, 150)))
     apply(workspace, result.patches[0])
     now = (workspace.root / "pkg/limits.py").read_bytes()
     assert now == text.replace(
@@ -142,7 +134,7 @@ def test_what_only_an_import_can_express(lab: Lab):
         "conftest.py": "",
     }
     workspace, sandbox, baseline, ranking = lab(files)
-    _, result = drain(search(workspace, sandbox, baseline, ranking, BUDGET))
+    result, _ = drive(search(workspace, sandbox, baseline, ranking, BUDGET))
     assert any("range(4)" in patch.after or "range(3 + 1)" in patch.after for patch in result.patches)
 
 
@@ -156,7 +148,7 @@ def test_collection_errors_are_mended(lab: Lab, right: str, wrong: str):
     code = code.replace('"""Limits."""\n', '"""Limits."""\n\nLOWEST = 0\n') if "LOW" in wrong else code
     workspace, sandbox, baseline, ranking = lab({**FILES, "pkg/limits.py": code.replace(right, wrong)})
     assert baseline.goal == ("tests/test_limits.py",)
-    _, result = drain(search(workspace, sandbox, baseline, ranking, BUDGET))
+    result, _ = drive(search(workspace, sandbox, baseline, ranking, BUDGET))
     assert result.plausible
 
 
@@ -168,7 +160,7 @@ def test_a_failure_that_needs_earlier_tests_is_tried_in_their_order(lab: Lab):
     }
     workspace, sandbox, baseline, ranking = lab(files)
     assert baseline.goal == ("test_bag.py::test_new",)
-    _, result = drain(search(workspace, sandbox, baseline, ranking, BUDGET))
+    result, _ = drive(search(workspace, sandbox, baseline, ranking, BUDGET))
     assert result.way == "fork"
     assert result.plausible
 
@@ -178,7 +170,7 @@ def test_nothing_to_find_ends_with_a_reason_and_an_unchanged_tree(lab: Lab):
         {**FILES, "tests/test_limits.py": TESTS.replace("== 100", "== 'no such thing'")}
     )
     before = tree(workspace.root)
-    _, result = drain(search(workspace, sandbox, baseline, ranking, Budget(60, 50)))
+    result, _ = drive(search(workspace, sandbox, baseline, ranking, Budget(60, 50)))
     assert (result.plausible, result.patches) == (0, ())
     assert result.tried >= 50
     assert "50 candidates" in result.reason
@@ -189,7 +181,7 @@ def test_nothing_to_find_ends_with_a_reason_and_an_unchanged_tree(lab: Lab):
 def test_time_is_kept(lab: Lab):
     tests = TESTS.replace("    assert", "    time.sleep(0.2)\n    assert").replace("== 100", "== 'no'")
     workspace, sandbox, baseline, ranking = lab({**FILES, "tests/test_limits.py": f"import time\n{tests}"})
-    _, result = drain(search(workspace, sandbox, baseline, ranking, Budget(3.0)))
+    result, _ = drive(search(workspace, sandbox, baseline, ranking, Budget(3.0)))
     assert "3 s" in result.reason  # hundreds of candidates at 0.2 s and more each: no machine tries them all
     assert result.tried > 0
     assert result.seconds < 30
@@ -202,13 +194,13 @@ def test_test_files_are_never_edited(lab: Lab):
         lines={**ranking.lines, "tests/test_limits.py": {7: 1.0}},
         texts={**ranking.texts, "tests/test_limits.py": TESTS},
     )
-    _, result = drain(search(workspace, sandbox, baseline, ranking, Budget(60, 60)))
+    result, _ = drive(search(workspace, sandbox, baseline, ranking, Budget(60, 60)))
     assert {patch.file for patch in result.patches} <= {"pkg/limits.py"}
 
 
 def test_without_suspects_it_ends_at_once(lab: Lab):
     workspace, sandbox, baseline, ranking = lab(FILES, known={"tests/test_limits.py::test_clamp_wide": "failed"})
-    _, result = drain(search(workspace, sandbox, baseline, replace(ranking, lines={})))
+    result, _ = drive(search(workspace, sandbox, baseline, replace(ranking, lines={})))
     assert result.tried == 0
     assert "no suspicious place" in result.reason
 
@@ -255,7 +247,7 @@ def test_in_the_real_sandbox(lab: Lab):
     workspace, _, baseline, ranking = lab(FILES)
     with_rung = open_sandbox(workspace.root)
     try:
-        _, result = drain(search(workspace, with_rung, baseline, ranking, Budget(60, 100)))
+        result, _ = drive(search(workspace, with_rung, baseline, ranking, Budget(60, 100)))
     finally:
         with_rung.close()
     assert with_rung.rung != "none"

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from math import inf, log
@@ -13,12 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qwencode.errors import ModelUnavailable
-from qwencode.events import CandidateFound, Event, Notice, Progress
+from qwencode.events import CandidateFound, Notice, Progress
 from qwencode.model.builtin.task import Proposal, Task
 from qwencode.repair.mutate.candidates import Candidate, Seen, candidates
 from qwencode.repair.proposals import Ahead, Merged, Questions, as_line, prior, ranked
-from qwencode.repair.search import Budget, SearchResult, search
+from qwencode.repair.search import Budget, search
 from qwencode.verify.results import Baseline
+from replies import drive
 
 CODE = '''"""Prices."""
 
@@ -84,15 +85,6 @@ class Fake:
         return [log(self.likely.get(new, 1e-6)) for new in news]
 
 
-def drain(running: Generator[Event, None, SearchResult]) -> tuple[list[Event], SearchResult]:
-    events: list[Event] = []
-    while True:
-        try:
-            events.append(next(running))
-        except StopIteration as stop:
-            return events, stop.value
-
-
 def known(lab: Lab, code: str = CODE, lines: Mapping[int, float] | None = None) -> tuple[Baseline, dict[str, str], Any]:
     """Return what the parts of a search need, without running a test."""
     outcomes = {"tests/test_prices.py::test_total": "failed", "tests/test_prices.py::test_label": "passed"}
@@ -121,10 +113,10 @@ def proposed(lab: Lab, code: str, line: int, news: Sequence[str]) -> list[str]:
 @pytest.mark.slow
 def test_what_no_operator_mends_is_found_through_it(lab: Lab):
     workspace, sandbox, baseline, ranking = lab(FILES)
-    _, without = drain(search(workspace, sandbox, baseline, ranking, BUDGET))
+    without, _ = drive(search(workspace, sandbox, baseline, ranking, BUDGET))
     assert without.plausible == 0
     fake = Fake({OLD: ["    return net", RIGHT]})
-    events, found = drain(search(workspace, sandbox, baseline, ranking, BUDGET, propose=fake))
+    found, events = drive(search(workspace, sandbox, baseline, ranking, BUDGET, propose=fake))
     assert found.patches[0].after == CODE.replace(OLD, RIGHT)
     assert found.patches[0].what == "built-in model: return round(net, 2) → return round(net * (1 + rate), 2)"
     assert not [event for event in events if isinstance(event, Notice)]
@@ -141,7 +133,7 @@ def test_only_suspicious_lines_of_functions_that_may_change_are_asked_about(lab:
     lines = {**ranking.lines, "tests/test_prices.py": {5: 1.0}, "pkg/prices.py": {1: 0.9, 6: 0.5, 5: 1.0}}
     ranking = replace(ranking, lines=lines, texts={**ranking.texts, "tests/test_prices.py": TESTS})
     fake = Fake({})
-    drain(search(workspace, sandbox, baseline, ranking, BUDGET, propose=fake))
+    drive(search(workspace, sandbox, baseline, ranking, BUDGET, propose=fake))
     assert [(task.file, task.line) for task in fake.asked] == [("pkg/prices.py", 5), ("pkg/prices.py", 6)]
 
 
@@ -165,7 +157,7 @@ def test_a_slow_model_does_not_stall_the_search(lab: Lab):
 def test_a_model_that_cannot_go_on_is_told_once_and_done_without(lab: Lab, error: Exception):
     workspace, sandbox, baseline, ranking = lab({**FILES, "pkg/prices.py": CODE.replace("sum(prices)", "max(prices)")})
     fake = Fake({}, error=error)
-    events, found = drain(search(workspace, sandbox, baseline, ranking, Budget(20, 30), propose=fake))
+    found, events = drive(search(workspace, sandbox, baseline, ranking, Budget(20, 30), propose=fake))
     notices = [event.text for event in events if isinstance(event, Notice)]
     assert notices == ["The search goes on without the built-in model: It broke."]
     assert found.tried >= 30
@@ -199,7 +191,7 @@ def test_a_keyboard_interrupt_ends_the_thread(lab: Lab):
 def test_an_error_of_ours_is_not_hidden(lab: Lab):
     workspace, sandbox, baseline, ranking = lab(FILES)
     with pytest.raises(ZeroDivisionError):
-        drain(search(workspace, sandbox, baseline, ranking, BUDGET, propose=Fake({}, error=ZeroDivisionError())))
+        drive(search(workspace, sandbox, baseline, ranking, BUDGET, propose=Fake({}, error=ZeroDivisionError())))
 
 
 def test_each_text_comes_once_and_the_best_first(lab: Lab):
@@ -289,7 +281,7 @@ def test_the_order_of_found_edits_follows_the_model(lab: Lab):
     second = "    return round(net // rate, 2)"
     for best in (first, second):
         fake = Fake({}, likely={best: 0.9})
-        _, found = drain(search(workspace, sandbox, baseline, ranking, BUDGET, propose=fake))
+        found, _ = drive(search(workspace, sandbox, baseline, ranking, BUDGET, propose=fake))
         assert found.patches[0].after == code.replace("    return round(net * rate, 2)", best)
 
 

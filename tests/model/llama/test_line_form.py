@@ -10,6 +10,7 @@ from qwencode.model.llama.fit import Fit
 from qwencode.model.llama.gguf_header import LINE_FORM, check
 from qwencode.model.llama.model import LlamaModel
 from qwencode.model.protocol import Options
+from replies import drive
 
 SCHEMA = {"type": "object", "properties": {"path": {"type": "string"}}, "required": ["path"]}
 TOOLS = [ToolSpec("edit", "Replace one thing by another.", SCHEMA)]
@@ -17,14 +18,10 @@ FIT = Fit(context=1024, threads=1)
 
 
 def said(model: LlamaModel, history: list[Message], tools: list[ToolSpec], misses: int = 0) -> Reply:
-    events = list[object]()
-    reply = model.stream(history, tools, Options(tool_choice="required" if tools else "auto", max_tokens=64, seed=1))
-    while True:
-        try:
-            events.append(next(reply))
-        except StopIteration as end:
-            assert sum(isinstance(event, CacheMissed) for event in events) == misses
-            return end.value
+    options = Options(tool_choice="required" if tools else "auto", max_tokens=64, seed=1)
+    reply, events = drive(model.stream(history, tools, options))
+    assert sum(isinstance(event, CacheMissed) for event in events) == misses
+    return reply
 
 
 def test_the_file_says_it(lined: Path, tiny: Path):
