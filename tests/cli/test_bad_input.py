@@ -141,6 +141,7 @@ def test_a_repository_that_cannot_be_written(qwencode: Qwencode, broken: Path):
         git.chmod(0o755)
 
 
+@pytest.mark.slow
 def test_binary_and_oddly_encoded_files_are_no_obstacle(qwencode: Qwencode, broken: Path):
     (broken / "image.py").write_bytes(b"\x00\x01\x02" * 100)
     latin = "# -*- coding: latin-1 -*-\n# gr\xfc\xdfe\ndef add(a, b):\n    return a - b\n".encode("latin-1")

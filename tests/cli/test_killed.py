@@ -98,6 +98,7 @@ def length(repository: Path, run_git: Callable[..., str], qwencode: Qwencode) ->
     return min(seconds)
 
 
+@pytest.mark.slow
 def test_killed_after_the_end(repository: Path, run_git: Callable[..., str], qwencode: Qwencode):
     prepare(repository, run_git)
     before = state(repository, run_git)

@@ -66,6 +66,7 @@ def test_it_says_what_was_done(qwencode: Qwencode, tiny: Path):
     assert entry.stat().st_ino == before.st_ino
 
 
+@pytest.mark.slow
 def test_a_head_is_measured_and_the_prefix_is_kept_for_how_it_will_be_run(
     qwencode: Qwencode, foreseeing: Path, predicting: Path
 ):
@@ -94,6 +95,7 @@ def test_events_for_programs(qwencode: Qwencode, tiny: Path):
     assert second[-1]["usage"]["cached"] == second[-1]["usage"]["prompt"] == progress[-1]["total"]
 
 
+@pytest.mark.slow
 def test_fix_begins_where_warm_ended(qwencode: Qwencode, tiny: Path, repository: Path):
     """Also in a repository with instructions of its own, which are no part of what is kept."""
     (repository / "calc.py").write_text("def add(a, b):\n    return a - b\n")

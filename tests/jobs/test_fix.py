@@ -113,6 +113,7 @@ def test_every_request_only_appends_to_the_one_before(run_small: RunFix, small: 
     assert all(tools == model.requests[0][1] for _, tools, _ in model.requests)
 
 
+@pytest.mark.slow
 def test_without_a_model_search_mends(run_fix: RunFix, practice_copy: Callable[[str], Path]):
     root = practice_copy("stencil")
     ran = run_fix(root)
@@ -248,6 +249,7 @@ def test_a_goal_in_words_proves_only_that_nothing_broke(run_small: RunFix, small
     assert (small / "version.py").read_text() == 'VERSION = "2"\n'
 
 
+@pytest.mark.slow
 def test_paths_narrow_the_goal(run_fix: RunFix, repository: Path):
     (repository / "a.py").write_text("def a():\n    return 1 - 1\n\n\ndef b():\n    return 'b'\n")
     (repository / "test_a.py").write_text("from a import a\n\ndef test_a():\n    assert a() == 2\n")

@@ -30,6 +30,7 @@ class Known:
         self.closed += 1
 
 
+@pytest.mark.slow
 def test_what_it_proposes_is_found_and_proven(run_small: Callable[..., Ran], small: Path):
     known = Known()
     ran = run_small(proposer=lambda: known)

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from test_fix import GOOD, PARSER
 
 from fix_ground import Ran
@@ -28,6 +29,7 @@ def answer(line: Message | str) -> Answer:
     return Answer([body[at : at + 7] for at in range(0, len(body), 7)])
 
 
+@pytest.mark.slow
 def test_a_server_mends_what_search_cannot(run_fix: Callable[..., Ran], practice_copy: Callable[[str], Path]):
     root = practice_copy("quillexpr")
     with serving(Loopback(*map(answer, GOOD))) as server:

@@ -164,6 +164,7 @@ def test_windows_line_endings_stay(mend: RunFix, small: Path):
     assert (small / SUM).read_bytes() == ONE_FAULT.replace("-=", "+=").replace("\n", "\r\n").encode()
 
 
+@pytest.mark.slow
 def test_search_comes_first_and_is_enough(mend: RunFix):
     model = model_of(hopeless)
     ran = mend(model, use_search=True)
@@ -172,6 +173,7 @@ def test_search_comes_first_and_is_enough(mend: RunFix):
     assert not model.requests
 
 
+@pytest.mark.slow
 def test_it_fills_in_where_nobody_asked_for_it(run_small: RunFix, small: Path):
     """Both faults at once are beyond it: then the advice follows, and the exit code is what it was without it."""
     model = model_of(hopeless)
@@ -186,6 +188,7 @@ def test_it_fills_in_where_nobody_asked_for_it(run_small: RunFix, small: Path):
     assert model.requests
 
 
+@pytest.mark.slow
 def test_one_that_cannot_be_opened_is_no_obstacle_where_nobody_asked_for_it(run_small: RunFix):
     def broken() -> LlamaModel:
         raise ModelUnavailable("llama.cpp cannot be loaded.")

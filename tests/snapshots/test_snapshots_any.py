@@ -290,6 +290,7 @@ def half_done(project: Path) -> Path:
 MOMENTS = 20
 
 
+@pytest.mark.slow
 def test_killed_at_random_moments(project: Path):
     root = half_done(project)
     before, users = on_disk(root), of_git(root)

@@ -221,6 +221,7 @@ def tokens_of(path: Path) -> list[bytes]:
     return [bytes(field.parts[index]) for index in field.data]
 
 
+@pytest.mark.slow
 def test_the_grammar_holds_inside_calls_and_nowhere_else(eager: LlamaModel) -> None:
     """Token by token: what a call was written with, a fresh grammar allows; of what stands outside, it does not."""
     engine, history = eager._engine, [Message("user", "Go.")]

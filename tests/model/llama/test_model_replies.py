@@ -19,6 +19,7 @@ from qwencode.model.protocol import Options
 from replies import drive
 
 
+@pytest.mark.slow
 def test_forced_calls_are_valid(tiny: Path) -> None:
     model = LlamaModel(tiny, Fit(context=4096, threads=1), string_limit=6)
     names = {tool.name for tool in TOOLS}
