@@ -125,10 +125,11 @@ class SearchFinished:
 
 @dataclass(frozen=True, slots=True)
 class ThinkingDecided:
-    """Whether the next turn thinks, and why."""
+    """Whether the next turn thinks, and why. `budget`: for how many tokens at most; 0: no limit."""
 
     on: bool
     reason: str
+    budget: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +187,18 @@ class ReplyFinished:
     finish: str
     usage: Usage
     seed: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ContextFilled:
+    """How full the model's context is: `tokens` of `size` (0: unknown).
+
+    `seconds` is what it would take this machine to read them anew; None while nothing was measured.
+    """
+
+    tokens: int
+    size: int
+    seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,6 +306,7 @@ Event = (
     | TextDelta
     | CallDelta
     | ReplyFinished
+    | ContextFilled
     | MessageAdded
     | HistoryRewound
     | ToolStarted

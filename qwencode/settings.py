@@ -26,6 +26,13 @@ class Settings:
         default=0, metadata={"help": "Model turns at most in one run; 0: 40, and no limit for the built-in model."}
     )
     max_minutes: float = field(default=30.0, metadata={"help": "Minutes at most in one run."})
+    think: str = field(
+        default="auto",
+        metadata={"among": ("auto", "always", "never"), "help": "When the model thinks; auto: where it is hard."},
+    )
+    think_budget: int = field(
+        default=0, metadata={"help": "Tokens of thinking at most in one turn. 0: by how hard the step is."}
+    )
     context: int = field(default=0, metadata={"help": "Context in tokens for a model in this process. 0: what fits."})
     threads: int = field(default=0, metadata={"help": "Threads for the model. 0: the physical cores."})
     prefix_store_mb: int = field(

@@ -40,6 +40,11 @@ class Meter:
         used = self.usage.evaluated + self.usage.generated
         return max(0, self.budget.tokens - used) if self.budget.tokens else None
 
+    def seconds_to_read(self, tokens: int) -> float | None:
+        """Return how long the model would read this many tokens, by what this run measured; None: nothing was."""
+        read, seconds = self.usage.evaluated, self.usage.prefill_seconds
+        return tokens * seconds / read if read and seconds else None
+
     @property
     def time_is_up(self) -> bool:
         return bool(self.budget.seconds) and self.seconds >= self.budget.seconds

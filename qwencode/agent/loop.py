@@ -1,33 +1,41 @@
 """The loop: the model replies, its calls are carried out and answered, until it stops or a limit does.
 
-It knows the order of events and nothing else: no terminal, no files, no tokens. When to think, whether the goal is
-reached and what a call does are given to it.
+It knows the order of events and nothing else: no terminal, no files, no tokens. When to think, what a stuck model is
+told, whether the goal is reached and what a call does are given to it.
 """
 
-import time
-from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass
 
+from qwencode.agent import compaction
 from qwencode.agent.budget import Budget, Meter
-from qwencode.agent.guards import nudge
+from qwencode.agent.course import Course
+from qwencode.agent.guards import Guards, Trouble, nudge
 from qwencode.agent.outcome import Outcome, ended, nothing_missing
-from qwencode.agent.thinking import Answers, Step, ThinkingPolicy, on_hard_steps
-from qwencode.events import Event, MessageAdded, ReplyFinished, ThinkingDecided, ToolFinished, ToolStarted
-from qwencode.messages import Message, Reply, ToolCall
+from qwencode.agent.thinking import Decision, Step, ThinkingPolicy, on_hard_steps
+from qwencode.agent.turns import Turn, add, answer, ask, estimated_tokens, interrupted
+from qwencode.events import Event, HistoryRewound, PhaseStarted, PlanChanged
+from qwencode.messages import Message, Reply
 from qwencode.model.protocol import Model, Options
-from qwencode.tools.calls import carry_out
-from qwencode.tools.protocol import Tool, ToolResult
+from qwencode.tools.protocol import Tool
 
 REMINDERS = 2
 """How often the model is told that the goal is not reached, after it has stopped."""
-INTERRUPTED = "Interrupted by the user."
-NO_TIME = ToolResult("Not carried out: the time of this run is up.", "no time left", ok=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """The files that the model works on: a name for the state that they are in, and what has changed so far."""
+
+    state: Callable[[], str]
+    diff: Callable[[], str]
 
 
 class Agent:
     """A model with tools. `run` may be called again, with the same history grown longer.
 
     `check` is asked when the model stops: '' when the goal is reached, else a text for the model: what is missing.
+    With a `tree`, guards watch for a model that is stuck; without, for a conversation in which nothing is to change.
     """
 
     def __init__(
@@ -39,9 +47,12 @@ class Agent:
         *,
         think: ThinkingPolicy = on_hard_steps,
         check: Callable[[], str] = nothing_missing,
+        tree: Tree | None = None,
     ):
         self.model, self.tools, self.options, self.budget = model, tools, options, budget
-        self.think, self.check = think, check
+        self.think, self.check, self.tree = think, check, tree
+        self._used, self._counted = 0, 0  # tokens of the history, and of how many of its messages
+        self._plan: tuple[tuple[str, str], ...] = ()
 
     def run(self, history: list[Message]) -> Generator[Event, None, Outcome]:
         """Continue the history, which the caller owns, until the model stops calling tools or the budget is spent.
@@ -50,77 +61,86 @@ class Agent:
         made up at such an end are in the history only: nobody reads events any more. Raises what the model raises.
         """
         try:
-            yield from _add(history, *_interrupted(history))
+            yield from add(history, *interrupted(history))
             return (yield from self._turns(history, Meter(self.budget)))
         finally:
-            history += _interrupted(history)
+            history += interrupted(history)
 
     def _turns(self, history: list[Message], meter: Meter) -> Generator[Event, None, Outcome]:
+        start = self.tree.state() if self.tree else ""
+        guards, course, task = Guards(start), Course(start), compaction.task_of(history)
         step, reminders, nudged, text = Step(), 0, False, ""
         while not (reason := meter.spent()):
+            if not (yield from self._make_room(history, task, meter)):
+                return ended("full", "The task alone fills the context of the model.", text, meter)
+            at = len(history)
             reply = yield from self._reply(history, step, meter)
             if reply is None:
                 continue  # stopped by the clock, which the condition above now sees
             text = reply.message.content.strip() or text
             if reply.message.tool_calls:
-                answers = yield from self._answer(history, reply.message.tool_calls, meter)
-                step, nudged = Step(meter.steps, answers), False
-            elif say := nudge(reply):
-                if nudged:
-                    return ended("silent", say, text, meter)
-                step, nudged = Step(meter.steps), True
-                yield from _add(history, Message("user", say))
+                trouble, step = yield from self._act(history, at, reply, meter, guards, course)
+                if trouble and trouble.final:
+                    return ended("stuck", f"The model is stuck: {trouble.reason}.", text, meter)
+                nudged = False
+            elif (say := nudge(reply)) and not nudged:
+                step, nudged = course.stopped(meter.steps), True
+                yield from add(history, Message("user", say))
+            elif say and (not reply.message.content.strip() or reply.finish in ("length", "repetition")):
+                return ended("silent", say, text, meter)
             elif not (say := self.check()):
                 return ended("done", "The model is done.", text, meter)
             elif reminders == REMINDERS:
                 return ended("unmet", say, text, meter)
             else:
-                step, reminders, nudged = Step(meter.steps, missing=say), reminders + 1, False
-                yield from _add(history, Message("user", say))
+                step, reminders, nudged = course.stopped(meter.steps, say), reminders + 1, False
+                yield from add(history, Message("user", say))
         return ended("budget", reason, text, meter)
 
     def _reply(self, history: list[Message], step: Step, meter: Meter) -> Generator[Event, None, Reply | None]:
-        """Ask the model for one message. None when the time was up before its end; then the history has not changed."""
-        decision = self.think(step)
-        yield ThinkingDecided(decision.on, decision.reason)
-        most = self.options.max_tokens if meter.tokens_left is None else min(self.options.max_tokens, meter.tokens_left)
-        options = replace(self.options, thinking=decision.on, max_tokens=most)
-        specs = [tool.spec for tool in self.tools.values()]
-        reply = yield from meter.within(self.model.stream(history, specs, options))
+        reply = yield from ask(self.model, self.tools, self.options, self.think(step), history, meter)
         if reply is not None:
-            yield ReplyFinished(reply.finish, reply.usage, reply.seed)
-            yield from _add(history, reply.message)
+            self._used, self._counted = reply.usage.prompt + reply.usage.generated, len(history)
         return reply
 
-    def _answer(
-        self, history: list[Message], calls: Sequence[ToolCall], meter: Meter
-    ) -> Generator[Event, None, Answers]:
-        """Carry the calls out, in order, as long as there is time."""
-        answers: list[tuple[ToolCall, ToolResult]] = []
-        for call in calls:
-            yield ToolStarted(call)
-            started = time.monotonic()
-            result = NO_TIME if meter.time_is_up else carry_out(self.tools, call)
-            seconds = time.monotonic() - started
-            answers.append((call, result))
-            text = result.text.encode("utf-8", "replace").decode()  # file names may hold what UTF-8 cannot
-            yield from _add(history, Message("tool", text, answers=call.id))
-            yield from result.events
-            yield ToolFinished(call, result.ok, result.summary, seconds)
-        return tuple(answers)
+    def _act(
+        self, history: list[Message], at: int, reply: Reply, meter: Meter, guards: Guards, course: Course
+    ) -> Generator[Event, None, tuple[Trouble | None, Step]]:
+        """Carry out what a reply asks for. A model in trouble goes back to before it, with a lesson."""
+        room = max(1.0, self.model.context_length - self._fill(history)) if self.model.context_length else 0.0
+        answers = yield from answer(self.tools, history, reply.message.tool_calls, meter, room)
+        for event in (event for _, result in answers for event in result.events):
+            self._plan = event.items if isinstance(event, PlanChanged) else self._plan
+        turn = Turn(at, answers, self.tree.state() if self.tree else "")
+        trouble = guards.after(turn) if self.tree else None
+        if trouble and not trouble.final:
+            if trouble.back is not None:
+                yield from self._rewind(history, trouble.back, trouble.reason)
+            yield from add(history, Message("user", trouble.lesson))
+        return trouble, course.called(meter.steps, turn, trouble.reason if trouble else "")
 
+    def _make_room(self, history: list[Message], task: list[Message], meter: Meter) -> Generator[Event, None, bool]:
+        """Compact a history that fills the context. False when what must stay fills it by itself."""
+        size = self.model.context_length
+        if not compaction.is_due(self._fill(history), size) or len(history) == len(task):
+            return True
+        yield PhaseStarted("compact", "The context is full: the model sums up")
+        yield from add(history, compaction.request())
+        options = compaction.request_options(self.options, size)
+        decision = Decision(False, "summing up what was found, to make room")
+        reply = yield from ask(self.model, self.tools, options, decision, history, meter)
+        summary = reply.message.content if reply else ""
+        kept = next((n for n, (a, b) in enumerate(zip(history, task, strict=False)) if a is not b), len(task))
+        yield from self._rewind(history, kept, "the context was full, and is shortened to the task and a summary")
+        diff = self.tree.diff() if self.tree else ""
+        yield from add(history, *task[kept:], compaction.resumed(summary, self._plan, diff))
+        return self._fill(history) < compaction.FREED * size
 
-def _add(history: list[Message], *messages: Message) -> Generator[Event, None, None]:
-    for message in messages:
-        history.append(message)
-        yield MessageAdded(message)
+    def _fill(self, history: list[Message]) -> int:
+        return self._used + estimated_tokens(history[self._counted :])
 
-
-def _interrupted(history: Sequence[Message]) -> list[Message]:
-    """Return answers for the calls of the last reply that have none. Calls are answered in order, so a count tells."""
-    answered = 0
-    for message in reversed(history):
-        if message.role == "assistant":
-            return [Message("tool", INTERRUPTED, answers=call.id) for call in message.tool_calls[answered:]]
-        answered += message.role == "tool"
-    return []
+    def _rewind(self, history: list[Message], length: int, reason: str) -> Generator[Event, None, None]:
+        del history[length:]
+        if length < self._counted:
+            self._used = self._counted = 0
+        yield HistoryRewound(length, reason)

@@ -6,7 +6,7 @@ from typing import Literal
 from qwencode.agent.budget import Meter
 from qwencode.messages import Usage
 
-Ended = Literal["done", "unmet", "silent", "budget"]
+Ended = Literal["done", "unmet", "silent", "stuck", "full", "budget"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +14,8 @@ class Outcome:
     """Why a run ended.
 
     `done`: the model stopped and the check had nothing to say. `unmet`: it stopped, the check's last word is `reason`.
-    `silent`: it said nothing, twice. `budget`: a limit was reached. `text` is its last visible text.
+    `silent`: it said nothing, twice. `stuck`: guards stepped in, in vain. `full`: the context is, with nothing to
+    leave out. `budget`: a limit was reached. `text` is its last visible text.
     """
 
     ended: Ended

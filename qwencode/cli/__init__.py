@@ -32,6 +32,14 @@ Steps = Annotated[
     int | None,
     typer.Option("--max-steps", metavar="N", min=1, help="Turns of the model at most. [40; builtin: no limit]"),
 ]
+Think = Annotated[
+    str | None,
+    typer.Option("--think", metavar="WHEN", help="auto (on hard steps), always or never. [auto]"),
+]
+ThinkBudget = Annotated[
+    int | None,
+    typer.Option("--think-budget", metavar="N", min=0, help="Tokens of thinking in one turn at most. [by the step]"),
+]
 Minutes = Annotated[float | None, typer.Option("--max-minutes", metavar="N", min=0.0, help="Minutes at most. [30]")]
 
 
@@ -64,6 +72,8 @@ def fix(
         bool, typer.Option("--no-model", help="Search only; load no model, not even the built-in one.")
     ] = False,
     no_search: Annotated[bool, typer.Option("--no-search", help="Go to the model at once.")] = False,
+    think: Think = None,
+    think_budget: ThinkBudget = None,
     max_steps: Steps = None,
     max_minutes: Minutes = None,
     dry_run: Annotated[
@@ -90,6 +100,7 @@ def fix(
     if keep and dry_run:
         raise UsageError("--keep and --dry-run contradict each other.")
     flags = {"test": test, "model": model, "max_steps": max_steps, "max_minutes": max_minutes}
+    flags |= {"think": think, "think_budget": think_budget}
     request = FixRequest(
         paths=tuple(paths or ["."]),
         goal=_goal(issue) if issue else message,

@@ -27,7 +27,7 @@ from qwencode.model.choose import (
     open_file,
     open_model,
 )
-from qwencode.model.protocol import Model
+from qwencode.model.protocol import Model, Options
 from qwencode.repair.proposals import Proposals, builtin_proposals
 from qwencode.sandbox.ladder import open_sandbox
 from qwencode.session import Session, new_id
@@ -86,6 +86,7 @@ def run_fix(request: FixRequest) -> int:
         use_search=request.use_search,
         max_steps=settings.max_steps,
         max_minutes=settings.max_minutes,
+        think=settings.think,
         dry_run=request.dry_run,
         keep=request.keep,
         commit=request.commit,
@@ -108,7 +109,8 @@ def run_fix(request: FixRequest) -> int:
                     _opener(chosen.name, settings, places),
                     lambda: request.yes or reader.ask("Keep this change?") is not False,
                     ADVICE.format(models=places.models) if request.use_model else "",
-                    lines=chosen.lines,
+                    Options(thinking_budget=settings.think_budget),
+                    chosen.lines,
                     asked_for=chosen.asked_for,
                     open_proposer=_open_proposer if request.use_model else None,
                 )

@@ -71,6 +71,11 @@ def still_failing(tests: Sequence[str]) -> str:
     return f"You stopped, but {say}: {listed(tests, 8)}. Find out why with run_tests, and go on until all tests pass."
 
 
+def unchanged() -> str:
+    """Return what to say to a model that stopped before it changed anything."""
+    return "You stopped, but no file has changed. Make the edit now; or, if the task needs none, say why in a sentence."
+
+
 def _part(title: str, text: str) -> str:
     """Frame a text that is not ours, so that where it ends is clear."""
     return f"<<< {title}\n{text}\n>>>" if text else ""

@@ -4,10 +4,11 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass
 
 from qwencode.agent.budget import Budget
-from qwencode.agent.loop import Agent
+from qwencode.agent.loop import Agent, Tree
 from qwencode.agent.outcome import Outcome
+from qwencode.agent.thinking import ThinkingPolicy
 from qwencode.context.instructions import instructions
-from qwencode.context.prompts import first_message, still_failing, system_prompt
+from qwencode.context.prompts import first_message, still_failing, system_prompt, unchanged
 from qwencode.events import Event, MessageAdded, PhaseStarted
 from qwencode.model.protocol import Model, Options
 from qwencode.repair.localise import Ranking
@@ -20,7 +21,10 @@ from qwencode.workspace import Workspace
 
 @dataclass(frozen=True, slots=True)
 class AgentPart:
-    """What the model is set to work on. `protected` says of a path whether it is a test or a test setting."""
+    """What the model is set to work on. `protected` says of a path whether it is a test or a test setting.
+
+    `tree` is what guards watch for progress, `think` says when a turn thinks.
+    """
 
     goal: str
     workspace: Workspace
@@ -29,6 +33,8 @@ class AgentPart:
     ranking: Ranking
     protected: Callable[[str], bool]
     test_seconds: float
+    tree: Tree
+    think: ThinkingPolicy
 
     def work(self, model: Model, options: Options, budget: Budget) -> Generator[Event, None, Outcome]:
         """Let the model work until it is done or the budget is spent. Raises ModelUnavailable."""
@@ -48,7 +54,7 @@ class AgentPart:
         tools = toolbox(
             self.workspace, self.sandbox, self._run_tests, before=self.baseline.run, protected=self.protected
         )
-        agent = Agent(model, tools, options, budget, check=self._missing)
+        agent = Agent(model, tools, options, budget, think=self.think, check=self._missing, tree=self.tree)
         return (yield from agent.run(history))
 
     def _run_tests(self, tests: tuple[str, ...]) -> TestRun:
@@ -57,7 +63,7 @@ class AgentPart:
     def _missing(self) -> str:
         """Run all tests when the model says that it is done, and say what is missing."""
         if not self.baseline.goal:
-            return ""
+            return "" if self.tree.diff() else unchanged()
         after = self._run_tests(())
         passing = set(after.passing)
         return still_failing(

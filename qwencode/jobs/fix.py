@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from qwencode.agent.budget import Budget
+from qwencode.agent.loop import Tree
+from qwencode.agent.thinking import POLICIES
 from qwencode.errors import BudgetSpent, ConsentNeeded, ModelUnavailable
 from qwencode.events import Event, Notice, PhaseStarted, SandboxReady, SuspectsRanked, TreeChanged, VerdictReached
 from qwencode.jobs.agent_part import AgentPart
@@ -51,6 +53,8 @@ class FixTask:
     max_steps: int = 0
     """Turns of the model at most; 0: AGENT_STEPS, and no limit for the built-in model, whose turns cost so little."""
     max_minutes: float = 30.0
+    think: str = "auto"
+    """auto, always or never: see `agent.thinking`."""
     dry_run: bool = False
     keep: bool = False
     commit: bool = False
@@ -212,7 +216,9 @@ class Fix:
         try:
             workspace, sandbox = self.parts.workspace, self.parts.sandbox
             protected = nothing_protected if self.task.allow_test_changes else is_test_path
-            part = AgentPart(self.task.goal, workspace, sandbox, baseline, ranking, protected, TEST_SECONDS)
+            tree = Tree(run.state, run.diff)
+            goal, think = self.task.goal, POLICIES[self.task.think]
+            part = AgentPart(goal, workspace, sandbox, baseline, ranking, protected, TEST_SECONDS, tree, think)
             spent = yield from part.work(
                 model, self.parts.options, Budget(self.task.max_steps or AGENT_STEPS, self._left())
             )

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import cast
 
 from qwencode.errors import ModelUnavailable
-from qwencode.events import Event, HistoryRewound, MessageAdded, ReplyFinished, TextDelta, ThinkingDelta
+from qwencode.events import ContextFilled, Event, HistoryRewound, MessageAdded, ReplyFinished, TextDelta, ThinkingDelta
 from qwencode.messages import Finish, Message, Reply, ToolSpec
 from qwencode.model.protocol import Options
 from qwencode.session import read
@@ -31,10 +31,11 @@ class ReplayModel:
     """
 
     name = "replay"
-    context_length = 0
 
     def __init__(self, recorded: Iterable[Event] | Path):
-        self._turns = _turns(read(recorded) if isinstance(recorded, Path) else recorded)
+        events = list(read(recorded) if isinstance(recorded, Path) else recorded)
+        self._turns = _turns(events)
+        self.context_length = max((event.size for event in events if isinstance(event, ContextFilled)), default=0)
         self._next = 0
 
     def stream(

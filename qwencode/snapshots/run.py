@@ -1,5 +1,6 @@
 """A run's hold on the working tree, what happens after a crash, and taking a run back later."""
 
+import hashlib
 import os
 import shutil
 import tempfile
@@ -69,6 +70,12 @@ class Run:
     def changed(self) -> tuple[str, ...]:
         """Return the paths of files that differ from before the run, sorted, relative to the root."""
         return tuple(self.before.differing(self._look(keep=False)))
+
+    def state(self) -> str:
+        """Return a name for the state of the tree: the same whenever the files are the same."""
+        now = self._look(keep=False)
+        parts = (f"{name}\0{now.files.get(name)}" for name in self.before.differing(now))
+        return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogateescape")).hexdigest()
 
     def diff(self) -> str:
         """Return the change since the run began as a unified diff in git's form, whatever the user's diff settings."""

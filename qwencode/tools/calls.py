@@ -21,7 +21,7 @@ def carry_out(tools: Mapping[str, Tool], call: ToolCall) -> ToolResult:
         tool = tools[call.name]
         return tool.run(**checked(tool.spec, call.arguments))
     except ToolError as error:
-        return ToolResult(str(error), f"{call.name}: {str(error).partition(chr(10))[0]}", ok=False)
+        return ToolResult(str(error), f"{call.name}: {str(error).partition(chr(10))[0]}", ok=False, refused=True)
 
 
 def checked(spec: ToolSpec, arguments: Mapping[str, Any]) -> dict[str, Any]:

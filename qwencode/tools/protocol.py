@@ -12,13 +12,14 @@ class ToolResult:
     """An answered call: `text` for the model, `summary` (one line) for the eye.
 
     `ok` is False when the call did not reach what it was for: refused, a command that failed, tests that fail. `events`
-    are for the readers of the stream and come before the result.
+    are for the readers of the stream and come before the result. `refused`: it was not carried out at all.
     """
 
     text: str
     summary: str
     ok: bool = True
     events: tuple[Event, ...] = ()
+    refused: bool = False
 
 
 @dataclass(frozen=True, slots=True)

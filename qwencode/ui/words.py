@@ -8,6 +8,7 @@ import re
 from qwencode.events import (
     BaselineTaken,
     CacheMissed,
+    ContextFilled,
     Event,
     HistoryRewound,
     Notice,
@@ -69,7 +70,8 @@ def lines(event: Event) -> list[Line]:
         case Notice():
             return [({"info": "dim", "warning": "warn", "error": "bad"}[event.level], event.text)]
         case ThinkingDecided():
-            return [("dim", f"Thinking {'on' if event.on else 'off'}: {event.reason}")]
+            budget = f" (at most {event.budget:,} tokens)" if event.budget else ""
+            return [("dim", f"Thinking {'on' if event.on else 'off'}: {event.reason}{budget}")]
         case HistoryRewound():
             where = f"Went back to message {event.length}" if event.length else "Began anew"
             return [("dim", f"{where}: {event.reason}")]
@@ -80,6 +82,10 @@ def lines(event: Event) -> list[Line]:
             return [("text" if event.ok else "warn", f"  {'•' if event.ok else '!'} {event.summary}")]
         case PlanChanged():
             return [("dim", f"  {_MARKS.get(state, '·')} {text}") for text, state in event.items]
+        case ContextFilled() if event.size and event.tokens >= event.size / 2:
+            again = f"; to read it anew would take {seconds(event.seconds)}" if event.seconds is not None else ""
+            full = f"{event.tokens:,} of {event.size:,} tokens ({event.tokens / event.size:.0%})"
+            return [("dim", f"Context: {full}{again}")]
         case ReplyFinished():
             spent = event.usage.prefill_seconds + event.usage.decode_seconds
             return [("dim", _usage(event.usage))] if event.usage.generated and spent >= _WORTH_TELLING else []

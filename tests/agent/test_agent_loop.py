@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 
 from qwencode.agent.budget import Budget
-from qwencode.agent.loop import INTERRUPTED, NO_TIME, REMINDERS, Agent
+from qwencode.agent.loop import REMINDERS, Agent
 from qwencode.agent.outcome import Outcome
 from qwencode.agent.thinking import Decision, Step, always, never, on_hard_steps
+from qwencode.agent.turns import INTERRUPTED, NO_TIME
 from qwencode.errors import ModelUnavailable, ToolError
 from qwencode.events import (
+    ContextFilled,
     Event,
     MessageAdded,
     PlanChanged,
@@ -110,6 +112,7 @@ class TestOrder:
             ThinkingDecided,
             ReplyFinished,
             MessageAdded,
+            ContextFilled,
             ToolStarted,
             MessageAdded,
             ToolFinished,
@@ -117,6 +120,7 @@ class TestOrder:
             TextDelta,
             ReplyFinished,
             MessageAdded,
+            ContextFilled,
         ]
         assert [event.message for event in events if isinstance(event, MessageAdded)] == history[2:]
         assert (outcome.ended, outcome.text, outcome.steps) == ("done", "done", 2)
@@ -326,7 +330,7 @@ class TestThinking:
         assert decided == [
             (True, "the first turn of the task"),
             (False, "a plain step"),
-            (True, "the tests still fail"),
+            (True, "the tests still fail after an edit"),
             (False, "a plain step"),
             (True, "the model stopped before the goal was reached"),
         ]

@@ -11,9 +11,11 @@ from fix_ground import SUM, SUM_TEXT, Ran, contents
 from qwencode.errors import BudgetSpent, ConsentNeeded, ModelUnavailable
 from qwencode.events import (
     BaselineTaken,
+    HistoryRewound,
     MessageAdded,
     Notice,
     PhaseStarted,
+    ReplyFinished,
     SearchFinished,
     ToolFinished,
     TreeChanged,
@@ -123,7 +125,7 @@ def test_without_a_model_search_mends(run_fix: RunFix, practice_copy: Callable[[
 
 
 def test_forty_turns_where_nothing_else_is_said(run_small: RunFix, small: Path):
-    model = ScriptedModel([call("read_file", file_path=SUM, offset=number + 1) for number in range(41)])
+    model = ScriptedModel([call("write_file", file_path=f"note{number}.txt", content="x") for number in range(41)])
     ran = run_small(model, use_search=False)
     assert isinstance(ran.error, BudgetSpent) and "All 40 steps are used." in str(ran.error)
     assert len(model.lines) == 1
@@ -197,14 +199,20 @@ def test_a_goal_in_words_needs_a_model(run_small: RunFix, small: Path):
 
 def test_a_model_that_never_stops_ends_at_its_budget(run_small: RunFix, small: Path):
     def again(history: Sequence[Message]) -> Message:
-        arguments = {"file_path": "README.md", "offset": len(history)}
-        return Message("assistant", tool_calls=(ToolCall(f"c{len(history)}", "read_file", arguments),))
+        arguments = {"file_path": f"{len(history)}.txt", "content": "x"}
+        return Message("assistant", tool_calls=(ToolCall(f"c{len(history)}", "write_file", arguments),))
 
     before = contents(small)
     ran = run_small(ScriptedModel([again] * 20), use_search=False, max_steps=6)
     assert isinstance(ran.error, BudgetSpent)
     assert "6 steps" in str(ran.error)
     assert contents(small) == before
+
+
+def test_a_model_that_is_stuck_is_stopped_long_before(run_small: RunFix, small: Path):
+    ran = run_small(ScriptedModel([call("read_file", file_path="README.md", offset=7)] * 20), use_search=False)
+    assert verdict_of(ran).status == "not_fixed"
+    assert [len(ran.of(ReplyFinished)), len(ran.of(HistoryRewound))] == [6, 2]
 
 
 @pytest.mark.parametrize("way", ["edit", "shell", "runner"])

@@ -34,6 +34,7 @@ RUN: list[events.Event] = [
     events.TextDelta("I will *mend* it."),
     events.CallDelta("edit", "old_string", "a = 1"),
     events.ReplyFinished("tool_calls", Usage(2048, 128, 1920, 30, 40.0, 3.0)),
+    events.ContextFilled(40_000, 65_536, 95.0),
     events.MessageAdded(Message("assistant", "I will *mend* it.", "hm", (CALL,))),
     events.HistoryRewound(2, "the edit did not help"),
     events.ToolStarted(CALL),

@@ -1,0 +1,67 @@
+"""What is kept when the context fills up: the task word for word, a summary, the plan and the change so far.
+
+The summary is asked for as one more turn, after everything that the model has in its memory already, so that asking
+costs the summary and nothing else. Then the history begins anew with what every run begins with, which is in memory
+too. It cannot forget the task, which is not summarised, and it cannot loop: after it the history is short, and where
+it is not, the run ends.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from qwencode.excerpt import PARAGRAPH_CHARS, trimmed
+from qwencode.messages import Message
+from qwencode.model.protocol import Options
+
+MARK = 0.75
+"""The share of the context at which it is compacted: the rest holds the request, the summary and a turn's results."""
+FREED = 0.6
+"""The share that a compacted history may take at most; one that takes more would be compacted over and over."""
+SUMMARY_TOKENS = 1_000
+DIFF_CHARS = 6_000
+SUMMARY_CHARS = 8_000
+_REQUEST = """\
+The context is nearly full and will be shortened to what you write now. Call no tool. \
+Write for yourself, in at most 300 words:
+- what you found out about the cause (files, functions, line numbers, values), and what you ruled out;
+- what you tried and what came of it;
+- what is to be done next.
+The task, your plan and the change so far are kept and need not be repeated."""
+_SILENT = "(No summary was written. Read again what you need.)"
+
+
+def is_due(used: int, size: int) -> bool:
+    """Say whether a context of `size` tokens (0: unknown) is so full that it should be compacted."""
+    return bool(size) and used >= MARK * size
+
+
+def task_of(history: Sequence[Message]) -> list[Message]:
+    """Return what is never summarised: all before the model's first word, and what it was asked last."""
+    first = next((n for n, message in enumerate(history) if message.role == "assistant"), len(history))
+    last = next((n for n in range(len(history), 0, -1) if history[n - 1].role in ("assistant", "tool")), 0)
+    return [*history[:first], *history[max(first, last) :]]
+
+
+def request() -> Message:
+    """Return the message that asks for the summary."""
+    return Message("user", _REQUEST)
+
+
+def request_options(options: Options, size: int) -> Options:
+    """Return the options of the turn that writes it: short, without thinking."""
+    return replace(options, thinking=False, max_tokens=min(SUMMARY_TOKENS, max(size // 16, 64)))
+
+
+def resumed(summary: str, plan: Sequence[tuple[str, str]], diff: str) -> Message:
+    """Return the message with which the work goes on. `plan` is (text, state); empty parts are left out."""
+    text = trimmed(summary.strip(), SUMMARY_CHARS, line_chars=PARAGRAPH_CHARS) or _SILENT
+    marks = {"done": "x", "in_progress": ">", "pending": " "}
+    steps = "\n".join(f"[{marks[state]}] {step}" for step, state in plan)
+    parts = [
+        "The conversation was shortened here. What you wrote down:",
+        f"<<< summary\n{text}\n>>>",
+        f"<<< plan\n{steps}\n>>>" if steps else "",
+        f"<<< change so far, already in the files\n{trimmed(diff.strip(), DIFF_CHARS)}\n>>>" if diff.strip() else "",
+        "Go on with the task from here.",
+    ]
+    return Message("user", "\n\n".join(part for part in parts if part))

@@ -1,0 +1,163 @@
+"""A context that fills up: what is kept, how often it happens, and that it ends."""
+
+from collections.abc import Generator, Sequence
+
+import pytest
+
+from qwencode.agent import compaction
+from qwencode.agent.budget import Budget
+from qwencode.agent.loop import Agent, Tree
+from qwencode.agent.outcome import Outcome
+from qwencode.events import ContextFilled, Event, HistoryRewound, MessageAdded, PlanChanged, ReplyFinished
+from qwencode.messages import Message, Reply, ToolCall, ToolSpec, Usage
+from qwencode.model.protocol import Options
+from qwencode.model.replay import ReplayModel
+from qwencode.tools.protocol import Tool, ToolResult
+from qwencode.tools.schema import tool
+
+TASK = [Message("system", "s" * 300), Message("user", "Mend the parser.\n" + "t" * 600)]
+SUMMARY = "The cause is in parser.py, line 16: `>` for `>=`."
+
+
+def tokens(text: str) -> int:
+    return len(text) // 3
+
+
+class Reader:
+    """A model that reads one file after the other, counts its tokens as a real one does, and sums up when asked."""
+
+    name = "reader"
+
+    def __init__(self, context_length: int = 2_000, summary: Message | None = None, turns: int = 40):
+        self.context_length = context_length
+        self.summary = summary or Message("assistant", SUMMARY)
+        self.turns = turns
+        self.requests: list[tuple[tuple[Message, ...], Options]] = []
+
+    def stream(
+        self, history: Sequence[Message], tools: Sequence[ToolSpec], options: Options
+    ) -> Generator[Event, None, Reply]:
+        self.requests.append((tuple(history), options))
+        prompt = sum(tokens(message.content) for message in history)
+        assert not self.context_length or prompt <= self.context_length, "the history does not fit"
+        yield from ()
+        if history[-1] == compaction.request():
+            return Reply(self.summary, "stop", Usage(prompt, 0, prompt, 30, 1.0))
+        self.turns -= 1
+        if not self.turns:
+            return Reply(Message("assistant", "It is mended."), "stop", Usage(prompt, 0, prompt, 10, 1.0))
+        asked = ToolCall(f"c{self.turns}", "look", {"number": self.turns})
+        return Reply(Message("assistant", tool_calls=(asked,)), "tool_calls", Usage(prompt, 0, prompt, 20, 1.0))
+
+    def close(self) -> None:
+        pass
+
+
+def drive(
+    model: Reader | ReplayModel, size: int = 500, diff: str = "+mended"
+) -> tuple[list[Event], Outcome, list[Message]]:
+    def look(number: int) -> ToolResult:
+        """Look at something new."""
+        plan = PlanChanged((("find it", "done"), ("mend it", "in_progress")))
+        return ToolResult(f"{number}:\n" + "xxxx\n" * (size // 5), "looked", events=(plan,))
+
+    tools: dict[str, Tool] = {"look": tool(look)}
+    states = iter(range(10_000))
+    history = list(TASK)
+    agent = Agent(model, tools, Options(), Budget(200), tree=Tree(lambda: str(next(states)), lambda: diff))
+    events: list[Event] = []
+    run = agent.run(history)
+    while True:
+        try:
+            events.append(next(run))
+        except StopIteration as end:
+            return events, end.value, history
+
+
+def test_the_task_stays_word_for_word_and_the_work_goes_on():
+    model = Reader()
+    events, outcome, history = drive(model)
+    assert (outcome.ended, outcome.text) == ("done", "It is mended.")
+    rewound = [event for event in events if isinstance(event, HistoryRewound)]
+    assert len(rewound) >= 2 and {event.length for event in rewound} == {len(TASK)}
+    assert history[: len(TASK)] == TASK
+    resumed = history[len(TASK)]
+    for part in (SUMMARY, "[x] find it", "[>] mend it", "+mended", "shortened"):
+        assert part in resumed.content
+    for asked, options in model.requests:
+        assert list(asked[: len(TASK)]) == TASK, "the beginning never changes, so it stays in memory"
+        assert options.thinking == (len(asked) == len(TASK)) or options.max_tokens < 8192
+
+
+def test_the_summary_is_one_more_turn_on_what_is_in_memory():
+    model = Reader()
+    drive(model)
+    at = next(n for n, (asked, _) in enumerate(model.requests) if asked[-1] == compaction.request())
+    before, (asked, options) = model.requests[at - 1][0], model.requests[at]
+    assert asked[: len(before)] == before
+    assert not options.thinking and options.max_tokens == 2_000 // 16
+
+
+def test_every_request_is_seen_by_the_user():
+    model = Reader()
+    events, _, _ = drive(model)
+    assert len(model.requests) == sum(isinstance(event, ReplyFinished) for event in events)
+
+
+def test_it_is_replayed_from_its_trace():
+    events, outcome, history = drive(Reader())
+    replayed = ReplayModel([*map(MessageAdded, TASK), *events])
+    again, same, later = drive(replayed)
+    assert (same.ended, later) == (outcome.ended, history)
+    assert [e for e in again if isinstance(e, MessageAdded)] == [e for e in events if isinstance(e, MessageAdded)]
+
+
+@pytest.mark.parametrize(
+    "summary",
+    [
+        Message("assistant", ""),
+        Message("assistant", reasoning="only thoughts"),
+        Message("assistant", tool_calls=(ToolCall("1", "look", {"number": 1}),)),
+        Message("assistant", "w " * 20_000),
+    ],
+)
+def test_whatever_the_summary_is_it_comes_to_an_end(summary: Message):
+    model = Reader(context_length=6_000, summary=summary)
+    events, outcome, history = drive(model, size=2_000)
+    assert outcome.ended == "done" and history[: len(TASK)] == TASK
+    assert any(isinstance(event, HistoryRewound) for event in events)
+
+
+def test_what_cannot_be_shortened_ends_the_run():
+    _, outcome, history = drive(Reader(), diff="+x\n" * 4_000)
+    assert outcome.ended == "full" and history[: len(TASK)] == TASK
+
+
+def test_an_unknown_context_is_left_alone():
+    events, outcome, history = drive(Reader(context_length=0))
+    assert outcome.ended == "done" and len(history) == 2 + 2 * 39 + 1
+    assert not any(isinstance(event, HistoryRewound) for event in events)
+
+
+def test_results_that_would_fill_the_context_are_cut():
+    model = Reader(turns=4)
+    events, outcome, _ = drive(model, size=60_000)
+    assert outcome.ended == "done"
+    results = [event.message for event in events if isinstance(event, MessageAdded) and event.message.role == "tool"]
+    assert results and all(len(message.content) < 3_000 for message in results)
+    assert all("the context is nearly full" in message.content for message in results)
+
+
+def test_how_full_it_is_and_what_reading_it_anew_would_take():
+    events, _, _ = drive(Reader(context_length=100_000, turns=3))
+    fills = [event for event in events if isinstance(event, ContextFilled)]
+    assert [event.size for event in fills] == [100_000] * 3
+    assert fills[0].tokens < fills[1].tokens < fills[2].tokens
+    read = [event.usage for event in events if isinstance(event, ReplyFinished)]
+    assert fills[0].seconds == pytest.approx(fills[0].tokens / read[0].evaluated)
+
+
+def test_of_a_longer_conversation_the_beginning_and_the_last_question_stay():
+    talk = [*TASK, Message("assistant", "a"), Message("user", "b"), Message("assistant", "c"), Message("user", "d")]
+    assert compaction.task_of(talk) == [*TASK, Message("user", "d")]
+    assert compaction.task_of(TASK) == TASK and compaction.task_of([]) == []
