@@ -40,6 +40,7 @@ def first_message(
     workspace: Workspace,
     *,
     task: str = "",
+    files: str = "",
     baseline: Baseline | None = None,
     suspects: Sequence[Suspect] = (),
     instructions: str = "",
@@ -47,8 +48,9 @@ def first_message(
 ) -> Message:
     """Return the task with what the model would otherwise go looking for.
 
-    In this order: the repository's own instructions, how tests are run, the task in the user's words, the failing tests
-    with their trimmed output, the suspicious code in at most `code_chars` characters. What has no content is left out.
+    In this order: the repository's own instructions, how tests are run, the task in the user's words, the files that it
+    names, the failing tests with their trimmed output, the suspicious code in at most `code_chars` characters. What has
+    no content is left out.
     """
     code = localised(workspace, suspects, code_chars)
     goal = baseline.goal if baseline else ()
@@ -56,6 +58,7 @@ def first_message(
         _part("instructions from the repository", instructions),
         f"The tests are run with: {baseline.command}" if baseline else "",
         _part("task", trimmed(task.strip(), TASK_CHARS, line_chars=PARAGRAPH_CHARS)),
+        _part("files that the task names", files),
         _part("failing tests", _failing(baseline)) if baseline and goal else "",
         _part("suspicious code, by which lines failing tests run and passing ones do not", code),
         _closing(task, goal, code),

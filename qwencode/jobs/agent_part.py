@@ -8,6 +8,7 @@ from qwencode.agent.loop import Agent, Tree
 from qwencode.agent.outcome import Outcome
 from qwencode.agent.thinking import ThinkingPolicy
 from qwencode.context.instructions import instructions
+from qwencode.context.mentions import mentioned
 from qwencode.context.prompts import first_message, still_failing, system_prompt, unchanged
 from qwencode.events import Event, MessageAdded, PhaseStarted
 from qwencode.model.protocol import Model, Options
@@ -39,10 +40,13 @@ class AgentPart:
     def work(self, model: Model, options: Options, budget: Budget) -> Generator[Event, None, Outcome]:
         """Let the model work until it is done or the budget is spent. Raises ModelUnavailable."""
         followed = instructions(self.workspace)
+        named = mentioned(self.workspace, self.goal)
         yield from followed.notices
+        yield from named.notices
         opening = first_message(
             self.workspace,
             task=self.goal,
+            files=named.text,
             baseline=self.baseline,
             suspects=self.ranking.suspects,
             instructions=followed.text,

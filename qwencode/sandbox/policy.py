@@ -108,6 +108,11 @@ class Tree:
             found += [Path(directory, name) for name in names]
         return found
 
+    def secrets(self) -> set[Path]:
+        """Return the resolved paths of the secret-looking files that are to be hidden."""
+        marked = (path for path in self.marked() if path.name != ".git")
+        return {path.resolve() for path in secrets_in(self.root, marked)}
+
 
 def _look(directory: str) -> tuple[list[str], list[str]]:
     """Return the subdirectories worth searching and the marked names of a directory."""

@@ -11,7 +11,7 @@ from rapidfuzz import fuzz, process
 
 from qwencode.errors import ToolError
 from qwencode.excerpt import clip, listed
-from qwencode.sandbox.policy import Tree, secrets_in
+from qwencode.sandbox.policy import Tree
 from qwencode.workspace import TextFile, Workspace
 
 Protected = Callable[[str], bool]
@@ -33,13 +33,13 @@ class Files:
 
     def names(self) -> list[str]:
         """List what git would track, without secrets, relative to the root."""
-        secrets = self._secrets()
+        secrets = self._tree.secrets()
         return [name for name in self.workspace.files() if (self.workspace.root / name).resolve() not in secrets]
 
     def existing(self, path: str) -> Path:
         """Return the resolved path of a file or directory."""
         full = self._resolve(path)
-        if full in self._secrets():
+        if full in self._tree.secrets():
             raise ToolError(f"{path} looks like a file with secrets and is hidden. Work without it.")
         if not full.exists():
             raise ToolError(f"{path} does not exist. {similar(path, self.names())}")
@@ -68,10 +68,6 @@ class Files:
         except OSError as error:  # a name that is too long, a directory that may not be entered
             raise ToolError(f"{clip(path, 80)} cannot be reached: {error.strerror}.") from error
         return full
-
-    def _secrets(self) -> set[Path]:
-        marked = [path for path in self._tree.marked() if path.name != ".git"]
-        return {path.resolve() for path in secrets_in(self.workspace.root, marked)}
 
     def _entries(self, folder: Path) -> str:
         """Return what the directory holds, without ignored files."""
