@@ -14,6 +14,7 @@ from qwencode.agent.outcome import Outcome
 from qwencode.agent.thinking import Decision, Step, always, never, on_hard_steps
 from qwencode.errors import ModelUnavailable, ToolError
 from qwencode.events import (
+    CallDelta,
     Event,
     MessageAdded,
     PlanChanged,
@@ -108,6 +109,9 @@ class TestOrder:
         kinds = [type(event) for event in events]
         assert kinds == [
             ThinkingDecided,
+            CallDelta,
+            CallDelta,
+            CallDelta,
             ReplyFinished,
             MessageAdded,
             ToolStarted,
