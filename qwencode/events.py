@@ -173,7 +173,11 @@ class TextDelta:
 
 @dataclass(frozen=True, slots=True)
 class CallDelta:
-    """A piece of a tool call's argument as it streams in. `parameter` is empty while only the name is known."""
+    """A piece of a tool call as it streams in, the calls of a reply one after the other.
+
+    `parameter` is empty in the one that begins a call, and `text` in the one that begins a parameter; whatever came
+    before of this call is complete then. The other texts, joined, are the value as the model wrote it.
+    """
 
     name: str
     parameter: str = ""
@@ -341,7 +345,7 @@ def from_dict(data: dict[str, Any]) -> Event:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, Message):
+    if isinstance(value, Message | ToolCall):
         return value.to_dict()
     if is_dataclass(value) and not isinstance(value, type):
         return {each.name: _plain(getattr(value, each.name)) for each in fields(value)}

@@ -12,13 +12,20 @@ class ToolCall:
     """One call that the model asked for.
 
     `problem` is empty for a well-formed call. Otherwise it says what is wrong with it (unclosed, not parseable, unknown
-    parameter, wrong type); such a call is still answered, with that text.
+    parameter, wrong type); such a call is still answered, with that text. `refused`: the tool's preflight stopped the
+    call while it was being written; `problem` is the tool's own answer, and `arguments` are those that were complete.
     """
 
     id: str
     name: str
     arguments: Mapping[str, Any] = field(default_factory=dict[str, Any])
     problem: str = ""
+    refused: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values; `refused` only where it is so."""
+        data = {"id": self.id, "name": self.name, "arguments": dict(self.arguments), "problem": self.problem}
+        return {**data, "refused": True} if self.refused else data
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +44,7 @@ class Message:
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values; empty fields are left out."""
         data: dict[str, Any] = {"role": self.role, "content": self.content, "reasoning": self.reasoning}
-        data["tool_calls"] = [
-            {"id": call.id, "name": call.name, "arguments": dict(call.arguments), "problem": call.problem}
-            for call in self.tool_calls
-        ]
+        data["tool_calls"] = [call.to_dict() for call in self.tool_calls]
         data["answers"] = self.answers
         return {key: value for key, value in data.items() if value}
 
@@ -81,7 +85,8 @@ class Usage:
         return Usage(*(getattr(self, each.name) + getattr(other, each.name) for each in fields(self)))
 
 
-Finish = Literal["stop", "tool_calls", "length", "repetition"]
+Finish = Literal["stop", "tool_calls", "length", "repetition", "refused"]
+"""`refused`: the reply was stopped inside a call that its tool would not have carried out."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from qwencode.agent.budget import Meter
+from qwencode.agent.preflight import watched
 from qwencode.agent.thinking import Answers, Decision
 from qwencode.events import (
     ContextFilled,
@@ -47,7 +48,7 @@ def ask(
     budget = options.thinking_budget or decision.budget
     options = replace(options, thinking=decision.on, thinking_budget=budget, max_tokens=most)
     specs = [tool.spec for tool in tools.values()]
-    reply = yield from meter.within(model.stream(history, specs, options))
+    reply = yield from meter.within(watched(model.stream(history, specs, options), tools, history))
     if reply is not None:
         yield ReplyFinished(reply.finish, reply.usage, reply.seed)
         yield from add(history, reply.message)

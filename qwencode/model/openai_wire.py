@@ -88,6 +88,7 @@ class _Call:
     read: int = 0  # how much of `text` was shown
     parameter: str = ""  # whose string value `read` stands in
     announced: bool = False
+    whole: bool = False  # its arguments are complete
 
 
 _KEY = re.compile(r'\s*[{,]?\s*("(?:[^"\\]|\\.)*")\s*:\s*(?=[^\s])')
@@ -171,7 +172,16 @@ class Assembly:
         if isinstance(arguments, str):
             call.text += arguments
             self.received += len(arguments)
-        return list(_show(call))
+        return list(self._show_calls())
+
+    def _show_calls(self) -> Iterator[CallDelta]:
+        """Yield what has newly arrived of the calls, one after the other, also where a server writes two at a time."""
+        for call in self._calls:
+            if not call.whole:
+                yield from _show(call)
+                if call is self._calls[-1] or _arguments(call.text)[1]:
+                    return
+                call.whole = True
 
     def drain(self) -> list[Event]:
         """Say that the stream has ended, and return what was waiting for more text."""

@@ -22,13 +22,26 @@ class Options:
     seed: int | None = None
 
 
+class CallRefused(Exception):
+    """Thrown into a reply that is being written, at the event that it last yielded: it ends here, as `message`.
+
+    A model that knows what it has in memory catches it and returns a reply of that message with finish `refused`, so
+    that it can go on from there. For any other it is a close.
+    """
+
+    def __init__(self, message: Message):
+        super().__init__(message.tool_calls[-1].problem)
+        self.message = message
+
+
 class Model(Protocol):
     """Anything that continues a history.
 
     `stream` is given the whole history every time and never shows tokens or checkpoints: rewinding, retrying, forking
     and undoing are nothing but passing a shorter or different list. It yields events (prefill progress, thinking, text,
     call deltas) as they happen and returns the reply. It never raises for what the model wrote: a call that cannot be
-    parsed carries its `problem`. Closing the generator stops the work between two tokens and leaves a usable model.
+    parsed carries its `problem`. Closing the generator, or throwing CallRefused into it, stops the work between two
+    tokens and leaves a usable model.
 
     Raises ModelUnavailable when the model cannot be reached or the history does not fit.
     """

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import cast
 
 from qwencode.errors import ModelUnavailable
-from qwencode.events import ContextFilled, Event, HistoryRewound, MessageAdded, ReplyFinished, TextDelta, ThinkingDelta
+from qwencode.events import ContextFilled, Event, HistoryRewound, MessageAdded, ReplyFinished
 from qwencode.messages import Finish, Message, Reply, ToolSpec
-from qwencode.model.protocol import Options
+from qwencode.model.protocol import CallRefused, Options
+from qwencode.model.scripted import deltas
 from qwencode.session import read
 
 _VOLATILE = re.compile(
@@ -27,7 +28,8 @@ class ReplayModel:
 
     Every turn checks that the history is the recorded one, up to what differs from run to run (dates, durations, memory
     addresses, temporary folders, process ids), and raises ModelUnavailable that names the first message where they
-    part. A path that cannot be read raises UsageError.
+    part. What was said is said again to its end, also where it could be stopped now: the history holds all of it. A
+    path that cannot be read raises UsageError.
     """
 
     name = "replay"
@@ -49,10 +51,10 @@ class ReplayModel:
                 f"The replay parts from the recorded session before reply {self._next + 1}: {parted}"
             )
         self._next += 1
-        if reply.message.reasoning:
-            yield ThinkingDelta(reply.message.reasoning)
-        if reply.message.content:
-            yield TextDelta(reply.message.content)
+        try:
+            yield from deltas(reply.message)
+        except CallRefused:
+            pass
         return reply
 
     def close(self) -> None:

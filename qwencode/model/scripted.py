@@ -1,9 +1,10 @@
 """A model whose replies were written beforehand: for tests, demonstrations and faulty policies."""
 
-from collections.abc import Callable, Generator, Iterable, Sequence
+import json
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 
 from qwencode.errors import ModelUnavailable
-from qwencode.events import Event, TextDelta, ThinkingDelta
+from qwencode.events import CallDelta, Event, TextDelta, ThinkingDelta
 from qwencode.messages import Message, Reply, ToolCall, ToolSpec, Usage
 from qwencode.model.protocol import Options
 
@@ -32,14 +33,25 @@ class ScriptedModel:
             raise ModelUnavailable(f"The script has no line left after {len(self.requests) - 1} replies.")
         line = self.lines.pop(0)
         reply = _reply(line(history) if callable(line) else line)
-        if reply.message.reasoning:
-            yield ThinkingDelta(reply.message.reasoning)
-        if reply.message.content:
-            yield TextDelta(reply.message.content)
+        yield from deltas(reply.message)
         return reply
 
     def close(self) -> None:
         pass
+
+
+def deltas(message: Message) -> Iterator[Event]:
+    """Yield the events with which a message streams in: reasoning, text, then every call, one parameter at a time."""
+    if message.reasoning:
+        yield ThinkingDelta(message.reasoning)
+    if message.content:
+        yield TextDelta(message.content)
+    for one in message.tool_calls:
+        yield CallDelta(one.name)
+        for parameter, value in one.arguments.items():
+            yield CallDelta(one.name, parameter)
+            if text := value if isinstance(value, str) else json.dumps(value, ensure_ascii=False):
+                yield CallDelta(one.name, parameter, text)
 
 
 def call(name: str, **arguments: object) -> Message:

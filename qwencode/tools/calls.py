@@ -16,12 +16,28 @@ def carry_out(tools: Mapping[str, Tool], call: ToolCall) -> ToolResult:
     try:
         if call.name not in tools:
             raise ToolError(f"There is no tool {call.name!r}. The tools are: {', '.join(tools)}.")
+        if call.refused:
+            raise ToolError(call.problem)
         if call.problem:
             raise ToolError(f"The call was not carried out: {call.problem}")
         tool = tools[call.name]
         return tool.run(**checked(tool.spec, call.arguments))
     except ToolError as error:
         return ToolResult(str(error), f"{call.name}: {str(error).partition(chr(10))[0]}", ok=False, refused=True)
+
+
+def refusal(tool: Tool, arguments: Mapping[str, Any]) -> str:
+    """Return what `carry_out` will answer to a call of which these arguments are complete; '' when it may run."""
+    if tool.preflight is None:
+        return ""
+    known = tool.spec.parameters["properties"]
+    given = {name: value for name, value in arguments.items() if name in known and value is not None}
+    try:
+        return tool.preflight(
+            {name: _typed(tool.spec.name, name, value, known[name]["type"]) for name, value in given.items()}
+        )
+    except ToolError as error:
+        return str(error)
 
 
 def checked(spec: ToolSpec, arguments: Mapping[str, Any]) -> dict[str, Any]:

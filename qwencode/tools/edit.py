@@ -8,8 +8,9 @@ from qwencode.excerpt import listed, numbered, split_lines
 from qwencode.tools.files import Files
 from qwencode.tools.matching import Place, apart, places, replaced
 from qwencode.tools.misses import miss
-from qwencode.tools.protocol import Tool, ToolResult
+from qwencode.tools.protocol import Arguments, Tool, ToolResult
 from qwencode.tools.schema import tool
+from qwencode.workspace import TextFile
 
 _AROUND = 2
 _REGIONS = 3
@@ -27,21 +28,27 @@ def edit_tool(files: Files) -> Tool:
         replace_all: bool = False,
     ) -> ToolResult:
         """Replace old_string by new_string in an existing file."""
-        full = files.changeable(file_path)
-        if not old_string:
-            hint = "write_file creates new files." if not full.exists() else "Give the text that is to be replaced."
-            raise ToolError(f"old_string is empty. {hint}")
+        file = _opened(files, file_path, old_string)
+        found = _wanted(file_path, file.text, old_string, new_string, replace_all)
         if old_string == new_string:
             raise ToolError("old_string and new_string are the same; nothing would change.")
-        file = files.read(file_path)
-        found = _wanted(file_path, file.text, old_string, new_string, replace_all)
         text, spans = edited(file.text, found, old_string, new_string)
         if text == file.text:
             raise ToolError(f"This would not change {file_path}; apart from white space the texts are the same.")
         files.workspace.write(file_path, text, file.encoding)
         return _result(file_path, text, spans, found)
 
-    return tool(edit)
+    def preflight(arguments: Arguments) -> str:
+        if "file_path" not in arguments:
+            return ""
+        path, old = arguments["file_path"], arguments.get("old_string")
+        file = _opened(files, path, old)
+        new = arguments.get("new_string", "")  # no new text can follow a shift that the empty one cannot
+        if old is not None and not places(file.text, old, new):
+            return _missing(path, file.text, old, new)
+        return ""
+
+    return tool(edit, preflight=preflight, changes=files.named)
 
 
 def edited(text: str, found: Sequence[Place], old: str, new: str) -> tuple[str, list[tuple[int, int]]]:
@@ -58,11 +65,24 @@ def edited(text: str, found: Sequence[Place], old: str, new: str) -> tuple[str, 
     return "".join([*pieces, text[done:]]), spans
 
 
+def _opened(files: Files, file_path: str, old: str | None) -> TextFile:
+    """Return the file that is to be changed; `old` is None while it is not known. Raises ToolError."""
+    full = files.changeable(file_path)
+    if old == "":
+        hint = "write_file creates new files." if not full.exists() else "Give the text that is to be replaced."
+        raise ToolError(f"old_string is empty. {hint}")
+    return files.read(file_path)
+
+
+def _missing(file_path: str, text: str, old: str, new: str) -> str:
+    return f"old_string is not in {file_path}. {miss(text, old, new)}"
+
+
 def _wanted(file_path: str, text: str, old: str, new: str, replace_all: bool) -> list[Place]:
     """Return the places to change. Raises ToolError when there is none, or more than one and not all are wanted."""
     found = places(text, old, new)
     if not found:
-        raise ToolError(f"old_string is not in {file_path}. {miss(text, old, new)}")
+        raise ToolError(_missing(file_path, text, old, new))
     if len(found) > 1 and not replace_all:
         lines = list(dict.fromkeys(map(str, _line_numbers(text, [place.start for place in found]))))
         where = f"line{'s' * (len(lines) > 1)} {listed(lines, 12)}"

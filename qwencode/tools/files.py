@@ -4,6 +4,7 @@ Covered: paths that lead outside or into `.git` (by the workspace); files that t
 here either; protected files are not changed. Not covered: what a shell command changes; the verdict sees that.
 """
 
+import unicodedata
 from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 
@@ -12,6 +13,7 @@ from rapidfuzz import fuzz, process
 from qwencode.errors import ToolError
 from qwencode.excerpt import clip, listed
 from qwencode.sandbox.policy import Tree
+from qwencode.tools.protocol import Arguments
 from qwencode.workspace import TextFile, Workspace
 
 Protected = Callable[[str], bool]
@@ -60,6 +62,14 @@ class Files:
                 "Mend the source code that the tests exercise instead."
             )
         return full
+
+    def named(self, arguments: Arguments) -> frozenset[str]:
+        """Return the file that a call names in `file_path`, one key for all the names that it may have."""
+        try:
+            full = self._resolve(str(arguments.get("file_path", "")))
+        except ToolError:
+            return frozenset()  # no call can change it
+        return frozenset({unicodedata.normalize("NFC", str(full)).casefold()})  # macOS tells neither apart
 
     def _resolve(self, path: str) -> Path:
         full = self.workspace.resolve(path)

@@ -12,7 +12,7 @@ from qwencode.errors import ToolError
 from qwencode.excerpt import clip
 from qwencode.sandbox.protocol import Limits, Sandbox
 from qwencode.tools.files import Files
-from qwencode.tools.protocol import Tool, ToolResult
+from qwencode.tools.protocol import Tool, ToolResult, changes_nothing
 from qwencode.tools.schema import tool
 from qwencode.workspace import Workspace
 
@@ -80,7 +80,7 @@ def grep_tool(files: Files, sandbox: Sandbox, seconds: float = SECONDS) -> Tool:
         said = f"{len(hits)} matching line{'s' * (len(hits) > 1)} in {count} file{'s' * (count > 1)}"
         return ToolResult(f"{said}{place}:\n{_grouped(hits)}", f"{pattern!r}: {said}")
 
-    return tool(grep_search)
+    return tool(grep_search, changes=changes_nothing)
 
 
 def _ripgrep(

@@ -5,7 +5,7 @@ from typing import Annotated
 from qwencode.errors import ToolError
 from qwencode.excerpt import numbered, split_lines
 from qwencode.tools.files import Files
-from qwencode.tools.protocol import Tool, ToolResult
+from qwencode.tools.protocol import Tool, ToolResult, changes_nothing
 from qwencode.tools.schema import tool
 
 LINES = 250
@@ -36,4 +36,4 @@ def read_file_tool(files: Files) -> Tool:
         summary = f"{file_path}: lines {first}-{last} of {total}"
         return ToolResult(f"{file_path}:\n{text}\n[lines {first}-{last} of {total}{more}]", summary)
 
-    return tool(read_file)
+    return tool(read_file, changes=changes_nothing)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from qwencode.messages import ToolSpec
-from qwencode.tools.protocol import Tool, ToolResult
+from qwencode.tools.protocol import Arguments, Tool, ToolResult
 
 _KINDS: dict[Any, dict[str, Any]] = {
     str: {"type": "string"},
@@ -15,7 +15,12 @@ _KINDS: dict[Any, dict[str, Any]] = {
 }
 
 
-def tool(function: Callable[..., ToolResult]) -> Tool:
+def tool(
+    function: Callable[..., ToolResult],
+    *,
+    preflight: Callable[[Arguments], str] | None = None,
+    changes: Callable[[Arguments], frozenset[str]] | None = None,
+) -> Tool:
     """Make a tool of a function. The model reads its name, docstring and parameters (`Annotated[type, "text"]`).
 
     Required parameters come first, as in the signature. Raises KeyError for a type that has no flat schema.
@@ -27,7 +32,8 @@ def tool(function: Callable[..., ToolResult]) -> Tool:
         "properties": {parameter.name: _property(hints[parameter.name]) for parameter in parameters},
         "required": [parameter.name for parameter in parameters if parameter.default is parameter.empty],
     }
-    return Tool(ToolSpec(function.__name__, " ".join((function.__doc__ or "").split()), schema), function)
+    spec = ToolSpec(function.__name__, " ".join((function.__doc__ or "").split()), schema)
+    return Tool(spec, function, preflight, changes)
 
 
 def _property(hint: Any) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from qwencode.errors import ToolError
 from qwencode.events import PlanChanged
-from qwencode.tools.protocol import Tool, ToolResult
+from qwencode.tools.protocol import Tool, ToolResult, changes_nothing
 from qwencode.tools.schema import tool
 
 _STATES = {" ": "pending", "": "pending", ">": "in_progress", "x": "done"}
@@ -23,7 +23,7 @@ def todo_tool() -> Tool:
         text = f"Plan noted: {done} of {len(plan)} done." + (f" Next: {left[0]}" if left else "")
         return ToolResult(text, f"plan: {done}/{len(plan)} done", events=(PlanChanged(plan),))
 
-    return tool(todo_write)
+    return tool(todo_write, changes=changes_nothing)
 
 
 def parsed_item(item: str) -> tuple[str, str]:

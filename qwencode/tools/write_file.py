@@ -3,7 +3,7 @@
 from qwencode.errors import ToolError
 from qwencode.excerpt import split_lines
 from qwencode.tools.files import Files
-from qwencode.tools.protocol import Tool, ToolResult
+from qwencode.tools.protocol import Arguments, Tool, ToolResult
 from qwencode.tools.schema import tool
 
 
@@ -12,13 +12,23 @@ def write_file_tool(files: Files) -> Tool:
 
     def write_file(file_path: str, content: str) -> ToolResult:
         """Create a new file. Existing files are refused: change them with edit."""
-        full = files.changeable(file_path)
-        if full.is_dir():
-            raise ToolError(f"{file_path} is a directory. Give the path of a file in it.")
-        if full.exists():
-            raise ToolError(f"{file_path} exists already and was not overwritten. Change it with edit.")
+        _check_new(files, file_path)
         files.workspace.write(file_path, content)
         count = len(split_lines(content))
         return ToolResult(f"Created {file_path} with {count} lines.", f"created {file_path} ({count} lines)")
 
-    return tool(write_file)
+    def preflight(arguments: Arguments) -> str:
+        if "file_path" in arguments:
+            _check_new(files, arguments["file_path"])
+        return ""
+
+    return tool(write_file, preflight=preflight, changes=files.named)
+
+
+def _check_new(files: Files, file_path: str) -> None:
+    """Raise ToolError for a file that may not be written, or is there."""
+    full = files.changeable(file_path)
+    if full.is_dir():
+        raise ToolError(f"{file_path} is a directory. Give the path of a file in it.")
+    if full.exists():
+        raise ToolError(f"{file_path} exists already and was not overwritten. Change it with edit.")

@@ -15,6 +15,7 @@ from qwencode.agent.thinking import Decision, Step, always, never, on_hard_steps
 from qwencode.agent.turns import INTERRUPTED, NO_TIME
 from qwencode.errors import ModelUnavailable, ToolError
 from qwencode.events import (
+    CallDelta,
     ContextFilled,
     Event,
     MessageAdded,
@@ -110,6 +111,9 @@ class TestOrder:
         kinds = [type(event) for event in events]
         assert kinds == [
             ThinkingDecided,
+            CallDelta,
+            CallDelta,
+            CallDelta,
             ReplyFinished,
             MessageAdded,
             ContextFilled,

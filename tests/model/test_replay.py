@@ -6,7 +6,16 @@ from typing import Any
 import pytest
 
 from qwencode.errors import ModelUnavailable, UsageError
-from qwencode.events import Event, HistoryRewound, MessageAdded, Notice, ReplyFinished, TextDelta, ThinkingDelta
+from qwencode.events import (
+    CallDelta,
+    Event,
+    HistoryRewound,
+    MessageAdded,
+    Notice,
+    ReplyFinished,
+    TextDelta,
+    ThinkingDelta,
+)
 from qwencode.messages import Message, Reply, ToolCall, Usage
 from qwencode.model.protocol import Model, Options
 from qwencode.model.replay import ReplayModel
@@ -39,7 +48,13 @@ def test_replies_come_again():
     model = ReplayModel(EVENTS)
     reply, seen = drive(model.stream([USER], [], Options()))
     assert reply == Reply(CALL, "tool_calls", Usage(10, 0, 10, 5))
-    assert seen == [ThinkingDelta("hm"), TextDelta("I run them.")]
+    assert seen == [
+        ThinkingDelta("hm"),
+        TextDelta("I run them."),
+        CallDelta("run_tests"),
+        CallDelta("run_tests", "selection"),
+        CallDelta("run_tests", "selection", "a"),
+    ]
     assert ask(model, USER, CALL, RESULT) == Reply(DONE, "stop", Usage(30, 15, 15, 2))
     with pytest.raises(ModelUnavailable, match="no reply left after 2"):
         ask(model, USER, CALL, RESULT, DONE, USER)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pytest
 
 from qwencode.errors import ModelUnavailable
-from qwencode.events import Event, TextDelta, ThinkingDelta
+from qwencode.events import CallDelta, Event, TextDelta, ThinkingDelta
 from qwencode.messages import Message, Reply, ToolSpec, Usage
 from qwencode.model.protocol import Options
 from qwencode.model.scripted import Line, ScriptedModel, call
@@ -54,6 +54,21 @@ def test_it_streams_and_keeps_what_it_was_asked():
     history.append(USER)
     assert model.requests == [((USER,), (tool,), options)]
     model.close()
+
+
+def test_calls_stream_in_as_they_do_from_a_model():
+    message = Message(
+        "assistant", tool_calls=(*call("run", n=2, s="", deep=["é"]).tool_calls, *call("stop").tool_calls)
+    )
+    assert list(ScriptedModel([message]).stream([USER], [], Options())) == [
+        CallDelta("run"),
+        CallDelta("run", "n"),
+        CallDelta("run", "n", "2"),
+        CallDelta("run", "s"),
+        CallDelta("run", "deep"),
+        CallDelta("run", "deep", '["é"]'),
+        CallDelta("stop"),
+    ]
 
 
 def test_calls_of_one_script_differ_only_in_what_they_ask():

@@ -30,7 +30,7 @@ from qwencode.model.llama.steering import Steering
 from qwencode.model.llama.transcript import Prompt, Transcript
 from qwencode.model.llama.vocabulary import CONTROL, UNUSED, USER_DEFINED
 from qwencode.model.llama.writer import Writer
-from qwencode.model.protocol import Options
+from qwencode.model.protocol import CallRefused, Options
 from qwencode.model.sampling import LINES, sampling_for
 
 _STOPS_KEPT = 8  # of a long prompt that is read at once, the last ones
@@ -136,10 +136,14 @@ class LlamaModel:
         try:
             cut = yield from self._write(tools, options, writer, sampler, decoder, room, turn)
             self._check_turn(turn)
+            message, finish = writer.finish(cut)
+        except CallRefused as refusal:
+            self._check_turn(turn)
+            writer.drain()
+            message, finish = refusal.message, "refused"
         finally:
             if self._turn == turn:
                 decoder.close()
-        message, finish = writer.finish(cut)
         key = self._transcript.keep(prompt, message, writer.ids, writer.text, options.thinking)
         self._seen = replace(seen, keys=[*prompt.keys, key], replied=True)
         usage = Usage(
