@@ -1,9 +1,10 @@
 """Seeing that a model got stuck, and what to say then. Pure: turns go in, a trouble with its remedy comes out.
 
 A guard steps in when calls were refused twice in a row, when a call brought the same result for the third time (also a
-good one), when files are for the third time in the same state, when edits do not change what the tests say, and when
-nothing changes for long. Where what went wrong left no trace in the files, the history goes back to before it, so that
-the model does not read its own mistakes again; a lesson stays. What keeps happening ends the run.
+good one), when the same edit is made for the third time, when files are for the third time in the same state, when
+edits do not change what the tests say, and when nothing changes for long. Where what went wrong left no trace in the
+files, the history goes back to before it, so that the model does not read its own mistakes again; a lesson stays. What
+keeps happening ends the run.
 """
 
 import json
@@ -29,7 +30,7 @@ IDLE = 15
 """Turns without a change of the files."""
 PATIENCE = 2
 """How often a guard steps in for the same kind of trouble before it ends the run."""
-Kind = Literal["refused", "repeated", "returned", "fruitless", "idle"]
+Kind = Literal["refused", "repeated", "again", "returned", "fruitless", "idle"]
 
 _EMPTY = "Your reply held neither text nor a tool call. Call a tool to go on, or say in a sentence that you are done."
 _CUT = "Your reply was cut off before it reached a tool call. Go on with a tool call, in few words."
@@ -64,6 +65,7 @@ class Guards:
     start: str = ""
     _refused: list[Turn] = field(default_factory=list[Turn])
     _results: Counter[str] = field(default_factory=Counter[str])
+    _edits: Counter[str] = field(default_factory=Counter[str])
     _second: int | None = None  # where the first repetition began
     _states: Counter[str] = field(default_factory=Counter[str])
     _state: str | None = None
@@ -78,6 +80,7 @@ class Guards:
             self._see_refusals(turn)
             or self._see_repetition(turn)
             or self._see_return(turn)
+            or self._see_same_edit(turn)
             or self._see_fruitless(turn)
             or self._see_idleness()
         )
@@ -149,6 +152,22 @@ class Guards:
         )
         return Trouble("returned", reason, lesson)
 
+    def _see_same_edit(self, turn: Turn) -> Trouble | None:
+        if self._idle:
+            return None
+        asked = [_asked(call) for call, result in turn.answers if call.name == "edit" and result.ok]
+        self._edits.update(asked)
+        often = [mark for mark in asked if self._edits[mark] >= REPEATED]
+        if not often:
+            return None
+        for mark in often:
+            del self._edits[mark]
+        lesson = (
+            f"You have made the very same edit {REPEATED} times, and each time it changed the file. It is done "
+            "already. Read what is there now, take back what is too much, and run the tests."
+        )
+        return Trouble("again", f"the same edit was made {REPEATED} times", lesson)
+
     def _see_fruitless(self, turn: Turn) -> Trouble | None:
         for call, result in turn.answers:
             if call.name != "run_tests" or result.refused:
@@ -192,8 +211,11 @@ def nudge(reply: Reply) -> str:
 
 def _mark(call: ToolCall, result: ToolResult, state: str) -> str:
     """Return what is the same for a call that brings the same result in the same state of the files."""
-    asked = json.dumps(dict(call.arguments), sort_keys=True, default=str)
-    return "\0".join((call.name, asked, steady(result.text), state))
+    return "\0".join((_asked(call), steady(result.text), state))
+
+
+def _asked(call: ToolCall) -> str:
+    return f"{call.name}\0{json.dumps(dict(call.arguments), sort_keys=True, default=str)}"
 
 
 def steady(text: str) -> str:

@@ -125,6 +125,11 @@ class TestEdits:
         assert kinds(turns) == ["", "", "", "returned", "returned"]
         assert watch(turns)[3].back is None, "the files have changed: the model must know"
 
+    def test_the_same_edit_that_changes_the_files_each_time(self):
+        turns = [(edit("y"), str(n)) for n in range(1, 10)]
+        assert kinds(turns) == ["", "", "again", "", "", "again", "", "", "again!"]
+        assert "done already" in watch(turns)[2].lesson
+
     def test_edits_that_change_nothing_in_what_tests_say(self):
         turns = [(ran(1), "0")]
         for n in range(FRUITLESS):
