@@ -5,11 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from test_fix import GOOD, PARSER
+from test_fix import GOOD, PARSER, RIGHT
 
 from fix_ground import Ran
 from loopback import Answer, Loopback, delta, events, serving
-from qwencode.events import VerdictReached
+from qwencode.events import MessageAdded, ReplyFinished, VerdictReached
 from qwencode.messages import Message
 from qwencode.model.server import ServerModel
 
@@ -44,3 +44,19 @@ def test_a_server_mends_what_search_cannot(run_fix: Callable[..., Ran], practice
     last = server.requests[-1]["messages"]
     assert [message["role"] for message in last[2:]] == ["assistant", "tool"] * 5
     assert last[2]["reasoning_content"] == "Let me see."
+
+
+def test_nothing_is_asked_behind_the_users_back(run_small: Callable[..., Ran]):
+    """Every request is a reply that the user sees: no titles, no summaries on the side, no warming up."""
+    lines = [RIGHT[0], "Let me edit it now.", *RIGHT[1:]]
+    with serving(Loopback(*map(answer, lines), pages={"/v1/models": {"data": [{"id": "m"}]}})) as server:
+        ran = run_small(ServerModel(server.url), use_search=False)
+    assert ran.of(VerdictReached)[-1].status == "fixed"
+    replies = ran.of(ReplyFinished)
+    assert len(server.requests) == len(replies) == len(lines)
+    asked = [path for path in server.paths if path.endswith("/chat/completions")]
+    assert len(asked) == len(replies)
+    assert set(server.paths) - set(asked) <= {"/v1/models", "/props"}, "and beside that only what the server is"
+    shown = [event.message for event in ran.of(MessageAdded) if event.message.role != "assistant"]
+    sent = server.requests[-1]["messages"]
+    assert [m["content"] for m in sent if m["role"] != "assistant"] == [m.content for m in shown]
