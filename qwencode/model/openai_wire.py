@@ -189,7 +189,7 @@ class Assembly:
 
     def reply(self) -> Reply:
         """Return the reply. Needs a `finish_reason`; without one the stream was cut off."""
-        truncated = self.finish_reason == "length"
+        truncated = self.finish_reason in ("length", "repetition")
         thoughts, words = self._thoughts.finish(truncated), self._words.finish(truncated)
         calls = self._structured(truncated)
         known = [(call.name, call.arguments) for call in calls]
@@ -207,7 +207,8 @@ class Assembly:
             content = content.removesuffix(stop).rstrip()
         reasoning = "\n\n".join(filter(None, (thoughts.reasoning, words.reasoning)))
         message = Message("assistant", content, reasoning, tuple(named))
-        finish: Finish = "length" if truncated else "tool_calls" if named else "stop"
+        finish: Finish = "tool_calls" if named else "stop"
+        finish = cast("Finish", self.finish_reason) if truncated else finish
         return Reply(message, finish, self._cost())
 
     def _names(self, number: int) -> Iterator[str]:

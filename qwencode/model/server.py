@@ -12,7 +12,7 @@ from urllib.request import getproxies
 import httpx
 
 from qwencode.errors import ModelUnavailable
-from qwencode.events import Event, Notice
+from qwencode.events import Event, Notice, TextDelta, ThinkingDelta
 from qwencode.messages import Message, Reply, ToolSpec
 from qwencode.model.openai_wire import (
     Assembly,
@@ -24,6 +24,7 @@ from qwencode.model.openai_wire import (
     to_wire,
 )
 from qwencode.model.protocol import Options
+from qwencode.model.repetition import Repetition
 from qwencode.model.sampling import sampling_for
 
 _TRY_AGAIN = (429, 500, 502, 503, 504)
@@ -131,6 +132,7 @@ class ServerModel:
 
     def _converse(self, body: Mapping[str, Any], assembly: Assembly) -> Generator[Event, None, Reply]:
         place, received = self._base.copy_with(userinfo=b""), False
+        circles = {ThinkingDelta: Repetition(), TextDelta: Repetition()}
         try:
             with self._open().stream("POST", self._url("chat/completions"), json=dict(body)) as response:
                 self._check(response, body)
@@ -142,7 +144,13 @@ class ServerModel:
                     chunk = parse_chunk(data, f"The server at {place}")
                     if "error" in chunk:
                         raise ModelUnavailable(self._refusal(200, chunk))
-                    yield from assembly.add(chunk)
+                    for event in assembly.add(chunk):
+                        if isinstance(event, ThinkingDelta | TextDelta):
+                            circles[type(event)].read(event.text)
+                        yield event
+                    if any(each.found for each in circles.values()):  # a server would let it go on to the limit
+                        assembly.finish_reason = "repetition"
+                        break
         except httpx.ConnectError as error:
             raise ModelUnavailable(f"No server answers at {place} ({_reason(error)}). Is it running there?") from error
         except httpx.ConnectTimeout as error:

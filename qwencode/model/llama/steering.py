@@ -5,9 +5,9 @@ Forced tokens are evaluated like any others, so the cache stays what it was.
 
 from collections.abc import Callable
 
-from qwencode.model.llama.repetition import Repetition
 from qwencode.model.llama.writer import Writer
 from qwencode.model.protocol import Options
+from qwencode.model.repetition import Repetition
 
 _WARNED_FROM = 256  # tokens of budget: with fewer the warning would take too large a part of it
 _SAID_FROM = 64  # tokens: where there is less, thinking ends without a word

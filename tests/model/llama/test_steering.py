@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from qwencode.events import CallDelta, TextDelta, ThinkingDelta
 from qwencode.messages import ToolSpec
 from qwencode.model.llama.library import Engine
-from qwencode.model.llama.repetition import Repetition
 from qwencode.model.llama.steering import Steering
 from qwencode.model.llama.writer import Writer
 from qwencode.model.protocol import Options
+from qwencode.model.repetition import Repetition
 
 TOOL = ToolSpec("stop", "Stop.", {"type": "object", "properties": {}})
 

@@ -1,5 +1,6 @@
 """Sees when a model goes round in circles."""
 
+import re
 from collections import deque
 from collections.abc import Iterable
 
@@ -7,6 +8,7 @@ _GRAM = 10  # tokens
 _OFTEN = 3  # times that an n-gram was there before
 _WINDOW = 160  # tokens
 _SHARE = 0.9  # of the window
+_PIECE = re.compile(r"\w+|[^\w\s]")
 
 
 class Repetition:
@@ -31,6 +33,14 @@ class Repetition:
                 count = self._seen.get(gram, 0)
                 self._seen[gram] = count + 1
                 self._known.append(count >= _OFTEN)
+
+    def read(self, text: str) -> None:
+        """Add a stretch of text whose tokens are not known: its words and signs are the tokens.
+
+        A word that is cut in two counts as two, which a circle that is cut each time at another place may hide for a
+        while; pieces of several words are the rule where that matters.
+        """
+        self.push(map(hash, _PIECE.findall(text)))
 
     @property
     def found(self) -> bool:
