@@ -11,6 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from qwencode.agent.budget import Budget
+from qwencode.agent.loop import Agent
 from qwencode.agent.preflight import watched
 from qwencode.events import (
     CallDelta,
@@ -20,13 +22,14 @@ from qwencode.events import (
     ReplyFinished,
     TextDelta,
     ThinkingDelta,
+    ToolFinished,
 )
-from qwencode.messages import Message, Reply, ToolCall, Usage
+from qwencode.messages import Message, Reply, ToolCall, ToolSpec, Usage
 from qwencode.model.dialect.qwen import Parser
 from qwencode.model.openai_wire import Assembly
 from qwencode.model.protocol import CallRefused, Options
 from qwencode.model.replay import ReplayModel
-from qwencode.model.scripted import ScriptedModel, call, deltas
+from qwencode.model.scripted import Line, ScriptedModel, call, deltas
 from qwencode.tools.calls import carry_out
 from qwencode.tools.edit import KEPT
 from qwencode.tools.protocol import Tool
@@ -221,6 +224,34 @@ def test_a_recorded_reply_is_said_again_to_its_end(tools: dict[str, Tool]):
         model = ReplayModel([ReplyFinished(finish, Usage(generated=9)), MessageAdded(message)])
         reply, _ = drive(watched(model.stream([], [], Options()), tools))
         assert reply == Reply(message, cast(Any, finish), Usage(generated=9))
+
+
+class Watched(ScriptedModel):
+    """A scripted model of which the loop sees only what passes."""
+
+    def __init__(self, lines: Sequence[Line], tools: dict[str, Tool]):
+        super().__init__(lines)
+        self.watching = tools
+
+    def stream(
+        self, history: Sequence[Message], tools: Sequence[ToolSpec], options: Options
+    ) -> Generator[Event, None, Reply]:
+        return (yield from watched(super().stream(history, tools, options), self.watching, history))
+
+
+def test_the_loop_answers_with_the_plain_refusal_and_goes_on(ground: Path, tmp_path: Path):
+    tools = tools_of(shutil.copytree(ground, tmp_path / "work", symlinks=True))
+    lines = [say(("edit", WRONG), ("todo_write", {"items": ["x"]})), say(("edit", RIGHT)), "Done."]
+    history = [Message("user", "Go.")]
+    events = list(Agent(Watched(lines, tools), tools, Options(), Budget()).run(history))
+    assert [message.role for message in history] == ["user", "assistant", "tool", "assistant", "tool", "assistant"]
+    assert history[2].content.startswith("old_string is not in a.py. The first difference is in line 3")
+    assert [event.finish for event in events if isinstance(event, ReplyFinished)] == ["refused", "tool_calls", "stop"]
+    assert [(event.ok, event.summary[:30]) for event in events if isinstance(event, ToolFinished)] == [
+        (False, "edit: old_string is not in a.p"),
+        (True, "edited a.py, line 4"),
+    ]
+    assert "return 4" in (tmp_path / "work" / "a.py").read_text()
 
 
 # What the real producers of call deltas make of any reply, cut into any pieces.

@@ -1,6 +1,7 @@
 """Edits that follow each other: refused ones tried again, several in one reply, files that others change meanwhile."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,10 +11,11 @@ from qwencode.agent.loop import Agent
 from qwencode.messages import Message, ToolCall
 from qwencode.model.protocol import Options
 from qwencode.model.scripted import ScriptedModel
-from qwencode.tools.calls import refusal
-from qwencode.tools.edit import KEPT
+from qwencode.tools.calls import carry_out, refusal
+from qwencode.tools.edit import KEPT, edit_tool
+from qwencode.tools.files import Files
 from qwencode.tools.protocol import Tool, ToolResult
-from qwencode.workspace import Workspace
+from qwencode.workspace import TextFile, Workspace
 from replies import drive
 
 Use = Callable[..., ToolResult]
@@ -177,6 +179,24 @@ class TestFilesThatOthersChange:
         assert money(old_string="amount", new_string="sum", replace_all=True).ok
         use("write_file", file_path="new.py", content="a\na\n")
         assert use("edit", file_path="new.py", old_string="a", new_string="b", replace_all=True).ok
+
+    def test_what_someone_saves_while_it_is_edited_is_not_lost(self, workspace: Workspace):
+        class Impatient(Workspace):
+            """Someone saves right after the tool has read."""
+
+            def read(self, path: str | Path) -> TextFile:
+                found = super().read(path)
+                found.path.write_text("mine\n")
+                return found
+
+        tools = {"edit": edit_tool(Files(Impatient(workspace.root)))}
+        arguments = {"file_path": "src/money.py", "old_string": LAST, "new_string": NEW}
+        result = carry_out(tools, ToolCall("1", "edit", arguments))
+        assert not result.ok
+        assert result.text == (
+            "src/money.py was changed by someone else just now, and this edit was not made. Read the file again."
+        )
+        assert text_of(workspace) == "mine\n"
 
     def test_a_file_that_appears_is_not_overwritten(self, use: Use, tools: dict[str, Tool], workspace: Workspace):
         assert refusal(tools["write_file"], {"file_path": "new.py"}) == ""
