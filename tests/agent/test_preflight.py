@@ -32,7 +32,8 @@ from qwencode.model.replay import ReplayModel
 from qwencode.model.scripted import Line, ScriptedModel, call, deltas
 from qwencode.tools.calls import carry_out
 from qwencode.tools.edit import KEPT
-from qwencode.tools.protocol import Tool
+from qwencode.tools.protocol import Tool, ToolResult
+from qwencode.tools.schema import tool
 from qwencode.tools.toolbox import toolbox
 from qwencode.workspace import Workspace
 from replies import drive
@@ -172,6 +173,21 @@ def test_text_after_a_call_may_be_a_part_of_it(tools: dict[str, Tool]):
         return Reply(say(), "stop")
 
     assert drive(watched(stream(), tools))[0].finish == "stop"
+
+
+def test_a_tool_that_does_not_say_what_it_changes(tools: dict[str, Tool]):
+    """It is asked as long as nothing has changed; after it, or after an edit, nothing is certain."""
+
+    def tag(name: str, text: str = "") -> ToolResult:
+        """Tag."""
+        return ToolResult(name, name)
+
+    tools["tag"] = tool(tag, preflight=lambda given: "No." if given.get("name") == "bad" else "")
+    bad = ("tag", {"name": "bad", "text": "x"})
+    assert ask(tools, say(bad))[0].message.tool_calls[0].problem == "No."
+    assert ask(tools, say(("read_file", {"file_path": "a.py"}), bad))[0].finish == "refused"
+    assert ask(tools, say(("edit", RIGHT), bad))[0].finish == "tool_calls"
+    assert ask(tools, say(("tag", {"name": "good"}), ("edit", WRONG)))[0].finish == "tool_calls"
 
 
 def test_a_model_that_knows_how_ends_the_reply_itself(tools: dict[str, Tool]):
