@@ -6,6 +6,7 @@ import secrets
 import stat
 import subprocess
 import tokenize
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,7 +19,7 @@ _INHERITED = ("GIT_AUTHOR_", "GIT_CEILING_", "GIT_COMMITTER_", "GIT_CONFIG_", "G
 _QUIET = ("core.fsmonitor=false", "core.hooksPath=/dev/null", "core.logAllRefUpdates=false", "core.quotePath=false")
 _PLAIN = rb"\x41\u0041+AEE-~{!~}"
 """Plain text that an encoding with escapes, unfit to be edited in, would read as something else."""
-_BOMS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
+_BOMS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"), (b"\xfe\xff", "utf-16-be"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +130,37 @@ class Workspace:
         Raises ToolError when it cannot be written, lies in another repository (of which no snapshot is kept), or the
         text does not fit the encoding; then nothing has changed.
         """
+        self._write(path, text, encoding, _whatever_is_there)
+
+    def create(self, path: str | Path, text: str) -> None:
+        """Write a file that is not there yet, as `write` does. Raises ToolError also when there is one by now."""
+
+        def check() -> None:
+            if self.resolve(path).exists():
+                raise ToolError(f"{path} exists already and was not overwritten. Change it with edit.")
+
+        self._write(path, text, "utf-8", check)
+
+    def replace(self, path: str | Path, before: TextFile, text: str) -> None:
+        """Write a file that still holds what was read as `before`, as `write` does, in its encoding.
+
+        Raises ToolError also when it holds something else by now: what a person has saved meanwhile is not lost. They
+        are compared right before the new file takes the place of the old one; between the two is no other work.
+        """
+
+        def check() -> None:
+            try:
+                same = before.path.read_bytes() == before.text.encode(before.encoding)
+            except FileNotFoundError:
+                same = False
+            if not same:
+                raise ToolError(
+                    f"{path} was changed by someone else just now, and this edit was not made. Read the file again."
+                )
+
+        self._write(path, text, before.encoding, check)
+
+    def _write(self, path: str | Path, text: str, encoding: str, check: Callable[[], None]) -> None:
         full = self.resolve(path)
         for parent in full.parents[: len(full.relative_to(self.root).parts) - 1]:
             if (parent / ".git").exists():
@@ -136,7 +168,7 @@ class Workspace:
         try:
             data = text.encode(encoding)
             full.parent.mkdir(parents=True, exist_ok=True)
-            write_atomic(full, data)
+            write_atomic(full, data, check=check)
         except UnicodeEncodeError as error:
             raise ToolError(
                 f"{path} is stored as {encoding}, which cannot hold {error.object[error.start]!r}."
@@ -188,8 +220,17 @@ def git_environment() -> dict[str, str]:
     }
 
 
-def write_atomic(path: Path, data: bytes, mode: int | None = None) -> None:
-    """Replace a file's content in one step, keeping its mode (or giving it `mode`). Raises OSError."""
+def _whatever_is_there() -> None:
+    """Let a file be replaced, whatever it holds."""
+
+
+def write_atomic(
+    path: Path, data: bytes, mode: int | None = None, check: Callable[[], None] = _whatever_is_there
+) -> None:
+    """Replace a file's content in one step, keeping its mode (or giving it `mode`). Raises OSError.
+
+    `check` is called right before that step. When it raises, nothing has changed.
+    """
     before = path.stat() if path.exists() else None
     temporary = path.with_name(f".{secrets.token_hex(8)}.qwencode")
     handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
@@ -205,6 +246,7 @@ def write_atomic(path: Path, data: bytes, mode: int | None = None) -> None:
                     os.fchown(file.fileno(), before.st_uid, before.st_gid)
             file.flush()
             os.fsync(file.fileno())
+        check()
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -217,14 +259,16 @@ def _encoding(data: bytes) -> str:
             return "" if "\0" in data.decode(encoding) else encoding
     if b"\0" in data:
         return ""
-    if _fits(data, "utf-8"):
+    if _fits(data, "utf-8") and not data.isascii():
         return "utf-8"
     lines = iter(data.splitlines(keepends=True)[:2])
     try:
         declared, _ = tokenize.detect_encoding(lambda: next(lines, b""))
     except SyntaxError:
-        declared = "latin-1"
-    return declared if _fits(_PLAIN, declared) and _fits(data, declared) else "latin-1"
+        declared = ""
+    if declared and _fits(_PLAIN, declared) and _fits(data, declared):
+        return declared  # also of what is still ASCII: a character that is added has to be one of this encoding
+    return "utf-8" if data.isascii() else "latin-1"
 
 
 def _fits(data: bytes, encoding: str) -> bool:

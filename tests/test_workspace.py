@@ -185,6 +185,11 @@ class TestText:
             (b"\xef\xbb\xbfx\r\n", "x\r\n", "utf-8-sig"),
             ("é\r\n".encode("utf-16"), "é\r\n", "utf-16"),
             (b"# coding: cp1252\n\x80", "# coding: cp1252\n€", "cp1252"),
+            (b"# coding: cp1252\nx", "# coding: cp1252\nx", "cp1252"),
+            (b"# coding: nonsense\nx", "# coding: nonsense\nx", "utf-8"),
+            ("# coding: latin-1\né".encode(), "# coding: latin-1\né", "utf-8"),
+            ("# coding: shift_jis\n日本~\\".encode("shift_jis"), "# coding: shift_jis\n日本~\\", "shift_jis"),
+            (b"\xfe\xff\x00a", "\ufeffa", "utf-16-be"),
             (b"caf\xe9", "café", "latin-1"),
             (b"# coding: rot13\n\xe9", "# coding: rot13\né", "latin-1"),
             (b"# coding: unicode_escape\n\xe9\\q", "# coding: unicode_escape\né\\q", "latin-1"),
@@ -268,6 +273,46 @@ class TestWrite:
             assert str(caught.value) == sentence
         assert {path.name for path in root.iterdir()} == {".git", "latin", "folder"}
         assert (root / "latin").read_bytes() == b"caf\xe9"
+
+    def test_what_was_saved_meanwhile_is_not_lost(self, workspace: Workspace):
+        path = workspace.root / "a.py"
+        path.write_bytes(b"\xef\xbb\xbfold\r\n")
+        read = workspace.read("a.py")
+        path.write_bytes(b"\xef\xbb\xbfmine\r\n")
+        with pytest.raises(
+            ToolError, match=r"a\.py was changed by someone else just now, and this edit was not made\."
+        ):
+            workspace.replace("a.py", read, "new\r\n")
+        assert path.read_bytes() == b"\xef\xbb\xbfmine\r\n"
+        path.unlink()
+        with pytest.raises(ToolError, match="changed by someone else"):
+            workspace.replace("a.py", read, "new\r\n")
+        assert {found.name for found in workspace.root.iterdir()} == {".git"}
+        path.write_bytes(b"\xef\xbb\xbfold\r\n")
+        path.touch()  # saved, but the same
+        workspace.replace("a.py", read, "new\r\n")
+        assert path.read_bytes() == b"\xef\xbb\xbfnew\r\n"
+
+    def test_the_comparison_comes_last(self, tmp_path: Path):
+        """Whoever saves until then is heard: the new content is whole on the disk by that time."""
+        path = tmp_path / "a"
+        path.write_bytes(b"old")
+
+        def check() -> None:
+            (temporary,) = (other for other in tmp_path.iterdir() if other != path)
+            assert temporary.read_bytes() == b"new"
+            path.write_bytes(b"mine")
+            raise ToolError("changed")
+
+        with pytest.raises(ToolError, match="changed"):
+            write_atomic(path, b"new", check=check)
+        assert [(found.name, found.read_bytes()) for found in tmp_path.iterdir()] == [("a", b"mine")]
+
+    def test_a_new_file_takes_no_place_that_is_taken(self, workspace: Workspace):
+        workspace.create("deep/a.py", "x\n")
+        with pytest.raises(ToolError, match=r"deep/a\.py exists already and was not overwritten"):
+            workspace.create("deep/a.py", "y\n")
+        assert (workspace.root / "deep/a.py").read_text() == "x\n"
 
     def test_nothing_in_another_repository(self, workspace: Workspace):
         git(workspace.root, "init", "-q", "module")

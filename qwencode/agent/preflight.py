@@ -129,7 +129,7 @@ class _Said:
         if not self.sure or tool is None or not call.written or _CLOSER in "".join(call.written.values()):
             return ""
         arguments = self._built(0, call, _UNFINISHED).arguments
-        if tool.changes is None or tool.changes(arguments) & self.changed:
+        if self.changed and (tool.changes is None or tool.changes(arguments) & self.changed):
             return ""
         return refusal(tool, arguments)
 

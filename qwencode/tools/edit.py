@@ -1,52 +1,100 @@
-"""`edit`: replace a piece of a file by another."""
+"""`edit`: replace a piece of a file by another.
 
+A file is changed only where it is what the model takes it for: the old text must stand in it, and it must not change
+between reading and writing. Where the old text alone says too little, with `replace_all`, there must be as many places
+as there were when the model saw the file last. What it remembers is about one run: the new text of the last edit of a
+file that did not match, so that it need not be written again; the edits made, so that a later one whose old text they
+changed is told so.
+"""
+
+from collections import deque
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from qwencode.errors import ToolError
 from qwencode.excerpt import listed, numbered, split_lines
 from qwencode.tools.files import Files
-from qwencode.tools.matching import Place, apart, places, replaced
+from qwencode.tools.matching import Place, apart, places, replaced, stands_in
 from qwencode.tools.misses import miss
 from qwencode.tools.protocol import Arguments, Tool, ToolResult
 from qwencode.tools.schema import tool
+from qwencode.tools.syntax import broken
 from qwencode.workspace import TextFile
 
 _AROUND = 2
 _REGIONS = 3
 _MOST_PLACES = 2_000
 _REGION_LINES = 40
+_EDITS_KEPT = 8
+KEPT = "\nTo try again with the same new_string, leave it out."
+"""The end of a refusal of which the new text is remembered."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Edit:
+    """One that was made: the texts before and after it, and where it begins in the latter."""
+
+    key: str
+    before: str
+    after: str
+    line: int
+
+
+@dataclass(slots=True)
+class _Memory:
+    refused: dict[str, str] = field(default_factory=dict[str, str])
+    """The new text of the last edit of a file that did not match, by the file's key."""
+    made: deque[_Edit] = field(default_factory=lambda: deque[_Edit](maxlen=_EDITS_KEPT))
 
 
 def edit_tool(files: Files) -> Tool:
     """Make the tool that edits files, except protected ones."""
+    memory = _Memory()
 
     def edit(
         file_path: str,
         old_string: Annotated[str, "copied from the file without line numbers; must be unique in it"],
-        new_string: str,
+        new_string: Annotated[str | None, "leave out to reuse that of the last refused edit of this file"] = None,
         replace_all: bool = False,
     ) -> ToolResult:
         """Replace old_string by new_string in an existing file."""
         file = _opened(files, file_path, old_string)
-        found = _wanted(file_path, file.text, old_string, new_string, replace_all)
-        if old_string == new_string:
-            raise ToolError("old_string and new_string are the same; nothing would change.")
-        text, spans = edited(file.text, found, old_string, new_string)
+        key = files.key(file_path)
+        new = memory.refused.get(key) if new_string is None else new_string
+        try:
+            found = _wanted(file_path, file.text, old_string, new or "", replace_all, _changer(memory, key, old_string))
+            _check_seen(file_path, file.text, files.shown.get(key), found, old_string, new or "")
+        except ToolError as error:
+            if new is None or new == old_string:
+                raise
+            memory.refused[key] = new
+            raise ToolError(f"{error}{KEPT}") from error
+        if new is None:
+            raise ToolError(f"new_string is missing, and no refused edit of {file_path} is left to take it from.")
+        text, spans = edited(file.text, found, old_string, new)
         if text == file.text:
             raise ToolError(f"This would not change {file_path}; apart from white space the texts are the same.")
-        files.workspace.write(file_path, text, file.encoding)
-        return _result(file_path, text, spans, found)
+        files.workspace.replace(file_path, file, text)
+        memory.refused.pop(key, None)
+        memory.made.append(_Edit(key, file.text, text, text.count("\n", 0, spans[0][0]) + 1))
+        files.shown[key] = text
+        return _result(file_path, text, spans, found, broken(file_path, file.text, text))
 
     def preflight(arguments: Arguments) -> str:
         if "file_path" not in arguments:
             return ""
-        path, old = arguments["file_path"], arguments.get("old_string")
+        path, old, new = arguments["file_path"], arguments.get("old_string"), arguments.get("new_string")
         file = _opened(files, path, old)
-        new = arguments.get("new_string", "")  # no new text can follow a shift that the empty one cannot
-        if old is not None and not places(file.text, old, new):
-            return _missing(path, file.text, old, new)
-        return ""
+        if old is None or stands_in(file.text, old, new or ""):
+            return ""
+        key = files.key(path)
+        problem = _missing(path, file.text, old, new or "", _changer(memory, key, old))
+        if new is None:  # it was about to be written, and is not the one before
+            memory.refused.pop(key, None)
+            return problem
+        memory.refused[key] = new
+        return problem + KEPT
 
     return tool(edit, preflight=preflight, changes=files.named)
 
@@ -74,15 +122,39 @@ def _opened(files: Files, file_path: str, old: str | None) -> TextFile:
     return files.read(file_path)
 
 
-def _missing(file_path: str, text: str, old: str, new: str) -> str:
-    return f"old_string is not in {file_path}. {miss(text, old, new)}"
+def _changer(memory: _Memory, key: str, old: str) -> _Edit | None:
+    """Return the latest edit of a file that took the old text away from it."""
+    found = (
+        edit
+        for edit in reversed(memory.made)
+        if edit.key == key and stands_in(edit.before, old) and not stands_in(edit.after, old)
+    )
+    return next(found, None)
 
 
-def _wanted(file_path: str, text: str, old: str, new: str, replace_all: bool) -> list[Place]:
+def _missing(file_path: str, text: str, old: str, new: str, changer: _Edit | None) -> str:
+    where = f"was in {file_path} until an earlier edit changed it, at line {changer.line}" if changer else ""
+    return f"old_string {where or f'is not in {file_path}'}. {miss(text, old, new)}"
+
+
+def _check_seen(file_path: str, text: str, shown: str | None, found: Sequence[Place], old: str, new: str) -> None:
+    """Refuse to change places that the model has not seen: there are more, or fewer, than it knows of."""
+    if len(found) == 1 or shown is None or shown == text:
+        return
+    if (known := len(apart(places(shown, old, new)))) != len(found):
+        raise ToolError(
+            f"{file_path} has changed on disk since you saw it last: old_string is now {len(found)} times in it, and "
+            f"was {known} times. Read the file again."
+        )
+
+
+def _wanted(file_path: str, text: str, old: str, new: str, replace_all: bool, changer: _Edit | None) -> list[Place]:
     """Return the places to change. Raises ToolError when there is none, or more than one and not all are wanted."""
     found = places(text, old, new)
     if not found:
-        raise ToolError(_missing(file_path, text, old, new))
+        raise ToolError(_missing(file_path, text, old, new, changer))
+    if old == new:
+        raise ToolError("old_string and new_string are the same; nothing would change.")
     if len(found) > 1 and not replace_all:
         lines = list(dict.fromkeys(map(str, _line_numbers(text, [place.start for place in found]))))
         where = f"line{'s' * (len(lines) > 1)} {listed(lines, 12)}"
@@ -97,8 +169,13 @@ def _wanted(file_path: str, text: str, old: str, new: str, replace_all: bool) ->
     return found
 
 
-def _result(file_path: str, text: str, spans: Sequence[tuple[int, int]], found: Sequence[Place]) -> ToolResult:
-    """Show the changed lines as they are now."""
+def _result(
+    file_path: str, text: str, spans: Sequence[tuple[int, int]], found: Sequence[Place], wrong: str
+) -> ToolResult:
+    """Show the changed lines as they are now, and what is `wrong` with them.
+
+    An edit that broke the syntax did what it was asked to, and the next one may complete it: it is no failure.
+    """
     lines, regions = split_lines(text), list[tuple[int, int]]()
     numbers = _line_numbers(text, [position for start, end in spans for position in (start, max(start, end - 1))])
     for begin, end in zip(numbers[::2], numbers[1::2], strict=True):
@@ -112,7 +189,8 @@ def _result(file_path: str, text: str, spans: Sequence[tuple[int, int]], found: 
     many = f" in {len(spans)} places" if len(spans) > 1 else ""
     shifted = " new_string was shifted to the file's indentation." if found[0].add or found[0].drop else ""
     said = f"Edited {file_path}{many}.{shifted} It now reads:\n"
-    return ToolResult(said + "\n".join(shown), f"edited {file_path}{many or f', line {numbers[0]}'}")
+    summary = f"edited {file_path}{many or f', line {numbers[0]}'}{'; ' if wrong else ''}{wrong}"
+    return ToolResult(said + "\n".join([*shown, wrong] if wrong else shown), summary)
 
 
 def _numbered_region(lines: Sequence[str], first: int, last: int) -> str:

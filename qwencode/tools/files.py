@@ -30,6 +30,8 @@ class Files:
 
     def __init__(self, workspace: Workspace, protected: Protected = nothing_protected):
         self.workspace = workspace
+        self.shown: dict[str, str] = {}
+        """The texts of files as the model saw them last, by their keys."""
         self._protected = protected
         self._tree = Tree(workspace.root)
 
@@ -66,10 +68,13 @@ class Files:
     def named(self, arguments: Arguments) -> frozenset[str]:
         """Return the file that a call names in `file_path`, one key for all the names that it may have."""
         try:
-            full = self._resolve(str(arguments.get("file_path", "")))
+            return frozenset({self.key(str(arguments.get("file_path", "")))})
         except ToolError:
             return frozenset()  # no call can change it
-        return frozenset({unicodedata.normalize("NFC", str(full)).casefold()})  # macOS tells neither apart
+
+    def key(self, file_path: str) -> str:
+        """Return the one key of a file, whatever name it is given. Raises ToolError for a path that cannot be used."""
+        return unicodedata.normalize("NFC", str(self._resolve(file_path))).casefold()  # macOS tells neither apart
 
     def _resolve(self, path: str) -> Path:
         full = self.workspace.resolve(path)

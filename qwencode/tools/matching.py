@@ -31,6 +31,11 @@ def places(text: str, old: str, new: str) -> list[Place]:
     return _loose(text, old) or list(_shifted(text, old, _unix(new)))
 
 
+def stands_in(text: str, old: str, new: str = "") -> bool:
+    """Say whether the old text stands anywhere. Where it needs a shift, no new text can follow one that '' cannot."""
+    return old in text or bool(places(text, old, new))
+
+
 def apart(found: Sequence[Place]) -> list[Place]:
     """Return the places without those that overlap an earlier one."""
     kept: list[Place] = []

@@ -9,7 +9,10 @@ from rapidfuzz import fuzz, process
 from qwencode.excerpt import clip, numbered, split_lines
 
 _NUMBERED = re.compile(r"\s*\d+\|")
-_LOOK_ALIKES = str.maketrans("‘’‛′“”„″‐‑‒–—−", "''''\"\"\"\"------")
+_LOOK_ALIKES = str.maketrans(
+    "‘’‛′“”„″‐‑‒–—−аеорсухіјѕАВЕКМНОРСТХІЈЅαοιυΑΒΕΖΗΙΚΜΝΟΡΤΥΧ",
+    "''''\"\"\"\"------aeopcyxijsABEKMHOPCTXIJSaoiuABEZHIKMNOPTYX",
+)  # quotes, dashes, Cyrillic and Greek letters
 _ALIKE_ENOUGH = 60.0
 _SHOWN = 14
 
@@ -69,7 +72,8 @@ def _blanks(line: str) -> str:
 
 
 def _folded(line: str) -> str:
-    return " ".join(unicodedata.normalize("NFKC", line).translate(_LOOK_ALIKES).split())
+    seen = "".join(char for char in line if unicodedata.category(char) != "Cf")  # zero width
+    return " ".join(unicodedata.normalize("NFKC", seen).translate(_LOOK_ALIKES).split())
 
 
 def _odd(line: str, other: str) -> str:
@@ -77,4 +81,6 @@ def _odd(line: str, other: str) -> str:
     same = next((i for i, (a, b) in enumerate(zip(line, other, strict=False)) if a != b), min(len(line), len(other)))
     if same == len(line):
         return "nothing more"
-    return f"{line[same]!r} (U+{ord(line[same]):04X})"
+    char = line[same]
+    name = "" if char.isascii() else " " + unicodedata.name(char, "")
+    return f"{char!r} (U+{ord(char):04X}{name.lower().rstrip()})"

@@ -36,7 +36,8 @@ class Tool:
     what the answer would be whatever comes after them, returned or raised as a ToolError. It never refuses what `run`
     would take.
 
-    `changes` names the files that a call may change, as `Files.named` does. None: it may be any file.
+    `changes` names the files that a call may change, as `Files.named` does; a tool that only looks has
+    `changes_nothing`. None: it may be any file, and no preflight is asked about what follows such a call in a reply.
     """
 
     spec: ToolSpec

@@ -21,7 +21,9 @@ def read_file_tool(files: Files) -> Tool:
         limit: Annotated[int, f"number of lines, default {LINES}"] = LINES,
     ) -> ToolResult:
         """Read a text file. Lines come as NUMBER|TEXT."""
-        lines = split_lines(files.read(file_path).text)
+        whole = files.read(file_path).text
+        files.shown[files.key(file_path)] = whole
+        lines = split_lines(whole)
         first, total = max(offset, 1), len(lines)
         if not total:
             return ToolResult(f"{file_path} is empty.", f"{file_path}: empty")

@@ -9,6 +9,7 @@ from qwencode.tools.protocol import Arguments, Tool, ToolResult
 
 _KINDS: dict[Any, dict[str, Any]] = {
     str: {"type": "string"},
+    str | None: {"type": "string"},  # may be left out
     int: {"type": "integer"},
     bool: {"type": "boolean"},
     list[str]: {"type": "array", "items": {"type": "string"}},

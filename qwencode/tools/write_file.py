@@ -5,6 +5,7 @@ from qwencode.excerpt import split_lines
 from qwencode.tools.files import Files
 from qwencode.tools.protocol import Arguments, Tool, ToolResult
 from qwencode.tools.schema import tool
+from qwencode.tools.syntax import broken
 
 
 def write_file_tool(files: Files) -> Tool:
@@ -13,9 +14,12 @@ def write_file_tool(files: Files) -> Tool:
     def write_file(file_path: str, content: str) -> ToolResult:
         """Create a new file. Existing files are refused: change them with edit."""
         _check_new(files, file_path)
-        files.workspace.write(file_path, content)
-        count = len(split_lines(content))
-        return ToolResult(f"Created {file_path} with {count} lines.", f"created {file_path} ({count} lines)")
+        files.workspace.create(file_path, content)
+        files.shown[files.key(file_path)] = content
+        count, wrong = len(split_lines(content)), broken(file_path, None, content)
+        text = f"Created {file_path} with {count} lines."
+        summary = f"created {file_path} ({count} lines)"
+        return ToolResult(f"{text}\n{wrong}", f"{summary}; {wrong}") if wrong else ToolResult(text, summary)
 
     def preflight(arguments: Arguments) -> str:
         if "file_path" in arguments:

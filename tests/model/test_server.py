@@ -16,7 +16,7 @@ from qwencode.errors import ModelUnavailable
 from qwencode.events import CallDelta, Event, Notice, PrefillProgress, TextDelta, ThinkingDelta
 from qwencode.messages import Message, Reply, ToolCall, ToolSpec, Usage
 from qwencode.model.openai_wire import Assembly, server_sent_events
-from qwencode.model.protocol import Options
+from qwencode.model.protocol import CallRefused, Options
 from qwencode.model.server import ServerModel
 from replies import drive
 
@@ -483,6 +483,31 @@ def test_a_slow_prefill_is_waited_for():
         yield events(delta(content="ok"), STOP)
 
     assert run(Loopback(Answer(slowly())))[0].message.content == "ok"
+
+
+def test_a_refused_call_hangs_up_and_the_next_request_is_answered():
+    waiting = threading.Event()
+
+    def endless() -> Iterator[bytes]:
+        yield events(tool(0, "a", "edit", '{"old": "x", "path": "'), done=False)
+        while not waiting.wait(0.005):
+            yield events(tool(0, arguments="more " * 2000), done=False)
+
+    loopback = Loopback(Answer(endless()), stream(delta(content="ok"), STOP))
+    with serving(loopback):
+        model = ServerModel(loopback.url, "m")
+        generator = model.stream([USER], TOOLS, Options())
+        assert any(event == CallDelta("edit", "path") for event in generator)
+        cut = Message("assistant", tool_calls=(ToolCall("c", "edit", {"old": "x"}, "no", refused=True),))
+        with pytest.raises(CallRefused, match="no"):
+            generator.throw(CallRefused(cut))
+        assert loopback.hung_up.wait(5)
+        waiting.set()
+        history = [USER, cut, Message("tool", "no", answers="c")]
+        assert drive(model.stream(history, TOOLS, Options()))[0].message.content == "ok"
+        sent = loopback.requests[1]["messages"]
+        assert sent[1]["tool_calls"][0]["function"] == {"name": "edit", "arguments": '{"old": "x"}'}
+        model.close()
 
 
 def test_closing_the_generator_hangs_up():

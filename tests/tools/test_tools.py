@@ -223,7 +223,7 @@ class TestEdit:
                 "x",
                 "Line 2 is indented by 4 spaces, old_string by 1 tab.",
             ),
-            ("return –half(–amount)", "x", "Line 3 has '-' (U+002D) where old_string has '–' (U+2013)."),
+            ("return –half(–amount)", "x", "Line 3 has '-' (U+002D) where old_string has '–' (U+2013 en dash)."),
             ("2|    if amount < 0:\n3|        pass", "x", "Leave out every NUMBER|"),
             ("zebra crossing 12345 !", "x", "Nothing in the file resembles it."),
             ("return amount * 2", "return amount / 2", "new_string stands in the file already, at line 4."),

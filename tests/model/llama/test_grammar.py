@@ -11,6 +11,7 @@ from qwencode.messages import Message, ToolCall, ToolSpec
 from qwencode.model.dialect import qwen
 from qwencode.model.llama.grammar import LONGEST_STRING, call_grammar
 from qwencode.model.llama.library import Engine, Grammar
+from qwencode.tools.toolbox import declarations
 
 ITEM = {
     "type": "object",
@@ -133,6 +134,18 @@ def test_invalid_calls_stop_where_they_go_wrong(engine: Engine, grammar: Grammar
     assert taken != call
     assert call.startswith(taken)
     assert until in taken or taken.endswith(until.rstrip("=\n"))
+
+
+def test_the_new_text_of_an_edit_may_be_left_out_and_nothing_else(engine: Engine) -> None:
+    grammar = Grammar(engine, call_grammar(declarations()))
+    for more in ([], ["new_string"], ["replace_all"], ["new_string", "replace_all"]):
+        arguments = {"file_path": "a.py", "old_string": "x", **dict.fromkeys(more, "true")}
+        call = written("edit", **arguments)
+        assert reads(engine, grammar, call) == call + "!"
+    for left_out in ("file_path", "old_string"):
+        arguments = {"file_path": "a.py", "old_string": "x", "new_string": "y"}
+        del arguments[left_out]
+        assert not reads(engine, grammar, written("edit", **arguments)).endswith("!")
 
 
 def test_strings_are_counted(engine: Engine) -> None:
