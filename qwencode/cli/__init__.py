@@ -30,7 +30,7 @@ Model = Annotated[
 NoSandbox = Annotated[bool, typer.Option("--no-sandbox", help="Run commands unconfined where no sandbox works.")]
 Steps = Annotated[
     int | None,
-    typer.Option("--max-steps", metavar="N", min=1, help="Turns of the model at most. [40; builtin: no limit]"),
+    typer.Option("--max-steps", metavar="N", min=1, help="Turns of the model at most. [40 a cause; builtin: no limit]"),
 ]
 Minutes = Annotated[float | None, typer.Option("--max-minutes", metavar="N", min=0.0, help="Minutes at most. [30]")]
 
@@ -66,6 +66,10 @@ def fix(
     no_search: Annotated[bool, typer.Option("--no-search", help="Go to the model at once.")] = False,
     max_steps: Steps = None,
     max_minutes: Minutes = None,
+    attempts: Annotated[
+        int | None,
+        typer.Option("--attempts", metavar="N", min=1, help="Attempts of the model at each cause at most. [2]"),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show the change and the proof, then put it back.")
     ] = False,
@@ -89,7 +93,7 @@ def fix(
         raise UsageError("--model and --no-model contradict each other.")
     if keep and dry_run:
         raise UsageError("--keep and --dry-run contradict each other.")
-    flags = {"test": test, "model": model, "max_steps": max_steps, "max_minutes": max_minutes}
+    flags = {"test": test, "model": model, "max_steps": max_steps, "max_minutes": max_minutes, "attempts": attempts}
     request = FixRequest(
         paths=tuple(paths or ["."]),
         goal=_goal(issue) if issue else message,

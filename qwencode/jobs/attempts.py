@@ -16,6 +16,7 @@ from qwencode.jobs.agent_part import AgentPart
 from qwencode.jobs.ground import Ground
 from qwencode.jobs.shares import part_of
 from qwencode.messages import Message
+from qwencode.model.builtin.prompt import failure_of
 from qwencode.model.protocol import Model, Options
 from qwencode.repair.localise import Ranking
 from qwencode.snapshots.tree import Snapshot
@@ -25,7 +26,7 @@ NOT_LAST = 2 / 3
 """The share of what is left that an attempt may use when another one is to come."""
 DIFF_CHARS = 1_500
 _NAMED = 3
-_LINE = 240
+_SAID = 400  # characters of a failure
 
 
 @dataclass(slots=True)
@@ -117,7 +118,7 @@ class Attempts:
             meter.steps += done.steps
             meter.usage += done.usage
         self.made += 1
-        self.spent = done.reason if done.ended == "budget" else ""
+        self.spent = (self.meter.spent() or done.reason) if done.ended == "budget" else ""
         self.name = f"the model {model.name}"
         return done
 
@@ -125,7 +126,11 @@ class Attempts:
 def lesson(number: int, diff: str, ended: Outcome, verdict: VerdictReached, after: TestRun) -> Message:
     """Return what an attempt has taught, for the next one: what it changed, and what came of that."""
     rows = [row.test for row in verdict.proof if row.after in ("failed", "error")]
-    failures = [f"{test}: {_last_line(after.results[test].message)}" for test in rows[:_NAMED] if test in after.results]
+    failures = [
+        f"{test}:\n{clip(failure_of(after.results[test].message), _SAID)}"
+        for test in rows[:_NAMED]
+        if test in after.results
+    ]
     changed = f"changed this, and it was taken back:\n{_short(diff)}" if diff else "changed no file."
     stopped = f"It did not come to an end: {ended.reason}" if ended.ended == "budget" else ""
     parts = [
@@ -145,13 +150,6 @@ def _short(diff: str) -> str:
         if line.startswith(("+", "-")) and not line.startswith("--- ")
     ]
     return trimmed("\n".join(kept), DIFF_CHARS)
-
-
-def _last_line(message: str) -> str:
-    """Return what a failure came to: the last line that the runner marked, else the last one."""
-    lines = [line.strip() for line in plain(message).splitlines() if line.strip()]
-    marked = [line.removeprefix("E").strip() for line in lines if line.startswith("E  ")]
-    return clip((marked[:1] or lines[-1:] or [""])[0], _LINE)
 
 
 def _passing(verdict: VerdictReached) -> int:

@@ -16,6 +16,7 @@ from qwencode.events import Event, Notice, PhaseStarted, SandboxReady, SuspectsR
 from qwencode.jobs.attempts import Attempts
 from qwencode.jobs.causes import Causes, described
 from qwencode.jobs.ground import TEST_SECONDS, Ground
+from qwencode.jobs.judging import Judging
 from qwencode.jobs.line_part import LABEL, LineWork
 from qwencode.jobs.search_part import SearchPart
 from qwencode.messages import Usage
@@ -79,6 +80,8 @@ class Parts:
     asked_for: bool = True
     open_proposer: Callable[[], Proposals] | None = None
     """Opens what proposes edits to the search beside its own; None where no model may be used."""
+    seconds_to_judge: Callable[[int], float] | None = None
+    """How long it takes to load the model and to let it read so many tokens; infinite where it could say nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +185,9 @@ class Fix:
         """Return what came of it, None when nothing was mended, and the limit that ended the model's work, or ''."""
         causes = Causes(ground, baseline, ranking)
         limit = SEARCH_SECONDS if self.parts.open_model and not self.parts.lines else SEARCH_SECONDS_ALONE
-        searching = SearchPart(ground, limit, self._left, self.parts.open_proposer)
+        seconds = None if self.parts.lines else self.parts.seconds_to_judge
+        judging = Judging(ground, self.task.goal, lambda: self._model, self._open, seconds)
+        searching = SearchPart(ground, limit, self._left, judging.order, self.parts.open_proposer)
         failed, spent = None, ""
         try:
             if self.task.use_search and baseline.goal:

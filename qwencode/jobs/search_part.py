@@ -11,13 +11,16 @@ from qwencode.jobs.ground import Ground
 from qwencode.jobs.line_part import LABEL
 from qwencode.repair.localise import Ranking
 from qwencode.repair.proposals import Proposals, differing
-from qwencode.repair.search import Budget, NearMiss, apply, search
+from qwencode.repair.search import Budget, NearMiss, Patch, apply, search
 from qwencode.verify.results import Baseline
 
 CANDIDATES = 20_000
 NEAR = 2
 """Near misses that the model is told of."""
 _LEAST_SECONDS = 10.0  # that a search is given, also when others have used up what it may take
+
+Order = Callable[[Baseline, Ranking, Sequence[Patch]], Generator[Event, None, Sequence[Patch]]]
+"""Orders plausible edits, the best first."""
 
 
 class SearchPart:
@@ -31,9 +34,10 @@ class SearchPart:
         ground: Ground,
         seconds: float,
         left: Callable[[], float],
+        order: Order,
         open_proposer: Callable[[], Proposals] | None,
     ):
-        self._ground, self._left, self._open = ground, left, open_proposer
+        self._ground, self._left, self._order, self._open = ground, left, order, open_proposer
         self._until_now, self._seconds = 0.0, seconds
         self._propose: Proposals | None = None
         self._looked_at: set[tuple[tuple[str, ...], str]] = set()
@@ -52,7 +56,7 @@ class SearchPart:
         result = yield from search(ground.workspace, ground.sandbox, baseline, ranking, budget, propose=self._propose)
         self._until_now += time.monotonic() - began
         self._near += result.near
-        for patch in result.patches:
+        for patch in (yield from self._order(baseline, ranking, result.patches)):
             apply(ground.workspace, patch)
             others = f" ({patch.what}; {result.plausible - 1} other edits also pass)" if result.plausible > 1 else ""
             verdict, _ = yield from ground.proven(baseline, f"search{others}")
