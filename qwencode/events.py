@@ -267,11 +267,12 @@ class TestChange:
 class VerdictReached:
     """The outcome with its proof.
 
-    `status`: fixed (goal tests pass, nothing broke, no test changed), unbroken (no failing test was the goal; nothing
-    broke), not_fixed. `proof` holds the goal tests and every test whose outcome changed.
+    `status`: fixed (goal tests pass, nothing broke, no test changed), partly (the same, but some goal tests still
+    fail), unbroken (no failing test was the goal; nothing broke), not_fixed. `proof` holds the goal tests and every
+    test whose outcome changed.
     """
 
-    status: Literal["fixed", "unbroken", "not_fixed"]
+    status: Literal["fixed", "partly", "unbroken", "not_fixed"]
     reason: str
     by: str
     proof: tuple[TestChange, ...]

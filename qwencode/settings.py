@@ -23,7 +23,11 @@ class Settings:
     model: str = field(default="", metadata={"help": "Model to use: a name, a GGUF file, or the URL of a server."})
     test: str = field(default="", metadata={"help": "Command that runs the tests. Empty: found by itself."})
     max_steps: int = field(
-        default=0, metadata={"help": "Model turns at most in one run; 0: 40, and no limit for the built-in model."}
+        default=0,
+        metadata={"help": "Model turns at most in one run; 0: 40 a cause, and no limit for the built-in model."},
+    )
+    attempts: int = field(
+        default=2, metadata={"least": 1, "help": "How often the model may begin anew at a cause that it did not mend."}
     )
     max_minutes: float = field(default=30.0, metadata={"help": "Minutes at most in one run."})
     think: str = field(

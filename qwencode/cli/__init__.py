@@ -18,8 +18,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     help="Mend a repository's failing tests on your own machine, and prove it. Nothing leaves the machine.",
-    epilog="Exit codes: 0 done, 1 not fixed, 2 usage, 3 needs consent, 4 no model, 5 budget spent, 6 no sandbox, "
-    "130 interrupted.",
+    epilog="Exit codes: 0 done, 1 not fixed or only in part, 2 usage, 3 needs consent, 4 no model, 5 budget spent, "
+    "6 no sandbox, 130 interrupted.",
 )
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON event a line.")]
@@ -30,7 +30,7 @@ Model = Annotated[
 NoSandbox = Annotated[bool, typer.Option("--no-sandbox", help="Run commands unconfined where no sandbox works.")]
 Steps = Annotated[
     int | None,
-    typer.Option("--max-steps", metavar="N", min=1, help="Turns of the model at most. [40; builtin: no limit]"),
+    typer.Option("--max-steps", metavar="N", min=1, help="Turns of the model at most. [40 a cause; builtin: no limit]"),
 ]
 Think = Annotated[
     str | None,
@@ -76,6 +76,10 @@ def fix(
     think_budget: ThinkBudget = None,
     max_steps: Steps = None,
     max_minutes: Minutes = None,
+    attempts: Annotated[
+        int | None,
+        typer.Option("--attempts", metavar="N", min=1, help="Attempts of the model at each cause at most. [2]"),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show the change and the proof, then put it back.")
     ] = False,
@@ -99,7 +103,7 @@ def fix(
         raise UsageError("--model and --no-model contradict each other.")
     if keep and dry_run:
         raise UsageError("--keep and --dry-run contradict each other.")
-    flags = {"test": test, "model": model, "max_steps": max_steps, "max_minutes": max_minutes}
+    flags = {"test": test, "model": model, "max_steps": max_steps, "max_minutes": max_minutes, "attempts": attempts}
     flags |= {"think": think, "think_budget": think_budget}
     request = FixRequest(
         paths=tuple(paths or ["."]),

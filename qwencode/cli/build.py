@@ -26,6 +26,7 @@ from qwencode.model.choose import (
     mends_lines,
     open_file,
     open_model,
+    seconds_to_judge,
 )
 from qwencode.model.protocol import Model, Options
 from qwencode.repair.proposals import Proposals, builtin_proposals
@@ -87,6 +88,7 @@ def run_fix(request: FixRequest) -> int:
         max_steps=settings.max_steps,
         max_minutes=settings.max_minutes,
         think=settings.think,
+        attempts=settings.attempts,
         dry_run=request.dry_run,
         keep=request.keep,
         commit=request.commit,
@@ -113,6 +115,7 @@ def run_fix(request: FixRequest) -> int:
                     chosen.lines,
                     asked_for=chosen.asked_for,
                     open_proposer=_open_proposer if request.use_model else None,
+                    seconds_to_judge=_judge(chosen.name, settings, places),
                 )
                 kept = "what was changed is kept" if task.keep else "your files are as before"
                 fix = Fix(task, parts)
@@ -238,6 +241,10 @@ def _open_proposer() -> Proposals:
 
 def _opener(name: str, settings: Settings, places: Places) -> Callable[[], Model] | None:
     return (lambda: open_model(name, settings, places)) if name else None
+
+
+def _judge(name: str, settings: Settings, places: Places) -> Callable[[int], float] | None:
+    return (lambda tokens: seconds_to_judge(name, settings, places, tokens)) if name else None
 
 
 def _teller(reader: Reader, session: Session | None = None) -> Callable[[Event], None]:

@@ -45,12 +45,14 @@ def first_message(
     suspects: Sequence[Suspect] = (),
     instructions: str = "",
     code_chars: int = CODE_CHARS,
+    near: Sequence[str] = (),
+    elsewhere: Sequence[str] = (),
 ) -> Message:
     """Return the task with what the model would otherwise go looking for.
 
     In this order: the repository's own instructions, how tests are run, the task in the user's words, the files that it
-    names, the failing tests with their trimmed output, the suspicious code in at most `code_chars` characters. What has
-    no content is left out.
+    names, the failing tests with their trimmed output, the suspicious code in at most `code_chars` characters, edits
+    that came near (a line each), tests that fail for other causes. What has no content is left out.
     """
     code = localised(workspace, suspects, code_chars)
     goal = baseline.goal if baseline else ()
@@ -61,6 +63,8 @@ def first_message(
         _part("files that the task names", files),
         _part("failing tests", _failing(baseline)) if baseline and goal else "",
         _part("suspicious code, by which lines failing tests run and passing ones do not", code),
+        _part("small edits that were tried, came near, and were taken back", "\n".join(near)),
+        f"Tests that fail for another cause, which is not yours to mend: {listed(elsewhere, 8)}." if elsewhere else "",
         _closing(task, goal, code),
     ]
     return Message("user", "\n\n".join(part for part in parts if part))

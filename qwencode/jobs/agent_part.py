@@ -1,73 +1,87 @@
 """The model's part of a job: a first message that holds what it needs, the loop, and what counts as done."""
 
-from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, replace
 
 from qwencode.agent.budget import Budget
 from qwencode.agent.loop import Agent, Tree
 from qwencode.agent.outcome import Outcome
-from qwencode.agent.thinking import ThinkingPolicy
+from qwencode.agent.thinking import ThinkingPolicy, on_hard_steps
 from qwencode.context.instructions import instructions
 from qwencode.context.mentions import mentioned
 from qwencode.context.prompts import first_message, still_failing, system_prompt, unchanged
-from qwencode.events import Event, MessageAdded, PhaseStarted
+from qwencode.events import Event, PhaseStarted
+from qwencode.jobs.ground import TEST_SECONDS, Ground
+from qwencode.messages import Message
 from qwencode.model.protocol import Model, Options
 from qwencode.repair.localise import Ranking
-from qwencode.sandbox.protocol import Sandbox
 from qwencode.tools.toolbox import toolbox
 from qwencode.verify.results import Baseline, TestRun
 from qwencode.verify.runners import run
-from qwencode.workspace import Workspace
 
 
 @dataclass(frozen=True, slots=True)
 class AgentPart:
-    """What the model is set to work on. `protected` says of a path whether it is a test or a test setting.
+    """What the model is set to work on: the goal tests of a baseline, all failing ones or those of one cause.
 
-    `tree` is what guards watch for progress, `think` says when a turn thinks.
+    `near`: what the search found to come near, a line each.
     """
 
     goal: str
-    workspace: Workspace
-    sandbox: Sandbox
+    ground: Ground
     baseline: Baseline
     ranking: Ranking
-    protected: Callable[[str], bool]
-    test_seconds: float
-    tree: Tree
-    think: ThinkingPolicy
+    near: Sequence[str] = ()
+    think: ThinkingPolicy = on_hard_steps
 
-    def work(self, model: Model, options: Options, budget: Budget) -> Generator[Event, None, Outcome]:
-        """Let the model work until it is done or the budget is spent. Raises ModelUnavailable."""
-        followed = instructions(self.workspace)
-        named = mentioned(self.workspace, self.goal)
+    def opening(self) -> Generator[Event, None, list[Message]]:
+        """Return what every attempt begins with: the system message, and the task with all that is known of it."""
+        followed = instructions(self.ground.workspace)
+        named = mentioned(self.ground.workspace, self.goal)
         yield from followed.notices
         yield from named.notices
-        opening = first_message(
-            self.workspace,
+        first = first_message(
+            self.ground.workspace,
             task=self.goal,
             files=named.text,
             baseline=self.baseline,
             suspects=self.ranking.suspects,
             instructions=followed.text,
+            near=self.near,
+            elsewhere=sorted(self._others),
         )
-        history = [system_prompt(), opening]
-        for message in history:
-            yield MessageAdded(message)
+        return [system_prompt(), first]
+
+    def work(
+        self, model: Model, options: Options, budget: Budget, history: list[Message]
+    ) -> Generator[Event, None, Outcome]:
+        """Let the model continue a history until it is done or the budget is spent. Raises ModelUnavailable."""
         yield PhaseStarted("agent", "The model works")
+        ground = self.ground
         tools = toolbox(
-            self.workspace, self.sandbox, self._run_tests, before=self.baseline.run, protected=self.protected
+            ground.workspace, ground.sandbox, self._run_tests, before=self.baseline.run, protected=ground.protected
         )
-        agent = Agent(model, tools, options, budget, think=self.think, check=self._missing, tree=self.tree)
+        tree = Tree(ground.run.state, ground.run.diff)
+        agent = Agent(model, tools, options, budget, think=self.think, check=self._missing, tree=tree)
         return (yield from agent.run(history))
 
+    @property
+    def _others(self) -> frozenset[str]:
+        """The tests that fail for other causes, which are not this one's business."""
+        return frozenset(replace(self.baseline, only=None).goal) - frozenset(self.baseline.goal)
+
     def _run_tests(self, tests: tuple[str, ...]) -> TestRun:
-        return run(self.baseline.command, self.sandbox, tests=tests, seconds=self.test_seconds)
+        """Run tests. Where all are run, those that fail for other causes are left out, as long as they do."""
+        done = run(self.baseline.command, self.ground.sandbox, tests=tests, seconds=TEST_SECONDS)
+        if tests or not (others := self._others):
+            return done
+        shown = {test: result for test, result in done.results.items() if test not in others or not result.bad}
+        return replace(done, results=shown)
 
     def _missing(self) -> str:
         """Run all tests when the model says that it is done, and say what is missing."""
         if not self.baseline.goal:
-            return "" if self.tree.diff() else unchanged()
+            return "" if self.ground.run.changed() else unchanged()
         after = self._run_tests(())
         passing = set(after.passing)
         return still_failing(

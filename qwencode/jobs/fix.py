@@ -1,4 +1,7 @@
-"""`fix`: the order of work and nothing else. Baseline, search, agent, verdict; what is not proven is put back."""
+"""`fix`: the order of work and nothing else. Baseline, search, model, verdict; what is not proven is put back.
+
+Search and model first look at the whole goal; where that does not mend it, each cause is worked on by itself.
+"""
 
 import signal
 import threading
@@ -7,39 +10,35 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
-from qwencode.agent.budget import Budget
-from qwencode.agent.loop import Tree
+from qwencode.agent.budget import Budget, Meter
 from qwencode.agent.thinking import POLICIES
 from qwencode.errors import BudgetSpent, ConsentNeeded, ModelUnavailable
-from qwencode.events import Event, Notice, PhaseStarted, SandboxReady, SuspectsRanked, TreeChanged, VerdictReached
-from qwencode.jobs.agent_part import AgentPart
-from qwencode.jobs.line_part import LABEL, LinePart
+from qwencode.events import Event, Notice, PhaseStarted, SandboxReady, SuspectsRanked, VerdictReached
+from qwencode.jobs.attempts import Attempts
+from qwencode.jobs.causes import Causes, described
+from qwencode.jobs.ground import TEST_SECONDS, Ground
+from qwencode.jobs.judging import Judging
+from qwencode.jobs.line_part import LABEL, LineWork
+from qwencode.jobs.search_part import SearchPart
 from qwencode.messages import Usage
 from qwencode.model.protocol import Model, Options
 from qwencode.repair.localise import Ranking, rank
 from qwencode.repair.proposals import Proposals
-from qwencode.repair.search import Budget as SearchBudget
-from qwencode.repair.search import apply, search
 from qwencode.sandbox.protocol import Sandbox
 from qwencode.snapshots import Run, commit_paths
-from qwencode.tools.files import nothing_protected
 from qwencode.verify.baseline import take
 from qwencode.verify.commands import discover
-from qwencode.verify.protected import is_test_path
 from qwencode.verify.results import Baseline
-from qwencode.verify.verdict import judge
 from qwencode.workspace import Workspace
 
 SEARCH_SECONDS = 60.0
-"""What search may take when a model stands behind it."""
+"""What searches may take together when a model stands behind them."""
 SEARCH_SECONDS_ALONE = 180.0
-SEARCH_CANDIDATES = 20_000
 AGENT_STEPS = 40
+"""Turns of the model at most for a cause, where nobody has said how many in all."""
 LINE_SECONDS = 60.0
 """What the built-in model may take when nobody asked for it."""
-_LINE_TEST_SECONDS = 5.0  # and at least three times what all tests took before: most edits that hang are wrong
-TEST_SECONDS = 600.0
-"""A test run longer than this counts as hanging."""
+_APART = 3  # causes at most that the search leaves time for, when it first tries to mend them all at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +50,13 @@ class FixTask:
     test: str = ""
     use_search: bool = True
     max_steps: int = 0
-    """Turns of the model at most; 0: AGENT_STEPS, and no limit for the built-in model, whose turns cost so little."""
+    """Turns of the model at most; 0: AGENT_STEPS a cause, and no limit for the built-in model, whose turns cost so
+    little."""
     max_minutes: float = 30.0
     think: str = "auto"
     """auto, always or never: see `agent.thinking`."""
+    attempts: int = 1
+    """How often the model may begin anew at a cause."""
     dry_run: bool = False
     keep: bool = False
     commit: bool = False
@@ -81,6 +83,8 @@ class Parts:
     asked_for: bool = True
     open_proposer: Callable[[], Proposals] | None = None
     """Opens what proposes edits to the search beside its own; None where no model may be used."""
+    seconds_to_judge: Callable[[int], float] | None = None
+    """How long it takes to load the model and to let it read so many tokens; infinite where it could say nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +103,15 @@ class Fix:
     def __init__(self, task: FixTask, parts: Parts):
         self.task = task
         self.parts = parts
-        self.usage = Usage()
         self.tried: list[str] = []
         self.deadline = time.monotonic() + task.max_minutes * 60
+        self._meter = Meter(Budget(task.max_steps, 0.0))
+        self._model: Model | None = None
+
+    @property
+    def usage(self) -> Usage:
+        """What the model has read and written so far."""
+        return self._meter.usage
 
     def work(self) -> Generator[Event, None, Outcome]:
         """Do the work and yield what happens.
@@ -123,6 +133,8 @@ class Fix:
                 if not kept:
                     run.restore()
                 run.finish(kept)
+            if self._model:
+                self._model.close()
         if kept and outcome.verdict and self.task.commit:
             yield self._commit(outcome.verdict, unsaved)
         return outcome
@@ -148,23 +160,20 @@ class Fix:
             raise ModelUnavailable(
                 f"No test fails, and what you ask for in words needs {which}. {self.parts.advice}".strip()
             )
+        ground = Ground(workspace, sandbox, run, bool(self.task.goal), self.task.allow_test_changes)
         ranking = yield from self._localise(baseline)
-        verdict = None
-        if self.task.use_search and baseline.goal:
-            verdict = yield from self._search(run, baseline, ranking)
+        verdict, spent = yield from self._by_search_and_model(ground, baseline, ranking)
         if verdict is None:
-            work = self._lines if self.parts.lines else self._agent
-            verdict = yield from work(run, baseline, ranking)
-        if verdict is None:
-            if self.parts.advice:
+            if self.parts.advice and (self.parts.lines or self.tried in ([], ["search"])):
                 yield Notice(self.parts.advice)
-            reason = self._reason()
             by, passing = self.tried[-1] if self.tried else "", len(baseline.run.passing)
-            verdict = VerdictReached("not_fixed", reason, by, (), passing, passing)
-            yield verdict
+            verdict = VerdictReached("not_fixed", self._reason(), by, (), passing, passing)
+        yield verdict
+        if verdict.status == "not_fixed" and spent:
+            raise BudgetSpent(f"{spent} {verdict.reason}")
         if verdict.status == "not_fixed" and self._left() <= 0:
             raise BudgetSpent(f"The {self.task.max_minutes:g} minutes are over. {verdict.reason}")
-        return Outcome(verdict, verdict.reason, 1 if verdict.status == "not_fixed" else 0, self.usage)
+        return Outcome(verdict, verdict.reason, 1 if verdict.status in ("not_fixed", "partly") else 0, self.usage)
 
     def _localise(self, baseline: Baseline) -> Generator[Event, None, Ranking]:
         yield PhaseStarted("localise", "Finding suspicious places")
@@ -173,128 +182,98 @@ class Fix:
         yield SuspectsRanked(tuple(ranking.suspects[:20]), time.monotonic() - start)
         return ranking
 
-    def _search(self, run: Run, baseline: Baseline, ranking: Ranking) -> Generator[Event, None, VerdictReached | None]:
-        """Try search repair. None when it found nothing that stands the verdict; then the tree is as before."""
-        self.tried.append("search")
+    def _by_search_and_model(
+        self, ground: Ground, baseline: Baseline, ranking: Ranking
+    ) -> Generator[Event, None, tuple[VerdictReached | None, str]]:
+        """Return what came of it, None when nothing was mended, and the limit that ended the model's work, or ''."""
+        causes = Causes(ground, baseline, ranking)
         limit = SEARCH_SECONDS if self.parts.open_model and not self.parts.lines else SEARCH_SECONDS_ALONE
-        budget = SearchBudget(seconds=self._left(limit), candidates=SEARCH_CANDIDATES)
-        workspace = self.parts.workspace
-        propose = yield from self._open_proposer()
+        seconds = None if self.parts.lines else self.parts.seconds_to_judge
+        judging = Judging(ground, self.task.goal, lambda: self._model, self._open, seconds)
+        searching = SearchPart(ground, limit, self._left, judging.order, self.parts.open_proposer)
+        failed, spent = None, ""
         try:
-            result = yield from search(workspace, self.parts.sandbox, baseline, ranking, budget, propose=propose)
+            if self.task.use_search and baseline.goal:
+                self.tried.append("search")
+                found = causes.found()
+                whole = 1 / (1 + min(len(found), _APART)) if len(found) > 1 else 1.0
+                if verdict := (yield from searching.mend(baseline, ranking, whole)):
+                    return verdict, ""
+                if len(found) > 1:
+                    yield Notice(f"The failing tests seem to have {len(found)} causes: {described(found)}.")
+                    yield from causes.each(searching.mend)
+            if self.parts.open_model and (causes.now.goal or not baseline.goal):
+                failed, spent = yield from self._by_model(ground, baseline, ranking, causes, searching)
         finally:
-            if propose:
-                propose.close()
-        for patch in result.patches:
-            apply(workspace, patch)
-            by = (
-                f"search ({patch.what}; {result.plausible - 1} other edits also pass)"
-                if result.plausible > 1
-                else "search"
+            searching.close()
+        kept = [verdict for _, verdict in causes.kept]
+        if not kept:
+            about = {row.test for row in failed.proof} if failed else set[str]()
+            return failed if about.issuperset(baseline.goal) else None, spent
+        if len(kept) == 1 and causes.kept[0][0].goal == baseline.goal:
+            return kept[0], spent
+        by = " and ".join(dict.fromkeys(verdict.by for verdict in kept))
+        return (yield from ground.proven(baseline, by))[0], spent
+
+    def _by_model(
+        self, ground: Ground, baseline: Baseline, ranking: Ranking, causes: Causes, searching: SearchPart
+    ) -> Generator[Event, None, tuple[VerdictReached | None, str]]:
+        """Let the model work on what still fails, and the search first, where the tree has changed since it looked.
+
+        Returns the last verdict on what it failed to mend, and the limit that it came to. Raises ModelUnavailable when
+        there is nothing to show for all the work.
+        """
+        left = max(1e-3, self._left())
+        if self.parts.lines:
+            seconds = left if self.parts.asked_for else min(left, LINE_SECONDS)
+            self._meter = Meter(Budget(self.task.max_steps, seconds))
+            work = LineWork(ground, self._open, self.parts.options, self._meter, self.parts.asked_for)
+        else:
+            steps = self.task.max_steps or AGENT_STEPS * max(1, len(causes.found()))
+            self._meter = Meter(Budget(steps, left))
+            work = Attempts(
+                ground,
+                self.task.goal,
+                self._open,
+                self.parts.options,
+                self._meter,
+                self.task.attempts,
+                searching.near,
+                self.task.keep,
+                POLICIES[self.task.think],
             )
-            verdict = yield from self._verdict(run, baseline, by)
-            if verdict.status != "not_fixed":
-                return verdict
-            run.restore()
-        return None
 
-    def _open_proposer(self) -> Generator[Event, None, Proposals | None]:
-        """Open what proposes edits to the search. It is help, not a condition: where it fails, search goes without."""
-        if self.parts.open_proposer is None:
-            return None
-        try:
-            return self.parts.open_proposer()
-        except ModelUnavailable as error:
-            yield Notice(f"Search goes on without the {LABEL}: {error}", "warning")
-            return None
+        def mend(part: Baseline, places: Ranking, share: float) -> Generator[Event, None, VerdictReached | None]:
+            found = (yield from searching.mend(part, places, share)) if self.task.use_search else None
+            return found or (yield from work.mend(part, places, share))
 
-    def _agent(self, run: Run, baseline: Baseline, ranking: Ranking) -> Generator[Event, None, VerdictReached | None]:
-        if self.parts.open_model is None:
-            return None
-        yield PhaseStarted("model", "Loading the model")
-        model = self.parts.open_model()
-        try:
-            workspace, sandbox = self.parts.workspace, self.parts.sandbox
-            protected = nothing_protected if self.task.allow_test_changes else is_test_path
-            tree = Tree(run.state, run.diff)
-            goal, think = self.task.goal, POLICIES[self.task.think]
-            part = AgentPart(goal, workspace, sandbox, baseline, ranking, protected, TEST_SECONDS, tree, think)
-            spent = yield from part.work(
-                model, self.parts.options, Budget(self.task.max_steps or AGENT_STEPS, self._left())
-            )
-            self.usage = spent.usage
-            verdict = yield from self._verdict(run, baseline, f"the model {model.name}")
-        finally:
-            model.close()
-        if verdict.status == "not_fixed" and spent.ended == "budget":
-            raise BudgetSpent(f"{spent.reason} {verdict.reason}")
-        return verdict
+        if baseline.goal:
+            yield from causes.each(mend)
+        elif verdict := (yield from work.mend(baseline, ranking, 1.0)):
+            causes.kept.append((baseline, verdict))
+        if work.made:
+            self.tried.append(work.name)
+        if work.trouble:
+            if self.parts.asked_for and not (causes.kept or work.made):
+                raise work.trouble
+            how = "could not go on" if work.made else "was not tried"
+            yield Notice(f"The {LABEL if self.parts.lines else 'model'} {how}: {work.trouble}", "warning")
+        return work.failed, work.spent
 
-    def _lines(self, run: Run, baseline: Baseline, ranking: Ranking) -> Generator[Event, None, VerdictReached | None]:
-        """Let the built-in model try. None when it mended nothing; then the tree is as before."""
-        protected = nothing_protected if self.task.allow_test_changes else is_test_path
-        seconds = min(TEST_SECONDS, max(_LINE_TEST_SECONDS, 3 * baseline.run.seconds))
-        part = LinePart(self.parts.workspace, self.parts.sandbox, baseline, ranking, protected, seconds)
-        if not baseline.goal or not part.places():
-            if self.parts.asked_for:
-                yield Notice(f"The failing tests run no function that can be shown to the {LABEL}.", "warning")
-            return None
-        model = yield from self._open_lines()
-        if model is None:
-            return None
-        self.tried.append("the built-in model")
-        left = self._left() if self.parts.asked_for else self._left(LINE_SECONDS)
-        try:
-            spent = yield from part.work(model, self.parts.options, Budget(self.task.max_steps, max(left, 1e-3)))
-        finally:
-            model.close()
-        self.usage = spent.usage
-        if spent.ended == "done":
-            verdict = yield from self._verdict(run, baseline, self.tried[-1])
-            if verdict.status != "not_fixed":
-                return verdict
-            run.restore()
-        elif spent.ended == "budget" and self.parts.asked_for:
-            raise BudgetSpent(f"{spent.reason} {self._reason()}")
-        return None
-
-    def _open_lines(self) -> Generator[Event, None, Model | None]:
-        """Open the built-in model. One that nobody asked for may fail to open: then there is none."""
-        yield PhaseStarted("model", f"Loading the {LABEL}")
-        assert self.parts.open_model is not None
-        try:
-            model = self.parts.open_model()
-        except ModelUnavailable as error:
-            if self.parts.asked_for:
-                raise
-            yield Notice(f"The {LABEL} was not tried: {error}", "warning")
-            return None
-        yield Notice(f"The {LABEL} tries edits.")
-        return model
+    def _open(self) -> Generator[Event, None, Model]:
+        """Open the model, once in a run."""
+        if self._model is None:
+            assert self.parts.open_model is not None
+            yield PhaseStarted("model", f"Loading the {LABEL if self.parts.lines else 'model'}")
+            self._model = self.parts.open_model()
+        return self._model
 
     def _reason(self) -> str:
         """Return that nothing was mended, and by what."""
         if not self.tried:
             return "Not fixed: nothing was found that could be tried."
-        used = "" if "the built-in model" in self.tried else ", and no model was used"
+        used = ", and no model was used" if self.tried == ["search"] else ""
         return f"Not fixed: {' and '.join(self.tried)} found no edit that mends it and breaks nothing{used}."
-
-    def _verdict(self, run: Run, baseline: Baseline, by: str) -> Generator[Event, None, VerdictReached]:
-        changed = run.changed()
-        if changed:
-            yield TreeChanged(run.diff(), changed)
-        verdict = yield from judge(
-            self.parts.workspace,
-            self.parts.sandbox,
-            baseline,
-            goal_text=bool(self.task.goal),
-            by=by,
-            allow_test_changes=self.task.allow_test_changes,
-            seconds=TEST_SECONDS,
-        )
-        verdict = replace(verdict, changed_files=changed)
-        yield verdict
-        return verdict
 
     def _commit(self, verdict: VerdictReached, unsaved: tuple[str, ...]) -> Event:
         if unsaved:
@@ -302,7 +281,8 @@ class Fix:
                 f"Not committed: {', '.join(unsaved)} held changes of yours before the run. Commit when you are ready."
             )
             return Notice(text, "warning")
-        message = self.task.goal.strip().splitlines()[0][:72] if self.task.goal else "Mend failing tests"
+        mended = "Mend some of the failing tests" if verdict.status == "partly" else "Mend failing tests"
+        message = self.task.goal.strip().splitlines()[0][:72] if self.task.goal else mended
         proof = "\n".join(f"{row.test}: {row.before} -> {row.after}" for row in verdict.proof)
         commit_paths(self.parts.workspace, verdict.changed_files, f"{message}\n\n{proof}\n")
         return Notice(f"Committed {', '.join(verdict.changed_files)}.")

@@ -13,7 +13,19 @@ from qwencode.agent.budget import Budget, Meter
 from qwencode.agent.loop import Agent
 from qwencode.agent.outcome import Outcome, ended
 from qwencode.agent.thinking import Decision, Step
-from qwencode.events import Event, HistoryRewound, MessageAdded, PhaseStarted, Suspect, ThinkingDecided
+from qwencode.errors import ModelUnavailable
+from qwencode.events import (
+    Event,
+    HistoryRewound,
+    MessageAdded,
+    Notice,
+    PhaseStarted,
+    Suspect,
+    ThinkingDecided,
+    VerdictReached,
+)
+from qwencode.jobs.ground import TEST_SECONDS, Ground
+from qwencode.jobs.shares import part_of
 from qwencode.messages import Message
 from qwencode.model.builtin.prompt import excerpt, failure_of, question
 from qwencode.model.protocol import Model, Options
@@ -36,6 +48,7 @@ _FIRST_PLACES, _MORE_PLACES = 3, 2  # functions looked at in the first cycle, an
 _MOST_PLACES = 40
 _MARKED = (3, 1, 4, 2)  # lines marked in the visits to a function, in turn
 _CONTINUED = 0.9  # suspicion of the further lines of a statement, as a share of its first line's
+_TEST_SECONDS = 5.0  # and at least three times what all tests took before
 _WHOLE = 1 << 30  # characters: so a function is not cut
 
 
@@ -60,6 +73,12 @@ class LinePart:
     ranking: Ranking
     protected: Callable[[str], bool]
     test_seconds: float
+
+    @classmethod
+    def on(cls, ground: Ground, baseline: Baseline, ranking: Ranking) -> "LinePart":
+        """Return the part for a goal. Most edits that hang are wrong, so tests get little more time than they took."""
+        seconds = min(TEST_SECONDS, max(_TEST_SECONDS, 3 * baseline.run.seconds))
+        return cls(ground.workspace, ground.sandbox, baseline, ranking, ground.protected, seconds)
 
     def places(self) -> list[Suspect]:
         """Return the functions that can be shown to the model, most suspicious first; none where no Python fails."""
@@ -170,6 +189,60 @@ class LinePart:
             if numbers and not self.protected(suspect.file):
                 found.append(_Place(suspect, tuple(numbers)))
         return found
+
+
+@dataclass(slots=True)
+class LineWork:
+    """The built-in model at work on one cause after the other. `meter` measures all of it.
+
+    `asked_for` says whether the user named it. Otherwise it only fills in: that it cannot be loaded or comes to a limit
+    is no failure then.
+    """
+
+    ground: Ground
+    open_model: Callable[[], Generator[Event, None, Model]]
+    options: Options
+    meter: Meter
+    asked_for: bool
+    made: int = 0
+    """Causes that it has worked on."""
+    failed: VerdictReached | None = None
+    """The verdict on what passed its own tests, but not the clean re-run."""
+    spent: str = ""
+    """The limit that ended its work, or ''."""
+    trouble: ModelUnavailable | None = None
+    """Why it cannot be used."""
+    name: str = "the built-in model"
+
+    def mend(self, baseline: Baseline, ranking: Ranking, share: float) -> Generator[Event, None, VerdictReached | None]:
+        """Let it try to mend a cause: a `qwencode.jobs.causes.Mend`."""
+        part = LinePart.on(self.ground, baseline, ranking)
+        if self.trouble or (self.made and self.meter.spent()):
+            return None
+        if not part.places():
+            if self.asked_for:
+                yield Notice(f"The failing tests run no function that can be shown to the {LABEL}.", "warning")
+            return None
+        mark = self.ground.run.mark()
+        try:
+            model = yield from self.open_model()
+        except ModelUnavailable as error:
+            self.trouble = error
+            return None
+        if not self.made:
+            yield Notice(f"The {LABEL} tries edits.")
+        self.made += 1
+        done = yield from part.work(model, self.options, part_of(self.meter, share))
+        self.meter.steps += done.steps
+        self.meter.usage += done.usage
+        self.spent = done.reason if done.ended == "budget" and self.asked_for else ""
+        if done.ended != "done":
+            return None
+        verdict, _ = yield from self.ground.proven(baseline, self.name)
+        if verdict.status == "fixed":
+            return verdict
+        self.ground.run.restore(mark)
+        return None
 
 
 def _weights(text: str, lines: Mapping[int, float]) -> dict[int, float]:

@@ -1,5 +1,6 @@
 """From what the user calls a model to the model: the URL of a server, a GGUF file, or the name of one in its place."""
 
+import math
 import os
 import socket
 from collections.abc import Iterator
@@ -26,6 +27,7 @@ BUILTIN_FILE = Path(__file__).parent / "builtin" / "builtin.gguf"
 _LINE_CONTEXT = 4096  # ten times what one of its conversations takes
 _SCHEMES = ("http://", "https://")
 _REACH_SECONDS = 5.0
+_READ_SPEED = 1e9  # bytes a second from disk: half of what an NVMe drive does, twice what a SATA drive does
 
 
 def open_model(name: str, settings: Settings, places: Places) -> Model:
@@ -79,6 +81,24 @@ def open_file(name: str, settings: Settings, places: Places, measuring: bool = F
 def mends_lines(name: str, places: Places) -> bool:
     """Say whether a model mends single lines and nothing else. Raises ModelUnavailable for a file that is none."""
     return not is_server(name) and check(find_file(name, places)).form == LINE_FORM
+
+
+def seconds_to_judge(name: str, settings: Settings, places: Places, tokens: int) -> float:
+    """Return about how long it takes to load a model and to let it read so many tokens.
+
+    Infinite for one that cannot say how likely texts are, does not fit, or was never measured on this machine.
+    """
+    try:
+        path = Path() if is_server(name) else find_file(name, places)
+        if is_server(name) or (header := check(path)).form == LINE_FORM:
+            return math.inf
+        from qwencode.model.llama.calibration import load
+        from qwencode.model.llama.devices import devices, machine
+
+        speed = load(path, fit(header, machine(devices()), wishes(settings)), places.cache)
+        return path.stat().st_size / _READ_SPEED + speed.seconds(tokens) if speed else math.inf
+    except (ModelUnavailable, ImportError, OSError, RuntimeError):
+        return math.inf  # who opens it is told why
 
 
 def is_server(name: str) -> bool:

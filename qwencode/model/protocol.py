@@ -2,7 +2,7 @@
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from qwencode.events import Event
 from qwencode.messages import Message, Reply, ToolSpec
@@ -64,4 +64,32 @@ class Model(Protocol):
 
     def close(self) -> None:
         """Give back memory and connections. Idempotent."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Likelihood:
+    """How likely a text is: the natural logarithm of its probability, and of how many tokens that is the product."""
+
+    total: float
+    tokens: int
+
+    @property
+    def mean(self) -> float:
+        """The mean for a token; 0 for no text."""
+        return self.total / self.tokens if self.tokens else 0.0
+
+
+@runtime_checkable
+class Judges(Protocol):
+    """A model that can also say how likely texts are. One in this process can; a server does not tell."""
+
+    def likelihoods(
+        self, history: Sequence[Message], tools: Sequence[ToolSpec], texts: Sequence[str]
+    ) -> Generator[Event, None, list[Likelihood]]:
+        """Return how likely each text is as the visible text of the next assistant message, without thinking.
+
+        The history is evaluated once, and what follows is as if the texts had never been there. Raises ModelUnavailable
+        as `stream` does.
+        """
         ...

@@ -18,7 +18,7 @@ from qwencode.verify.protected import is_test_path
 from qwencode.verify.results import TestRun
 from qwencode.workspace import Workspace
 
-_FRAMES = (re.compile(r"^(?:E\s+)?([^\s:][^:\n]*\.py):(\d+):", re.M), re.compile(r'File "([^"\n]+\.py)", line (\d+)'))
+FRAMES = (re.compile(r"^(?:E\s+)?([^\s:][^:\n]*\.py):(\d+):", re.M), re.compile(r'File "([^"\n]+\.py)", line (\d+)'))
 _LITERAL = re.compile(r"""'[^'\n]{1,40}'|"[^"\n]{1,40}"|(?<![\w.])\d+(?:\.\d+)?(?![\w.])""")
 _LITERALS = 40
 _WORD = re.compile(r"[A-Za-z_]\w+")
@@ -104,9 +104,7 @@ def _frames(messages: Sequence[str], workspace: Workspace) -> dict[str, dict[int
     """Return the repository's lines that occur in tracebacks: 1 for the innermost of a message, less further out."""
     found: dict[str, dict[int, float]] = {}
     for message in messages:
-        hits = sorted(
-            (m.start(), m.group(1), int(m.group(2))) for pattern in _FRAMES for m in pattern.finditer(message)
-        )
+        hits = sorted((m.start(), m.group(1), int(m.group(2))) for pattern in FRAMES for m in pattern.finditer(message))
         depth = 1.0
         for _, name, line in reversed(hits):
             try:

@@ -4,14 +4,17 @@ The way that works for every runner, and the yardstick for the fork server: it m
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 
 from qwencode.repair.mutate.candidates import Candidate
-from qwencode.repair.trial import Outcome
+from qwencode.repair.trial import Examined, Outcome
 from qwencode.sandbox.protocol import Sandbox
 from qwencode.verify.results import Baseline, TestResult
 from qwencode.verify.runners import run
 from qwencode.workspace import Workspace, write_atomic
+
+T = TypeVar("T")
 
 
 class PlainTrial:
@@ -39,16 +42,31 @@ class PlainTrial:
         waiting, self._waiting = self._waiting, []
         return [(candidate, self._try(candidate)) for candidate in waiting]
 
+    def examine(self, candidate: Candidate, seconds: float) -> Examined | None:
+        """Takes as long as the tests take, `seconds` at most."""
+        found = self._with(candidate, lambda: run(self._baseline.command, self._sandbox, seconds=seconds))
+        if not found or found.status != "ran":
+            return None
+        left_out = {*self._baseline.flaky, *self._baseline.goal}
+        broken = [
+            test for test in self._baseline.run.passing if test not in left_out and not met([test], found.results)
+        ]
+        return Examined(tuple(test for test in self._baseline.goal if met([test], found.results)), tuple(broken))
+
     def _try(self, candidate: Candidate) -> Outcome:
+        return self._with(candidate, self._outcome) or "invalid"
+
+    def _with(self, candidate: Candidate, work: Callable[[], T]) -> T | None:
+        """Return what comes of `work` while the candidate is on disk; None when the file cannot hold it."""
         file = self._workspace.read(candidate.file)
         before, status = file.path.read_bytes(), file.path.stat()
         try:
             after = candidate.applied(file.text).encode(file.encoding)
         except UnicodeEncodeError:
-            return "invalid"
+            return None
         try:
             write_atomic(file.path, after)
-            return self._outcome()
+            return work()
         finally:
             write_atomic(file.path, before)
             os.utime(file.path, ns=(status.st_atime_ns, status.st_mtime_ns))
@@ -60,7 +78,7 @@ class PlainTrial:
         if found.status == "timed_out":
             return "timeout"
         if not met(baseline.goal, found.results):
-            return "goal_failed"
+            return "some" if any(met([test], found.results) for test in baseline.goal) else "goal_failed"
         found = run(baseline.command, self._sandbox, seconds=limit + 2 * baseline.run.seconds)
         passing = [test for test in baseline.run.passing if test not in baseline.flaky]
         return "plausible" if met([*baseline.goal, *passing], found.results) else "broke"

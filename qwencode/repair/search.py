@@ -26,7 +26,10 @@ from qwencode.verify.results import Baseline
 from qwencode.workspace import Workspace
 
 KEPT = 3
-"""Plausible patches that are shown."""
+"""Plausible patches that are shown, and near misses."""
+_NEAR = 6  # candidates that seemed to come near, of which all tests are run at the end
+_NEAR_SECONDS = 8.0
+_BROKEN = 3  # tests that an edit may break and still be called a near miss
 _NEIGHBOURHOOD = 0.6
 _LONGER = 8.0
 _TELL_EVERY = 0.25
@@ -58,10 +61,20 @@ class Patch:
 
 
 @dataclass(frozen=True, slots=True)
+class NearMiss:
+    """An edit that mended some of the goal and broke nothing, or mended all of it and broke a few tests."""
+
+    patch: Patch
+    mended: tuple[str, ...]
+    broken: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class SearchResult:
     """What a search came to: `patches` are the best plausible ones, best first, out of `plausible` found.
 
-    `way` says how candidates were tried: fork or plain. `reason` says why it ended.
+    `way` says how candidates were tried: fork or plain. `reason` says why it ended. `near` are the best near misses,
+    best first, where nothing was plausible.
     """
 
     tried: int
@@ -70,15 +83,18 @@ class SearchResult:
     patches: tuple[Patch, ...] = ()
     reason: str = ""
     way: str = ""
+    near: tuple[NearMiss, ...] = ()
 
 
 @dataclass(slots=True)
 class _State:
-    """What a running search knows."""
+    """What a running search knows. `near`: the best candidates that were some good, though not plausible."""
 
     started: float
     tried: int = 0
     found: list[Candidate] = field(default_factory=list[Candidate])
+    near: list[Candidate] = field(default_factory=list[Candidate])
+    missed: list[NearMiss] = field(default_factory=list[NearMiss])
     found_at: float = 0.0
     exhausted: bool = False
     next_score: float = 1.0
@@ -136,7 +152,7 @@ def search(
             stream = Merged(candidates(texts, places, ranking.literals, seen), seen, ahead)
             trial = ForkTrial(sandbox, baseline, texts) if not plain else None
             reason, way = yield from _try_all(
-                stream, state, budget, texts, trial, PlainTrial(workspace, sandbox, baseline)
+                stream, state, budget, texts, baseline, trial, PlainTrial(workspace, sandbox, baseline)
             )
     finally:
         if ahead:
@@ -149,11 +165,17 @@ def search(
     diffs = tuple(patch.diff() for patch in patches)
     seconds = round(state.seconds, 3)
     yield SearchFinished(state.tried, len(state.found), seconds, diffs, reason)
-    return SearchResult(state.tried, len(state.found), seconds, patches, reason, way)
+    return SearchResult(state.tried, len(state.found), seconds, patches, reason, way, tuple(state.missed))
 
 
 def _try_all(
-    stream: Merged, state: _State, budget: Budget, texts: dict[str, str], forked: ForkTrial | None, plain: PlainTrial
+    stream: Merged,
+    state: _State,
+    budget: Budget,
+    texts: dict[str, str],
+    baseline: Baseline,
+    forked: ForkTrial | None,
+    plain: PlainTrial,
 ) -> Generator[Event, None, tuple[str, str]]:
     """Try what the stream has, until there is a reason to stop, which is returned with the way that it was done."""
     trial: Trial = plain
@@ -182,6 +204,8 @@ def _try_all(
                 told = state.seconds
                 yield _progress(state, budget)
             reason = state.done(budget, busy=trial.busy)
+        if not state.found:
+            state.missed = _examined(trial, state, baseline, texts)
     finally:
         trial.close()
     return reason, trial.name
@@ -214,7 +238,21 @@ def _step(trial: Trial, stream: Merged, state: _State) -> list[Candidate]:
             state.found_at = state.found_at or state.seconds
             state.found.append(candidate)
             new.append(candidate)
+        elif outcome in ("some", "broke"):
+            state.near = sorted([*state.near, candidate], key=_order)[:_NEAR]
     return new
+
+
+def _examined(trial: Trial, state: _State, baseline: Baseline, texts: dict[str, str]) -> list[NearMiss]:
+    """Return what the candidates that came near are good for, best first: few broken, many mended, likely."""
+    until, found = time.monotonic() + _NEAR_SECONDS, list[NearMiss]()
+    for candidate in state.near:
+        left = until - time.monotonic()
+        seen = trial.examine(candidate, left) if left > 0 else None
+        whole = seen and len(seen.mended) == len(baseline.goal)
+        if seen and seen.mended and len(seen.broken) <= (_BROKEN if whole else 0):
+            found.append(NearMiss(_patch(candidate, texts), seen.mended, seen.broken))
+    return sorted(found, key=lambda miss: (len(miss.broken), -len(miss.mended), -miss.patch.score))[:KEPT]
 
 
 def _progress(state: _State, budget: Budget) -> Progress:

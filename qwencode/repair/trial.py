@@ -1,6 +1,7 @@
 """The ways to try a candidate, behind one face: swapped in a fork, imported anew in a fork, or run from disk."""
 
 import heapq
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
@@ -10,7 +11,8 @@ from qwencode.repair.mutate.candidates import Candidate
 from qwencode.sandbox.protocol import Sandbox
 from qwencode.verify.results import Baseline
 
-Outcome = Literal["plausible", "goal_failed", "broke", "timeout", "crashed", "invalid"]
+Outcome = Literal["plausible", "goal_failed", "some", "broke", "timeout", "crashed", "invalid"]
+"""`some`: a part of the goal passes, and a part fails. `broke`: all of the goal passes, and another test fails."""
 FIRST_TESTS = 30
 """Passing tests at most that run early because they cover the edited line."""
 _RESTARTS = 3
@@ -19,6 +21,12 @@ _RESTARTS = 3
 def _dotted(test: str) -> str:
     """Return an id in a form that pytest's and unittest's names share."""
     return test.replace(".py::", ".").replace("::", ".").replace("/", ".")
+
+
+def _same(one: str, other: str) -> bool:
+    """Say whether two ids name one test; a file of tests is named by each of them."""
+    first, second = _dotted(one), _dotted(other)
+    return one.startswith(f"{other}::") or first == second or first.endswith(f".{second}")
 
 
 class Trial(Protocol):
@@ -42,9 +50,24 @@ class Trial(Protocol):
         """Return finished ones, waiting for `seconds` at most. Raises ServerFailed when there is no way on."""
         ...
 
+    def examine(self, candidate: Candidate, seconds: float) -> "Examined | None":
+        """Run all tests with a candidate and say what it does; None when that cannot be told within `seconds`.
+
+        For the end of a search: what else was submitted may get lost. Never raises ServerFailed.
+        """
+        ...
+
     def close(self) -> None:
         """End everything at once; the tree is as it was. Idempotent."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """What a candidate does: the goal tests that pass with it, and those that passed before and fail with it."""
+
+    mended: tuple[str, ...]
+    broken: tuple[str, ...]
 
 
 @dataclass(slots=True)
@@ -68,6 +91,7 @@ class ForkTrial:
         self._fresh: _Lane | None = None
         self._backlog: list[tuple[float, int, Candidate]] = []
         self._count = self._restarts = 0
+        self._ordered = False
         self._crashed: set[Candidate] = set()
         self._first: dict[tuple[str, int], list[str]] = {}
         self.swapped = self.imported = 0
@@ -106,6 +130,7 @@ class ForkTrial:
             flaky = set(self._baseline.flaky)
             rest = [test for test in self._baseline.run.passing if test not in flaky and _dotted(test) not in failed]
             server.send({"settings": {"rest": rest, "ordered": ordered}})
+            self._ordered = ordered
         except (ServerFailed, KeyboardInterrupt):
             server.close()
             raise
@@ -133,12 +158,13 @@ class ForkTrial:
         self._count += 1
         heapq.heappush(self._backlog, (-candidate.score, self._count, candidate))
 
-    def _send(self, lane: _Lane, candidate: Candidate, extra: dict[str, Any]) -> None:
+    def _send(self, lane: _Lane, candidate: Candidate, extra: dict[str, Any]) -> int:
         self._count += 1
         job = {"id": self._count, "file": candidate.file, **extra}
         lane.flying[self._count] = (candidate, extra)
         text = candidate.applied(self._texts[candidate.file])
         lane.server.send({**job, "source": text, "first": self._covering(candidate)})
+        return self._count
 
     def poll(self, seconds: float) -> list[tuple[Candidate, Outcome]]:
         finished: list[tuple[Candidate, Outcome]] = []
@@ -168,7 +194,45 @@ class ForkTrial:
             self.swapped += 1
         else:
             self.imported += 1
-        return [(candidate, answer["outcome"])]
+        return [(candidate, self._outcome(answer))]
+
+    def _outcome(self, answer: Mapping[str, Any]) -> Outcome:
+        """The goal is run in its order up to the first failure. So if that is not its first test, others passed."""
+        if answer["outcome"] == "goal_failed" and not self._ordered:
+            return "goal_failed" if _same(answer["test"], self._baseline.goal[0]) else "some"
+        return answer["outcome"]
+
+    def examine(self, candidate: Candidate, seconds: float) -> Examined | None:
+        until = time.monotonic() + seconds
+        try:
+            for lane in self._both():
+                number = self._send(lane, candidate, {"all": True})
+                while (answer := self._answer_to(number, lane)) is None:
+                    if time.monotonic() > until:
+                        return None
+                if answer["outcome"] == "plausible":
+                    return self._examined(answer)
+                if answer["outcome"] != "cannot":
+                    return None
+        except ServerFailed:
+            pass  # it may have died of this very candidate, which is none to speak of then
+        return None
+
+    def _both(self) -> Iterator[_Lane]:
+        """Yield the lanes, starting the slow one when it comes to that."""
+        if self._swap:
+            yield self._swap
+        self._fresh = self._fresh or _Lane(self._started("fresh"))
+        yield self._fresh
+
+    def _answer_to(self, number: int, lane: _Lane) -> Mapping[str, Any] | None:
+        return next((answer for answer in lane.server.receive(0.25) if answer["id"] == number), None)
+
+    def _examined(self, answer: Mapping[str, Any]) -> Examined:
+        goal, failed = self._baseline.goal, answer["failed"]
+        mended = tuple(test for test in goal if any(_same(name, test) for name in answer["mended"]))
+        others = [name for name in failed if not any(_same(name, test) for test in goal)]
+        return Examined(mended, tuple(others))
 
     def _restart(self) -> None:
         """Bring a server that died back; what was in flight is tried once more, and dropped if it dies again."""

@@ -77,11 +77,18 @@ class Run:
         parts = (f"{name}\0{now.files.get(name)}" for name in self.before.differing(now))
         return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogateescape")).hexdigest()
 
-    def diff(self) -> str:
-        """Return the change since the run began as a unified diff in git's form, whatever the user's diff settings."""
+    def mark(self) -> Snapshot:
+        """Keep the working tree as it is now: a place within the run to which `restore` can go back."""
+        return self._look(keep=True)
+
+    def diff(self, since: Snapshot | None = None) -> str:
+        """Return the change since the run began, or since a mark, as a unified diff in git's form.
+
+        The user's own settings for diffs make no difference.
+        """
         now = self._look(keep=True)
         with readable_errors(), tempfile.TemporaryDirectory(dir=self._journal.folder) as nothing:
-            command = ["diff-tree", "-r", "-p", *_DIFF_OPTIONS, self.before.id, now.id]
+            command = ["diff-tree", "-r", "-p", *_DIFF_OPTIONS, (since or self.before).id, now.id]
             found = git(self._journal.root, *_DIFF_SETTINGS, *command, index=Path(nothing, "index"))
         return found.decode(errors="replace")
 
@@ -94,11 +101,11 @@ class Run:
         with readable_errors():
             return tuple(name for name in names if name in self.before.files and not self._is_committed(root, name))
 
-    def restore(self) -> None:
-        """Put the working tree back to what it was, byte for byte; ignored files stay as they are."""
+    def restore(self, to: Snapshot | None = None) -> None:
+        """Put the working tree back to what it was, or was at a mark, byte for byte; ignored files stay as they are."""
         with readable_errors():
             journal = self._journal
-            restore(journal.root, journal.folder, journal.index(self._record), self.before)
+            restore(journal.root, journal.folder, journal.index(self._record), to or self.before)
 
     def finish(self, kept: bool) -> None:
         """Close the run. Kept, it can be taken back by `undo`; otherwise the tree is put back, if it is not yet."""

@@ -103,7 +103,7 @@ def _results(event: Event) -> list[Line]:
         case SearchFinished():
             return [("text" if event.plausible else "warn", _search(event))]
         case VerdictReached():
-            return [({"fixed": "good", "unbroken": "good", "not_fixed": "bad"}[event.status], event.reason)]
+            return [({"partly": "warn", "not_fixed": "bad"}.get(event.status, "good"), event.reason)]
         case RunFinished() if event.exit_code in (0, 1):  # other ends are told by the sentence on stderr
             tokens = f", {_usage(event.usage)}" if event.usage.prompt or event.usage.generated else ""
             return [("dim", f"Finished in {seconds(event.seconds)}{tokens}")]

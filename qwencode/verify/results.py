@@ -104,12 +104,15 @@ class Baseline:
     """Source files that speak of the test runner, and how often."""
     wanted: tuple[str, ...] = ()
     """Paths or test ids, relative to the repository, that narrow the goal; empty for all."""
+    only: frozenset[str] | None = None
+    """The tests that alone are the goal now, of those that are one; None for all."""
 
     @property
     def goal(self) -> tuple[str, ...]:
         """The failing tests that are to be mended: all that were wanted but the flaky and the blocked ones."""
         left_out = {*self.flaky, *self.blocked}
-        return tuple(test for test in self.run.failing if test not in left_out and self._is_wanted(test))
+        failing = (test for test in self.run.failing if self.only is None or test in self.only)
+        return tuple(test for test in failing if test not in left_out and self._is_wanted(test))
 
     def _is_wanted(self, test: str) -> bool:
         file = self.run.results[test].file

@@ -1,10 +1,14 @@
 """The verdict: what a clean re-run of all tests proves about a change.
 
 *Fixed* means that every goal test passes, that no test which passed before fails, is skipped or is gone, and that no
-test, no test setting and nothing of the test runner was changed. Covered by adversarial tests: a changed, added or
-removed test file, `conftest.py` or setting (also one that git is told to ignore), a source that ends the process,
-prints or writes results, replaces parts of pytest, or begins to look at who runs it. Not covered: code written to find
-the probe's key in the memory of its own process, and an edit that satisfies the tests without being right.
+test, no test setting and nothing of the test runner was changed. *Partly* means the same but for some goal tests that
+still fail; one that is skipped or gone instead makes it nothing. What it does not see of these is whether one fails
+earlier or worse than before: it never passed, so nothing that worked is lost, and its outcome is in the proof.
+
+Covered by adversarial tests: a changed, added or removed test file, `conftest.py` or setting (also one that git is told
+to ignore), a source that ends the process, prints or writes results, replaces parts of pytest, or begins to look at who
+runs it. Not covered: code written to find the probe's key in the memory of its own process, and an edit that satisfies
+the tests without being right.
 """
 
 import time
@@ -32,12 +36,36 @@ def judge(
     allow_test_changes: bool,
     seconds: float,
 ) -> Generator[Event, None, VerdictReached]:
+    """Return the verdict alone; see `prove`."""
+    proven = prove(
+        workspace,
+        sandbox,
+        baseline,
+        goal_text=goal_text,
+        by=by,
+        allow_test_changes=allow_test_changes,
+        seconds=seconds,
+    )
+    return (yield from proven)[0]
+
+
+def prove(
+    workspace: Workspace,
+    sandbox: Sandbox,
+    baseline: Baseline,
+    *,
+    goal_text: bool,
+    by: str,
+    allow_test_changes: bool,
+    seconds: float,
+) -> Generator[Event, None, tuple[VerdictReached, TestRun]]:
     """Run all tests again and compare them with the baseline.
 
     `goal_text` says that the user gave a goal in words; where no failing test was the goal, the best verdict is
     `unbroken`. `by` names who made the change. The run may take `seconds`, and at most ten times what the baseline
     took. `touched_tests` of the verdict names what was changed among the protected, also when that is allowed. The
-    verdict is returned, not yielded: the caller adds what else it knows.
+    verdict is returned, not yielded: the caller adds what else it knows. With it comes the run that it speaks
+    of.
     """
     started = time.monotonic()
     yield PhaseStarted("verdict", f"Clean re-run: {baseline.command}")
@@ -54,10 +82,9 @@ def judge(
     comparison = _compare(baseline, after, again, touched if allow_test_changes else ())
     reason = _tampering(baseline, after, () if allow_test_changes else touched, {} if allow_test_changes else aware)
     reason = reason or _run_problem(after, limit) or comparison.problem()
-    status = "not_fixed" if reason else "fixed" if baseline.goal else "unbroken"
-    return VerdictReached(
-        status=status,
-        reason=reason or _praise(baseline, after, touched, goal_text),
+    verdict = VerdictReached(
+        status="not_fixed" if reason else "partly" if comparison.still else "fixed" if baseline.goal else "unbroken",
+        reason=reason or _praise(baseline, after, comparison.still, touched, goal_text),
         by=by,
         proof=_proof(baseline, after, again),
         passing_before=len(baseline.run.passing),
@@ -65,6 +92,7 @@ def judge(
         touched_tests=touched,
         seconds=time.monotonic() - started,
     )
+    return verdict, after
 
 
 def _touched(workspace: Workspace, baseline: Baseline) -> tuple[str, ...]:
@@ -106,14 +134,21 @@ def _last_line(output: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Comparison:
-    """Test ids by what is wrong with them, each empty in a good run."""
+    """Test ids by what is wrong with them, each empty in a good run.
 
+    `some`: a part of the goal passes, and the rest fails.
+    """
+
+    some: bool
     still: tuple[str, ...]
     failing: tuple[str, ...]
     skipped: tuple[str, ...]
     gone: tuple[str, ...]
 
     def problem(self) -> str:
+        """Return what keeps this from being a success, '' for nothing; a part of the goal is one if nothing broke."""
+        if self.some and not (self.failing or self.skipped or self.gone):
+            return ""
         parts = [
             f"{_list(self.still)} still {_verb(self.still, 'does', 'do')} not pass" if self.still else "",
             f"{_list(self.failing)} {_verb(self.failing, 'fails', 'fail')} now" if self.failing else "",
@@ -134,8 +169,10 @@ def _compare(baseline: Baseline, after: TestRun, again: TestRun | None, allowed:
     known = baseline.run.results
     new = [test for test in after.failing if test not in known and _outcome(again, test) != "passed"]
     bad = {test for test in lost if test in after.results and after.results[test].bad}
+    still = tuple(test for test in baseline.goal if not mended(baseline.run.results[test], after))
     return _Comparison(
-        still=tuple(test for test in baseline.goal if not mended(baseline.run.results[test], after)),
+        some=len(still) < len(baseline.goal) and all(test in after.failing for test in still),
+        still=still,
         failing=tuple(sorted({*bad, *new})),
         skipped=tuple(test for test in lost if test in after.results and test not in bad),
         gone=tuple(test for test in lost if test not in after.results and known[test].file not in free),
@@ -186,12 +223,16 @@ def _proof(baseline: Baseline, after: TestRun, again: TestRun | None) -> tuple[T
     return tuple(rows)
 
 
-def _praise(baseline: Baseline, after: TestRun, touched: Sequence[str], goal_text: bool) -> str:
+def _praise(baseline: Baseline, after: TestRun, still: Sequence[str], touched: Sequence[str], goal_text: bool) -> str:
     goal, kept = len(baseline.goal), len(baseline.run.passing)
     unchanged = f"changed with your leave: {_list(touched)}" if touched else "no test or test setting was changed"
+    others = f"none of the {kept} that passed broke" if kept else "no other test had passed before"
+    if still:
+        done = goal - len(still)
+        mended = f"{done} of {goal} failing tests {'passes' if done == 1 else 'pass'} now"
+        return f"{mended}, {others}, {unchanged}; still failing: {_list(still)}."
     if goal:
         mended = "1 failing test passes now" if goal == 1 else f"{goal} failing tests pass now"
-        others = f"none of the {kept} that passed broke" if kept else "no other test had passed before"
         return f"{mended}, {others}, {unchanged}."
     told = " whether the goal was reached is for you to judge" if goal_text else " no failing test was to be mended"
     return f"Nothing broke: {len(after.passing)} tests pass, {unchanged}. Only that was proven;{told}."

@@ -52,6 +52,7 @@ def run_fix(confined: Callable[[Path], Sandbox]) -> Callable[..., Ran]:
         asked_for: bool = True,
         opener: Callable[[], Model] | None = None,
         proposer: Callable[[], Proposals] | None = None,
+        seconds_to_judge: Callable[[int], float] | None = None,
         stop_at: Callable[[Event], bool] = lambda event: False,
         **task: Any,
     ) -> Ran:
@@ -67,6 +68,7 @@ def run_fix(confined: Callable[[Path], Sandbox]) -> Callable[..., Ran]:
             lines,
             asked_for,
             proposer,
+            seconds_to_judge,
         )
         fix, ran = Fix(FixTask(**task), parts), Ran()
         work = fix.work()

@@ -4,9 +4,11 @@ from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
+import pytest
+
 from fix_ground import Ran, contents
 from qwencode.errors import BudgetSpent
-from qwencode.events import MessageAdded, ReplyFinished, ToolFinished
+from qwencode.events import CacheMissed, HistoryRewound, MessageAdded, ReplyFinished, ToolFinished
 from qwencode.model.llama.fit import Fit
 from qwencode.model.llama.model import LlamaModel
 from qwencode.model.protocol import Options
@@ -31,3 +33,26 @@ def test_ten_steps_without_an_error_and_without_a_token_read_twice(
         assert later.cached >= earlier.prompt
         assert later.evaluated == later.prompt - later.cached
     assert sum(usage.evaluated for usage in usages) <= usages[-1].prompt + len(usages)
+
+
+@pytest.mark.slow
+def test_a_second_attempt_reads_the_lesson_and_nothing_before_it(
+    run_small: Callable[..., Ran], small: Path, tiny: Path
+):
+    before = contents(small)
+    model = LlamaModel(tiny, Fit(context=32_768, threads=1), string_limit=24)
+    options = Options(tool_choice="required", max_tokens=400, seed=1)
+    ran = run_small(model, use_search=False, max_steps=4, options=options, attempts=2)
+    assert isinstance(ran.error, BudgetSpent), ran.error
+    assert contents(small) == before
+    (rewound,) = ran.of(HistoryRewound)
+    replies = [event for event in ran.events if isinstance(event, ReplyFinished | HistoryRewound)]
+    first, second = replies[0], replies[replies.index(rewound) + 1]
+    assert isinstance(first, ReplyFinished) and isinstance(second, ReplyFinished)
+    opening = len("<|im_start|>assistant\n<think>\n")  # tokens at most of what opens a reply, and is not shared
+    assert second.usage.cached >= first.usage.prompt - opening
+    at = ran.events.index(rewound)
+    lesson = next(event.message for event in ran.events[at:] if isinstance(event, MessageAdded))
+    assert second.usage.evaluated <= len(lesson.content.encode()) + 2 * opening  # a byte a token at most
+    assert second.usage.evaluated == second.usage.prompt - second.usage.cached
+    assert not ran.of(CacheMissed)

@@ -1,5 +1,6 @@
 """From a name to a model, or to one sentence that helps."""
 
+import math
 import shutil
 import socket
 from pathlib import Path
@@ -7,7 +8,16 @@ from pathlib import Path
 import pytest
 
 from qwencode.errors import ModelUnavailable
-from qwencode.model.choose import check_model, find_default, find_file, mends_lines, open_model, wishes
+from qwencode.model.choose import (
+    check_model,
+    find_default,
+    find_file,
+    mends_lines,
+    open_model,
+    seconds_to_judge,
+    wishes,
+)
+from qwencode.model.llama.calibration import Calibration, keep
 from qwencode.model.llama.fitting import Wishes
 from qwencode.model.llama.model import LlamaModel
 from qwencode.model.server import ServerModel
@@ -137,3 +147,18 @@ def test_the_built_in_model_has_a_name(places: Places) -> None:
     model = open_model("builtin", Settings(), places)
     assert (model.name, model.context_length) == ("builtin", 4096)
     model.close()
+
+
+def test_how_soon_a_model_could_judge(places: Places, tiny: Path, lined: Path) -> None:
+    settings = Settings(context=1024, threads=1)
+    for name in ("http://127.0.0.1:9/v1", "nothing", str(lined), str(tiny)):
+        assert seconds_to_judge(name, settings, places, 3000) == math.inf, (
+            "a server, none, one for lines, one not measured"
+        )
+    model = open_model(str(tiny), settings, places)
+    assert isinstance(model, LlamaModel)
+    keep(Calibration(((1, 0.1), (512, 10.24))), tiny, model.fit, places.cache)
+    model.close()
+    soon = seconds_to_judge(str(tiny), settings, places, 512)
+    assert soon == pytest.approx(tiny.stat().st_size / 1e9 + 10.24)
+    assert seconds_to_judge(str(tiny), settings, places, 5120) > soon

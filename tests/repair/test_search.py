@@ -165,6 +165,39 @@ def test_a_failure_that_needs_earlier_tests_is_tried_in_their_order(lab: Lab):
     assert result.plausible
 
 
+TWO_FAULTS = {
+    "pkg/__init__.py": "",
+    "pkg/limits.py": "def low(x):\n    return x - 1\n\n\ndef high(x):\n    return max(x, 10)\n",
+    "tests/test_limits.py": "from pkg.limits import high, low\n\n\ndef test_a():\n    assert low(2) == 3\n\n\n"
+    "def test_b():\n    assert high(50) == 'no such thing'\n\n\ndef test_c():\n    assert high(10) == 10\n",
+    "conftest.py": "",
+}
+
+
+@pytest.mark.parametrize("plain", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_what_came_near_is_told_when_nothing_is_plausible(lab: Lab, plain: bool):
+    workspace, sandbox, baseline, ranking = lab(TWO_FAULTS)
+    ranking = replace(ranking, lines={"pkg/limits.py": {2: 1.0}}) if plain else ranking
+    before = tree(workspace.root)
+    result, _ = drive(search(workspace, sandbox, baseline, ranking, Budget(60, 60 if not plain else 12), plain=plain))
+    assert (result.plausible, result.way) == (0, "plain" if plain else "fork")
+    best = result.near[0]
+    assert (best.mended, best.broken) == (("tests/test_limits.py::test_a",), ())
+    assert "return x + 1" in best.patch.after
+    assert len(result.near) <= 3
+    assert tree(workspace.root) == before
+
+
+def test_an_edit_that_mends_all_and_breaks_little_came_near(lab: Lab):
+    tests = "from pkg.limits import high\n\n\ndef test_a():\n    assert high(3) == 3\n\n\ndef test_b():\n    assert high(4) == 10\n\n\n"
+    files = {**TWO_FAULTS, "tests/test_limits.py": tests}
+    workspace, sandbox, baseline, ranking = lab(files)
+    result, _ = drive(search(workspace, sandbox, baseline, ranking, Budget(60, 30)))
+    assert result.plausible == 0
+    assert ("tests/test_limits.py::test_a",) in [miss.mended for miss in result.near]
+    assert all(miss.broken == ("tests/test_limits.py::test_b",) for miss in result.near)
+
+
 def test_nothing_to_find_ends_with_a_reason_and_an_unchanged_tree(lab: Lab):
     workspace, sandbox, baseline, ranking = lab(
         {**FILES, "tests/test_limits.py": TESTS.replace("== 100", "== 'no such thing'")}

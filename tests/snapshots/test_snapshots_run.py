@@ -48,6 +48,38 @@ def test_restore_puts_every_byte_back(project: Path):
     assert not git(project, "for-each-ref", "refs/qwencode/")
 
 
+def test_a_mark_is_a_place_to_go_back_to(project: Path):
+    before = on_disk(project)
+    run = begin(project)
+    (project / "src" / "main.py").write_bytes(b"half\r\n")
+    (project / "made").write_bytes(b"by the first part")
+    (project / "made").chmod(0o755)
+    half, mark = on_disk(project), run.mark()
+    disturb(project)
+    (project / "made").unlink()
+    assert "+half" not in run.diff(since=mark) and "+broken" in run.diff(since=mark)
+    run.restore(mark)
+    assert on_disk(project) == half
+    assert set(run.changed()) == {"made", "src/main.py"}
+    run.restore()
+    assert on_disk(project) == before
+    run.finish(kept=False)
+    assert on_disk(project) == before
+
+
+def test_what_was_made_up_to_a_mark_is_kept_and_undone_as_a_whole(project: Path):
+    before = on_disk(project)
+    run = begin(project)
+    (project / "made").write_bytes(b"x")
+    half, mark = on_disk(project), run.mark()
+    disturb(project)
+    run.restore(mark)
+    run.finish(kept=True)
+    assert on_disk(project) == half
+    undo(Workspace.find(project))
+    assert on_disk(project) == before
+
+
 def test_a_kept_run_is_undone_later_and_undone_ones_are_skipped(project: Path):
     states = [on_disk(project)]
     users = of_git(project)

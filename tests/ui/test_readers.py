@@ -82,6 +82,15 @@ def test_a_run_tells_its_story(make: type[Plain] | type[Terminal]):
     assert text.index("failed") < text.rindex("passed")
 
 
+@pytest.mark.parametrize("make", [Plain, Terminal])
+def test_a_part_is_not_shown_as_a_success(make: type[Plain] | type[Terminal]):
+    rows = (events.TestChange("t::a", "failed", "passed"), events.TestChange("t::b", "failed", "failed"))
+    verdict = events.VerdictReached("partly", "1 of 2 passes.", "search", rows, 3, 4)
+    text = shown_by(make, [verdict, events.RunFinished(1, verdict.reason, 1.0)], force_terminal=make is Terminal)
+    assert "1 of 2 passes." in text and "t::b" in text
+    assert make is Plain or "\x1b[33m1 of 2 passes." in text
+
+
 def test_plain_text_has_no_escape_sequences():
     assert "\x1b" not in shown_by(Plain, RUN)
 

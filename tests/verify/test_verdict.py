@@ -70,12 +70,12 @@ class Case:
         for path, data in self.before.items():
             path.unlink(missing_ok=True) if data is None else path.write_bytes(data)
 
-    def judge(self, allow: bool = False, goal_text: bool = False) -> VerdictReached:
+    def judge(self, allow: bool = False, goal_text: bool = False, baseline: Baseline | None = None) -> VerdictReached:
         return last(
             judge(
                 self.workspace,
                 self.sandbox,
-                self.baseline,
+                baseline or self.baseline,
                 goal_text=goal_text,
                 by="test",
                 allow_test_changes=allow,
@@ -118,6 +118,66 @@ def test_untouched_is_not_fixed(calc: Case):
     verdict = calc.judge()
     assert verdict.status == "not_fixed"
     assert verdict.reason == "tests/test_calc.py::test_add still does not pass."
+
+
+TWO = {
+    "calc.py": "def add(a, b):\n    return a - b\n\n\ndef double(a):\n    return a\n\n\ndef same(a):\n    return a\n",
+    "tests/test_calc.py": "from calc import add, double, same\n\n\ndef test_add():\n    assert add(1, 2) == 3\n\n\n"
+    "def test_double():\n    assert double(2) == 4\n\n\ndef test_same():\n    assert same(1) == 1\n",
+}
+
+
+@pytest.fixture(scope="module")
+def shared_two(tmp_path_factory: pytest.TempPathFactory) -> Case:
+    folder = tmp_path_factory.mktemp("two")
+    scratch = folder / "scratch"
+    scratch.mkdir()
+    return Case(make_repository(folder / "repo", TWO), Unconfined(scratch))
+
+
+@pytest.fixture
+def two(shared_two: Case) -> Iterator[Case]:
+    """The same, with two failing tests of two faults, and one that passes."""
+    yield shared_two
+    shared_two.restore()
+
+
+def test_a_part_of_the_goal_is_said_to_be_a_part(two: Case):
+    verdict = two.edit({"calc.py": TWO["calc.py"].replace("a - b", "a + b")}).judge()
+    assert verdict.status == "partly"
+    assert verdict.reason == (
+        "1 of 2 failing tests passes now, none of the 1 that passed broke, no test or test setting was changed; "
+        "still failing: tests/test_calc.py::test_double."
+    )
+    assert [(row.before, row.after) for row in verdict.proof] == [("failed", "passed"), ("failed", "failed")]
+
+
+def test_a_part_that_is_the_whole_of_a_narrowed_goal(two: Case):
+    baseline = replace(two.baseline, only=frozenset({"tests/test_calc.py::test_add"}))
+    two.edit({"calc.py": TWO["calc.py"].replace("a - b", "a + b")})
+    assert two.judge(baseline=baseline).status == "fixed"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        TWO["calc.py"].replace("a - b", "a + b") + "\n\ndef same(a):\n    return 0\n",
+        TWO["calc.py"].replace("a - b", "a + b").replace("return a\n", "import pytest; pytest.skip()\n", 1),
+        TWO["calc.py"].replace("return a\n", "return a + 0\n", 1),
+    ],
+    ids=["another test broke", "the rest is skipped", "no test was mended"],
+)
+def test_what_is_not_even_a_part(two: Case, text: str):
+    assert two.edit({"calc.py": text}).judge().status == "not_fixed"
+
+
+def test_a_part_with_a_changed_test_is_nothing(two: Case):
+    tests = TWO["tests/test_calc.py"].replace("double(2) == 4", "double(2) == 3")
+    two.edit({"calc.py": TWO["calc.py"].replace("a - b", "a + b"), "tests/test_calc.py": tests})
+    assert two.judge().status == "not_fixed"
+    assert two.judge(allow=True).status == "partly"
+    two.edit({"tests/test_calc.py": TWO["tests/test_calc.py"].replace("test_double", "no_test")})
+    assert two.judge(allow=True).status == "not_fixed", "a goal test that is gone does not fail, it is gone"
 
 
 def test_mended_but_another_broke(calc: Case):

@@ -33,6 +33,7 @@ def explain(seen: Seen, now: Seen, prompt: Prompt, shared: int, cached: int) -> 
     same = common_length(seen.keys, now.keys)
     edited = same < min(len(seen.keys), len(now.keys))
     last = same >= len(seen.keys) - 1 - seen.replied  # only the last turn is another one
+    last = last or len(now.keys) == same + 1 > 1  # or it was cut back further, to go on with a new message
     if not again and (not edited or last):
         return None
     if not same:

@@ -9,7 +9,7 @@ from typing import TypeVar
 import numpy as np
 
 from qwencode.errors import ModelUnavailable
-from qwencode.events import Event, Notice, PrefillProgress
+from qwencode.events import Event, Notice, PrefillProgress, Progress
 from qwencode.excerpt import unnumbered
 from qwencode.messages import Finish, Message, Reply, ToolSpec, Usage
 from qwencode.model.dialect import qwen
@@ -22,6 +22,7 @@ from qwencode.model.llama.fit import Fit, check_memory
 from qwencode.model.llama.gguf_header import CHAT_TOKENS, LINE_FORM, check
 from qwencode.model.llama.grammar import call_grammar
 from qwencode.model.llama.library import Engine, build
+from qwencode.model.llama.likelihood import likelihood
 from qwencode.model.llama.machine import free_memory
 from qwencode.model.llama.prefix_store import PrefixStore, Warmed, prefixes
 from qwencode.model.llama.sampler import QuickGrammar, Sampler
@@ -30,7 +31,7 @@ from qwencode.model.llama.steering import Steering
 from qwencode.model.llama.transcript import Prompt, Transcript
 from qwencode.model.llama.vocabulary import CONTROL, UNUSED, USER_DEFINED
 from qwencode.model.llama.writer import Writer
-from qwencode.model.protocol import CallRefused, Options
+from qwencode.model.protocol import CallRefused, Likelihood, Options
 from qwencode.model.sampling import LINES, sampling_for
 
 _STOPS_KEPT = 8  # of a long prompt that is read at once, the last ones
@@ -158,6 +159,22 @@ class LlamaModel:
         )
         return Reply(message, finish, usage, sampler.seed)
 
+    def likelihoods(
+        self, history: Sequence[Message], tools: Sequence[ToolSpec], texts: Sequence[str]
+    ) -> Generator[Event, None, list[Likelihood]]:
+        """Say how likely each text is as the next message. Implements `qwencode.model.protocol.Judges`."""
+        prompt, turn = self._begin(history, tools, thinking=False)
+        parts = [self._transcript.encode([qwen.Piece(text, False)]) for text in texts]
+        self._fits(len(prompt.tokens) + max(map(len, parts), default=0))
+        self._seen = Seen(_system(history), tuple(tools), prompt.keys)
+        yield from self._prefill(prompt, self._align(prompt), turn)
+        found: list[Likelihood] = []
+        for number, tokens in enumerate(parts):
+            yield Progress("search", number, len(parts), "edits", note="the model compares them")
+            self._check_turn(turn)
+            found.append(likelihood(self._live, tokens, self.fit.draft_tokens + 1))
+        return found
+
     def warm(self, history: Sequence[Message], tools: Sequence[ToolSpec]) -> Generator[Event, None, Warmed]:
         """Bring the fixed prefix of a history into memory and into the store, and nothing after it."""
         if self._prefixes is None:
@@ -215,12 +232,15 @@ class LlamaModel:
         """Return the prompt, which fits into the context, and the number of the turn that begins."""
         turn = self._next_turn()
         prompt = self._transcript.prompt(history, tools if self._declares else (), thinking)
-        if len(prompt.tokens) >= self.context_length:
+        self._fits(len(prompt.tokens))
+        return prompt, turn
+
+    def _fits(self, tokens: int) -> None:
+        if tokens >= self.context_length:
             raise ModelUnavailable(
-                f"The conversation has {len(prompt.tokens):,} tokens and the context holds {self.context_length:,}: "
+                f"The conversation has {tokens:,} tokens and the context holds {self.context_length:,}: "
                 "raise the setting `context`, or begin a new session."
             )
-        return prompt, turn
 
     def _next_turn(self) -> int:
         """Return a new number of a turn; a reply of an older one ends."""

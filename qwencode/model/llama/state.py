@@ -88,7 +88,11 @@ class LiveState:
     @property
     def logits(self) -> Logits:
         """The logits after the last live token. Raises RuntimeError when they were not asked for."""
-        source = self.source()
+        return self.logits_before(0)
+
+    def logits_before(self, ahead: int) -> Logits:
+        """The logits before the last `ahead` live tokens. Raises RuntimeError when they were not asked for."""
+        source = self.source(ahead)
         return self._engine.logits(source) if isinstance(source, int) else source
 
     def source(self, ahead: int = 0) -> int | Logits:

@@ -47,6 +47,12 @@ def test_growing_and_asking_again_miss_nothing(model: LlamaModel) -> None:
     assert not ask(model, other)[1]  # the last message only: nothing that was evaluated is evaluated again
 
 
+def test_going_on_from_an_earlier_place_is_no_miss(model: LlamaModel) -> None:
+    history = conversation(model)
+    for kept in (4, 2, 1):  # ever further back, the last time to the system message alone
+        assert not ask(model, [*history[:kept], Message("user", f"Another way from {kept}.")])[1]
+
+
 def test_an_edited_message_is_named(model: LlamaModel) -> None:
     history = conversation(model)
     edited = [*history[:3], replace(history[3], content="Edited."), *history[4:]]
