@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from conversation import EDIT, SHORT, START
-from qwencode.events import CallDelta, Event
+from qwencode.events import CacheMissed, CallDelta, Event
 from qwencode.messages import Message, Reply, ToolCall
 from qwencode.model.llama.fit import Fit
 from qwencode.model.llama.model import LlamaModel
@@ -45,7 +45,8 @@ def test_nothing_is_read_again(drafting: LlamaModel, parameters: int, thinking: 
     assert reply.seed == 5
     assert reply.usage.generated > 0
     history = [*START, reply.message, Message("tool", PROBLEM, answers="call-1")]
-    after, _ = drive(drafting.stream(history, [EDIT], SHORT))
+    after, events = drive(drafting.stream(history, [EDIT], SHORT))
+    assert not [event for event in events if isinstance(event, CacheMissed)]
     again = reply.usage.prompt + reply.usage.generated - after.usage.cached
     assert again <= 1, "at most the last token, which was drawn and never evaluated"
     text = "".join(drafting._engine.piece(token).decode(errors="replace") for token in drafting._live.tokens)
