@@ -22,6 +22,7 @@ from qwencode.jobs.line_part import LABEL, LineWork
 from qwencode.jobs.search_part import SearchPart
 from qwencode.messages import Usage
 from qwencode.model.protocol import Model, Options
+from qwencode.repair.cluster import independent
 from qwencode.repair.localise import Ranking, rank
 from qwencode.repair.proposals import Proposals
 from qwencode.sandbox.protocol import Sandbox
@@ -38,7 +39,7 @@ AGENT_STEPS = 40
 """Turns of the model at most for a cause, where nobody has said how many in all."""
 LINE_SECONDS = 60.0
 """What the built-in model may take when nobody asked for it."""
-_APART = 3  # causes at most that the search leaves time for, when it first tries to mend them all at once
+_SHARES = 4  # causes at most that the search leaves time for, when it first tries to mend them all at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,9 +164,10 @@ class Fix:
         ground = Ground(workspace, sandbox, run, bool(self.task.goal), self.task.allow_test_changes)
         ranking = yield from self._localise(baseline)
         verdict, spent = yield from self._by_search_and_model(ground, baseline, ranking)
+        further = self.parts.lines or self.tried in ([], ["search"])  # a larger model was not used
+        if self.parts.advice and further and (verdict is None or verdict.status == "partly"):
+            yield Notice(self.parts.advice)
         if verdict is None:
-            if self.parts.advice and (self.parts.lines or self.tried in ([], ["search"])):
-                yield Notice(self.parts.advice)
             by, passing = self.tried[-1] if self.tried else "", len(baseline.run.passing)
             verdict = VerdictReached("not_fixed", self._reason(), by, (), passing, passing)
         yield verdict
@@ -196,7 +198,7 @@ class Fix:
             if self.task.use_search and baseline.goal:
                 self.tried.append("search")
                 found = causes.found()
-                whole = 1 / (1 + min(len(found), _APART)) if len(found) > 1 else 1.0
+                whole = 0.0 if independent(found) else 1 / min(len(found), _SHARES)  # 0: only what any search is given
                 if verdict := (yield from searching.mend(baseline, ranking, whole)):
                     return verdict, ""
                 if len(found) > 1:

@@ -22,6 +22,7 @@ from qwencode.workspace import Workspace
 Line = tuple[str, int]
 APART = 0.5
 """Mean distance, from 0 to 1, above which two groups are not joined."""
+_COVERED = 200  # failing tests at most whose coverage is looked at: it may be many lines for each
 _CLUSTERED = 120  # distinct failures compared with each other; further ones go to the group that is nearest
 _RAISED = re.compile(r"^(?:E\s+)?(assert\b|(?:[\w.]+\.)?[A-Z]\w*(?=:|\s*$))(.*)", re.M)
 _VOLATILE = re.compile(r"""'[^'\n]*'|"[^"\n]*"|0x[0-9a-fA-F]+|(?<!\w)/\S+|\d+(?:\.\d+)?""")
@@ -46,14 +47,15 @@ class Evidence:
 class Cause:
     """Failing tests that seem to fail for one reason, sorted. `where`: what they share, in words, or ''.
 
-    `spread` is their mean distance, 0 to 1. `places` is the weight of the lines that all of them ran, which is where a
-    single cause must lie; infinite when nothing is known.
+    `spread` is their mean distance, 0 to 1. `lines` are those that all of them ran, which is where a single cause must
+    lie, unless it is a statement that runs at import; `places` is their weight, infinite when nothing is known.
     """
 
     tests: tuple[str, ...]
     where: str
     spread: float
     places: float
+    lines: frozenset[Line] = frozenset()
 
 
 def causes(evidence: Mapping[str, Evidence]) -> tuple[Cause, ...]:
@@ -80,6 +82,15 @@ def causes(evidence: Mapping[str, Evidence]) -> tuple[Cause, ...]:
     return tuple(sorted(made, key=lambda cause: (cause.places * (1 + cause.spread), -len(cause.tests), cause.tests)))
 
 
+def independent(found: Sequence[Cause]) -> bool:
+    """Say whether no line is known to be run by the tests of all causes, so that hardly one edit can mend them all."""
+    return (
+        len(found) > 1
+        and all(cause.lines for cause in found)
+        and not found[0].lines.intersection(*(cause.lines for cause in found[1:]))
+    )
+
+
 def distance(one: Evidence, other: Evidence) -> float:
     """Return how unlike two failures are, from 0 to 1: the mean of what is known of both.
 
@@ -99,16 +110,18 @@ def distance(one: Evidence, other: Evidence) -> float:
 
 
 def evidence(baseline: Baseline, workspace: Workspace) -> dict[str, Evidence]:
-    """Return what the goal tests of a baseline tell."""
+    """Return what the goal tests of a baseline tell. Where they are very many, where they crash has to do."""
+    covered = len(baseline.goal) <= _COVERED
     passing: dict[Line, int] = {}
-    for test in baseline.run.passing:
+    for test in baseline.run.passing if covered else ():
         for line in _ran(baseline, test):
             passing[line] = passing.get(line, 0) + 1
     found: dict[str, Evidence] = {}
     for test in baseline.goal:
-        message = baseline.run.results[test].message
-        lines = {line: 1 / (1 + passing.get(line, 0)) for line in _ran(baseline, test)}
-        found[test] = Evidence(_frames(message, workspace), kind(message), lines)
+        result = baseline.run.results[test]
+        lines = {line: 1 / (1 + passing.get(line, 0)) for line in _ran(baseline, test)} if covered else {}
+        frames = _frames(result.message, workspace) or _crash(result.crash)
+        found[test] = Evidence(frames, kind(result.message), lines)
     return found
 
 
@@ -145,6 +158,12 @@ def _frames(message: str, workspace: Workspace) -> tuple[Line, ...]:
     return tuple(found)
 
 
+def _crash(place: str) -> tuple[Line, ...]:
+    """Return where a runner says that a test failed: all there is for languages other than Python."""
+    file, _, line = place.rpartition(":")
+    return ((file, int(line)),) if file and line.isdecimal() and not is_test_path(file) else ()
+
+
 def _joined(tests: Sequence[str], far: Mapping[tuple[str, str], float]) -> list[list[str]]:
     """Join the two groups that are nearest on average, the first ones on a tie, until none are near enough."""
     groups = [[test] for test in tests]
@@ -174,7 +193,7 @@ def _cause(firsts: Sequence[str], tests: Sequence[str], known: Mapping[str, Evid
     where = " at ".join(filter(None, [first.kind if len(kinds) == 1 else "", at]))
     spread = _mean([distance(known[one], known[other]) for one, other in combinations(sorted(firsts), 2)])
     places = weight or (float(len(first.frames)) if first.frames else math.inf)
-    return Cause(tuple(sorted(tests)), where, spread, places)
+    return Cause(tuple(sorted(tests)), where, spread, places, frozenset(shared))
 
 
 def _mean(values: Sequence[float]) -> float:

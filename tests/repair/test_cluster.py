@@ -2,13 +2,14 @@
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qwencode.repair.cluster import Cause, Evidence, causes, distance, evidence, kind
+from qwencode.repair.cluster import Cause, Evidence, causes, distance, evidence, independent, kind
 
 HERE, THERE, ABOVE = ("a.py", 5), ("b.py", 9), ("main.py", 2)
 
@@ -85,7 +86,16 @@ def test_what_goes_together(found: dict[str, Evidence], expected: list[tuple[str
 
 def test_a_cause_says_what_its_tests_share():
     found = {t: Evidence((HERE, ABOVE), "KeyError: *", ran(4, 5)) for t in ("one", "two")}
-    assert causes(found) == (Cause(("one", "two"), "KeyError: * at a.py:5", 0.0, 2.0),)
+    assert causes(found) == (Cause(("one", "two"), "KeyError: * at a.py:5", 0.0, 2.0, frozenset(ran(4, 5))),)
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [([], False), ([ran(1)], False), ([ran(1), ran(2)], True), ([ran(1, 3), ran(2, 3)], False), ([ran(1), {}], False)],
+)
+def test_causes_that_no_one_edit_can_mend(lines: list[dict[tuple[str, int], float]], expected: bool):
+    found = [Cause((str(number),), "", 0.0, 1.0, frozenset(each)) for number, each in enumerate(lines)]
+    assert independent(found) == expected
 
 
 @pytest.mark.parametrize(
@@ -151,3 +161,28 @@ def test_a_real_run_with_three_faults(lab: Callable[..., Any]):
     names = [tuple(test.rpartition("::")[2] for test in cause.tests) for cause in made]
     assert sorted(names) == [("test_fetch", "test_look"), ("test_less", "test_less_too"), ("test_size",)]
     assert "KeyError: * at pkg/code.py:6" in [cause.where for cause in made]
+
+
+def test_where_only_the_runner_says_where_it_failed(lab: Callable[..., Any]):
+    workspace, _, baseline, _ = lab(
+        {"test_x.py": ""}, known={"a > one": "failed", "a > two": "failed", "a > three": "failed"}
+    )
+    crashes = {"a > one": "src/bus.js:7", "a > two": "src/queue.js:3", "a > three": "test/bus.test.js:9"}
+    results = {test: replace(result, crash=crashes[test]) for test, result in baseline.run.results.items()}
+    baseline = replace(baseline, run=replace(baseline.run, results=results))
+    found = evidence(baseline, workspace)
+    assert {test: each.frames for test, each in found.items()} == {
+        "a > one": (("src/bus.js", 7),),
+        "a > two": (("src/queue.js", 3),),
+        "a > three": (),
+    }
+
+
+def test_very_many_failures_are_told_apart_by_where_they_crash(lab: Callable[..., Any]):
+    names = [f"test_x.py::test_{number}" for number in range(250)]
+    workspace, _, baseline, _ = lab({"test_x.py": ""}, known=dict.fromkeys(names, "failed"))
+    coverage = {name: {"a.py": frozenset({number})} for number, name in enumerate(names)}
+    run = replace(baseline.run, coverage=coverage)
+    assert len(causes(evidence(replace(baseline, run=run), workspace))) == 1
+    few = frozenset(names[:3])
+    assert len(causes(evidence(replace(baseline, run=run, only=few), workspace))) == 3
