@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from qwencode import __version__
+from qwencode.cli import config
 from qwencode.errors import Interrupted, QwencodeError, UsageError
 
 app = typer.Typer(
@@ -21,6 +22,8 @@ app = typer.Typer(
     epilog="Exit codes: 0 done, 1 not fixed, 2 usage, 3 needs consent, 4 no model, 5 budget spent, 6 no sandbox, "
     "130 interrupted.",
 )
+
+app.add_typer(config.app, name="config")
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON event a line.")]
 Model = Annotated[
