@@ -55,17 +55,21 @@ _FIELDS = {setting.name: setting for setting in fields(Settings)}
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Directories after the XDG base directory specification (and its counterparts on macOS)."""
+    """Directories after the XDG base directory specification (and its counterparts on macOS).
+
+    `home`: where other programs keep their model files; None: those are not looked for.
+    """
 
     config: Path
     data: Path
     state: Path
     cache: Path
+    home: Path | None = None
 
     @classmethod
     def of_user(cls) -> "Places":
         dirs = platformdirs.PlatformDirs("qwencode", appauthor=False)
-        return cls(dirs.user_config_path, dirs.user_data_path, dirs.user_state_path, dirs.user_cache_path)
+        return cls(dirs.user_config_path, dirs.user_data_path, dirs.user_state_path, dirs.user_cache_path, Path.home())
 
     @property
     def models(self) -> Path:

@@ -12,6 +12,12 @@ Qwencode = Callable[..., "subprocess.CompletedProcess[str]"]
 ENTRY = "import sys; from qwencode.cli import main; main()"
 
 
+@pytest.fixture(autouse=True)
+def own_home(own_directories: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep models that other programs have in the user's home out of the tests."""
+    monkeypatch.setenv("HOME", str(own_directories))
+
+
 @pytest.fixture
 def qwencode() -> Qwencode:
     """Return a function that runs the command line in a directory, without a terminal."""
