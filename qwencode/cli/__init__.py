@@ -10,7 +10,8 @@ from typing import Annotated
 import typer
 
 from qwencode import __version__
-from qwencode.cli import config
+from qwencode.cli import config, models
+from qwencode.cli.doctor import doctor
 from qwencode.errors import Interrupted, QwencodeError, UsageError
 
 app = typer.Typer(
@@ -24,6 +25,8 @@ app = typer.Typer(
 )
 
 app.add_typer(config.app, name="config")
+app.add_typer(models.app, name="models")
+app.command()(doctor)
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON event a line.")]
 Model = Annotated[

@@ -55,7 +55,7 @@ def expected(header: Header, fit: Fit, machine: Machine, main: float, wide: bool
     reads = Scale(header, machine).reads(fit)
     rates = [bandwidth(gpu.name) for gpu in machine.gpus]
     parts = [(reads.main, main), *zip(reads.gpus, rates, strict=True)]
-    if any(size and not rate for size, rate in parts):
+    if any(size and not rate for size, rate in parts):  # a GPU that is not in the table, or nothing was measured
         return Expected(0.0, 0.0)
     seconds = sum(size / rate for size, rate in parts if size) + (_GPU_SECONDS if any(reads.gpus) else 0.0)
     operations = _OPERATIONS[wide] * min(fit.threads, machine.cores)
@@ -82,26 +82,30 @@ def bandwidth(gpu: str) -> float:
 
 
 def measure_memory(threads: int, seconds: float = _MEASURED_SECONDS) -> float:
-    """Return the bytes a second that so many threads read from main memory now; what else runs here makes it less."""
+    """Return the bytes a second that so many threads read from main memory.
+
+    By the time that each thread had a processor: what else runs here takes turns with it, and is no property of the
+    machine.
+    """
     search = _memchr()
-    buffers = [ctypes.create_string_buffer(_BUFFER) for _ in range(threads)]
-    for buffer in buffers:
-        ctypes.memset(buffer, 1, _BUFFER)  # else all pages would be one and the same
-    counts = [0] * threads
+    rates = [0.0] * threads
     end = time.perf_counter() + seconds
 
     def read(number: int) -> None:
-        while time.perf_counter() < end or not counts[number]:
-            search(buffers[number], 2, _BUFFER)  # is not there, so everything is read
-            counts[number] += 1
+        buffer = ctypes.create_string_buffer(_BUFFER)
+        ctypes.memset(buffer, 1, _BUFFER)  # else all pages would be one and the same
+        passes, began = 0, time.thread_time()
+        while not passes or time.perf_counter() < end:
+            search(buffer, 2, _BUFFER)  # is not there, so everything is read
+            passes += 1
+        rates[number] = passes * _BUFFER / max(time.thread_time() - began, 1e-9)
 
     workers = [threading.Thread(target=read, args=(number,)) for number in range(threads)]
-    began = time.perf_counter()
     for worker in workers:
         worker.start()
     for worker in workers:
         worker.join()
-    return sum(counts) * _BUFFER / (time.perf_counter() - began)
+    return sum(rates)
 
 
 def _memchr() -> Any:

@@ -132,7 +132,7 @@ def _fetch(
     digest = hashlib.sha256()
     have = yield from _hash_what_is_there(file, remote, digest.update)
     yield PhaseStarted("pull", f"Fetching {remote.name}")
-    pace = _Pace(have, remote.size)
+    pace = Pace(have, remote.size)
     attempt = 0
     while have < remote.size:
         before = have
@@ -195,7 +195,7 @@ def _hash_what_is_there(file: BinaryIO, remote: Remote, update: Callable[[bytes]
         file.truncate(0)
     if size:
         yield PhaseStarted("check", f"{size / 1e9:.2f} of {remote.size / 1e9:.2f} GB came before; reading them")
-    pace = _Pace(0, size, "check")
+    pace = Pace(0, size, "check")
     file.seek(0)
     have = 0
     while chunk := file.read(_CHUNK):
@@ -205,7 +205,7 @@ def _hash_what_is_there(file: BinaryIO, remote: Remote, update: Callable[[bytes]
     return have
 
 
-class _Pace:
+class Pace:
     """Says from time to time how far it is, and when it will be done at the speed so far."""
 
     def __init__(self, begun_at: int, total: int, phase: str = "pull"):
