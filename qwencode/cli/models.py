@@ -259,7 +259,7 @@ def _speed(outlook: "Outlook") -> str:
     if outlook.expected is None or not outlook.expected.decode:
         return ""
     source = "measured" if outlook.expected.measured else "estimated"
-    return f"{outlook.expected.decode:.3g} tokens/s ({source})"
+    return f"{outlook.expected.decode:.{3 if outlook.expected.measured else 2}g} tokens/s ({source})"
 
 
 def _places() -> "Places":

@@ -7,7 +7,7 @@ from qwencode.errors import ModelUnavailable
 from qwencode.machine.expect import Expected, expected, measure_memory
 from qwencode.model.catalogue import Entry, catalogue
 from qwencode.model.llama.fit import Fit
-from qwencode.model.llama.fitting import Wishes, fit, place
+from qwencode.model.llama.fitting import Wishes, fit, place, with_mtp
 from qwencode.model.llama.footprint import Scale
 from qwencode.model.llama.gguf_header import LINE_FORM, Header, check
 from qwencode.model.llama.machine import Machine, free_memory, physical_cores, total_memory
@@ -16,7 +16,7 @@ from qwencode.settings import Places
 
 FIRST_PROMPT = 4096
 """Tokens of a usual first prompt: the system message, the tools, what fails, and the code around it."""
-_LEAST_CONTEXT = 16_384  # less is a model that loads, not one that works through a task
+_LEAST_CONTEXT = 32_768  # less is a model that loads, not one that works through a task
 _WIDE = "AVX512"
 
 
@@ -97,7 +97,9 @@ def recommended(here: Here, wishes: Wishes) -> tuple[Entry, Outlook] | None:
     for name in catalogue().recommended:
         entry = catalogue().entries[name]
         found = of_entry(entry, here, wishes)
-        if found.fit and found.fit.context >= _LEAST_CONTEXT and (found.whole_on_gpu or not entry.mtp):
+        if not found.fit or found.fit.context < _LEAST_CONTEXT or found.header is None:
+            continue
+        if not entry.mtp or (found.whole_on_gpu and with_mtp(found.fit, found.header, here.machine).mtp):
             return entry, found
     return None
 

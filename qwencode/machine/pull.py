@@ -69,21 +69,22 @@ def pull(
     if target.exists():
         yield Notice(f"{source.name} is there already: {target}")
         return None
+    yield PhaseStarted("find", f"Asking for {source.repository}/{source.file}")
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with _alone(target), httpx.Client(follow_redirects=True, timeout=httpx.Timeout(30.0, connect=10.0)) as client:
-            if target.exists():  # another process got it while this one was waiting for the disk
-                return None
-            yield PhaseStarted("find", f"Asking for {source.repository}/{source.file}")
+        with httpx.Client(follow_redirects=True, timeout=httpx.Timeout(30.0, connect=10.0)) as client:
             remote = yield from _patiently(lambda: look_up(client, source, environment), pause)
             for text in remote.remarks:
                 yield Notice(text)
-            part = part_of(target, remote)
-            with _opened(part) as file:
-                yield from _room(file, target.parent, remote)
-                digest = yield from _fetch(client, remote, file, pause)
-                os.fsync(file.fileno())
-            return _accept(part, target, source, remote, digest)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with _alone(target):
+                if target.exists():  # another process has just finished
+                    return None
+                part = part_of(target, remote)
+                with _opened(part) as file:
+                    yield from _room(file, target.parent, remote)
+                    digest = yield from _fetch(client, remote, file, pause)
+                    os.fsync(file.fileno())
+                return _accept(part, target, source, remote, digest)
     except OSError as error:
         raise _disk_error(error, target) from error
 

@@ -296,7 +296,8 @@ class Endless(bytes):
 def test_one_at_a_time(places: Places, data: bytes) -> None:
     with serving(data, slow=1000) as hub:
         first = pull(SOURCE, places, {"HF_ENDPOINT": hub.url})
-        next(first)  # holds the lock from here on
+        while not isinstance(event := next(first), PhaseStarted) or event.phase != "pull":
+            pass
         with pytest.raises(UsageError, match=r"Another qwencode is pulling tiny\.gguf right now"):
             fetched(hub, places)
         first.close()
