@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from qwencode.errors import ModelUnavailable
 from qwencode.model import catalogue
-from qwencode.model.found import OURS, Found, others, own
+from qwencode.model.found import OLLAMA, OURS, Found, others, own
 from qwencode.model.llama.fit import Fit
 from qwencode.model.llama.fitting import CACHE_TYPES, Wishes, describe, fit, with_mtp
 from qwencode.model.llama.gguf_header import LINE_FORM, Header, check
@@ -129,7 +129,7 @@ def find_default(settings: Settings, places: Places) -> str:
         family = next(number for number, part in enumerate(_PREFERRED) if part in file.name.lower())
         return bool(memory) and file.size > memory, family, file.owner != OURS, -file.size
 
-    for file in sorted(files, key=rank):
+    for file in sorted((file for file in files if file.owner != OLLAMA), key=rank):
         try:
             if check(file.path).form == LINE_FORM:
                 continue  # a model of that kind is small, and never what somebody meant who did not say so

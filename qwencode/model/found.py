@@ -20,6 +20,8 @@ from qwencode.model.llama.gguf_header import ARCHITECTURES
 from qwencode.settings import Places
 
 OURS = "qwencode"
+OLLAMA = "Ollama"
+"""Its files may be converted for its own engine, so they are run when they are named, and never by default."""
 _SYSTEM_OLLAMA = (Path("/usr/share/ollama/.ollama/models"), Path("/var/lib/ollama/.ollama/models"))
 _KEY = b"general.architecture"
 _HEAD_BYTES = 1 << 16
@@ -107,7 +109,7 @@ def _ollama(models: Path) -> Iterator[Found]:
                 continue
             for digest in _model_layers(json.loads(manifest.read_bytes())):
                 path = models / "blobs" / digest.replace(":", "-")
-                yield Found(f"{manifest.parent.name}:{manifest.name}", path, "Ollama")
+                yield Found(f"{manifest.parent.name}:{manifest.name}", path, OLLAMA)
 
 
 def _model_layers(manifest: Any) -> Iterator[str]:

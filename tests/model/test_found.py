@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qwencode.errors import ModelUnavailable
@@ -69,6 +69,10 @@ def test_every_program_is_looked_at_in_its_place(places: Places, put: Callable[[
     ]
     assert find_file("qwen3.5:9b", places).name == DIGEST.replace(":", "-")
     assert find_file("qwen3.6-35b-a3b-mtp", places).parts[-3] == "unsloth"
+    shutil.rmtree(home / ".cache")
+    shutil.rmtree(home / ".lmstudio")
+    assert [each.name for each in others(places, {})] == ["qwen3.5:9b"]
+    assert find_default(Settings(), places) == ""  # not without being asked for
     assert others(replace(places, home=None), {}) == []
 
 
@@ -142,6 +146,7 @@ def test_a_part_of_a_download_is_never_a_model(places: Places, put: Callable[[Pa
 JSON = st.recursive(st.none() | st.integers() | st.text(max_size=5), lambda inner: st.lists(inner, max_size=3))
 
 
+@settings(max_examples=30, deadline=None)
 @given(
     st.one_of(
         JSON,
