@@ -57,7 +57,7 @@ def put(name: Name, value: Annotated[str, typer.Argument(metavar="VALUE", help="
 
     path = user_file(_places())
     said = f"{path}: {name} = {written(write(path, name, value))}"
-    typer.echo(said + _overruled(name, path))
+    typer.echo(said + overruled(name, path))
 
 
 @app.command()
@@ -68,7 +68,7 @@ def unset(name: Name) -> None:
 
     path = user_file(_places())
     there = drop(path, name)
-    typer.echo((f"{path}: {name} removed" if there else f"{path} does not set {name!r}") + _overruled(name, path))
+    typer.echo((f"{path}: {name} removed" if there else f"{path} does not set {name!r}") + overruled(name, path))
 
 
 @app.command()
@@ -105,7 +105,7 @@ def written(value: object) -> str:
     return writer.dumps(value, ensure_ascii=False)
 
 
-def _overruled(name: str, path: Path) -> str:
+def overruled(name: str, path: Path) -> str:
     """Return what to add when another source has the last word."""
     try:
         origin = next(each.origin for each in _explained() if each.name == name)

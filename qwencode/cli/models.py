@@ -36,6 +36,8 @@ def show(
     json: Json = False,
 ) -> None:
     """List the models on this machine and in the catalogue, with what fits here and how fast it would be."""
+    from qwencode.ui.words import safe
+
     rows = list(_rows(everything or json))
     if json:
         import json as writer
@@ -48,7 +50,7 @@ def show(
         wide = max((len(str(row["name"])) for row in some), default=0)
         for row in some:
             mark = "*" if row["default"] else " "
-            typer.echo(f" {mark} {row['name']:<{wide}}  {row['said']}")
+            typer.echo(safe(f" {mark} {row['name']:<{wide}}  {row['said']}"))
         if not some:
             typer.echo("   none")
     if not everything:
@@ -68,6 +70,7 @@ def path(name: Name) -> None:
 @app.command()
 def default(name: Name) -> None:
     """Make a model the default: a name, a file, or the URL of a server."""
+    from qwencode.cli.config import overruled
     from qwencode.model.choose import BUILTIN, check_model, find_file, is_server
     from qwencode.settings import user_file
     from qwencode.settings_file import put
@@ -78,7 +81,7 @@ def default(name: Name) -> None:
         name = str(Path(name).expanduser().absolute())  # a file stays the same in every directory
     file = user_file(places)
     put(file, "model", name)
-    typer.echo(f"{name} is the default now ({file}).")
+    typer.echo(f"{name} is the default now ({file}{overruled('model', file)}).")
 
 
 @app.command(name="import")

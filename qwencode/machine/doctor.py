@@ -64,9 +64,11 @@ def examine(places: Places, root: Path | None, model: str | None = None) -> Repo
         findings.append(Finding("settings", "settings", str(error), "problem"))
     models, command, why = _models(here, settings, places)
     findings += models
-    code = 6 if sandbox.level == "problem" and not settings.no_sandbox else 2 if git.level == "problem" else 0
-    broken = any(each.area == "settings" and each.level == "problem" for each in findings)
-    return Report(tuple(findings), command, why, 2 if broken else code)
+    broken = {each.area for each in findings if each.level == "problem" and each is not sandbox}
+    code = 2 if broken & {"settings", "safety"} else 4 if "llama.cpp" in broken else 0
+    if sandbox.level == "problem" and not settings.no_sandbox:
+        code = code or 6
+    return Report(tuple(findings), command, why, code)
 
 
 def _machine(here: Here, places: Places) -> Iterator[Finding]:

@@ -23,6 +23,8 @@ import httpx
 from qwencode.errors import ModelUnavailable, UsageError
 from qwencode.events import Event, Notice, PhaseStarted, Progress
 from qwencode.machine.hub import Remote, Source, look_up
+from qwencode.model.catalogue import find as in_catalogue
+from qwencode.model.found import others
 from qwencode.model.llama.gguf_header import check
 from qwencode.settings import Places
 
@@ -69,6 +71,10 @@ def pull(
     if target.exists():
         yield Notice(f"{source.name} is there already: {target}")
         return None
+    for file in others(places, environment):
+        if file.name == source.name and file.size == (source.size or file.size) and in_catalogue(source.name):
+            yield Notice(f"{source.name} is there already, and is used in place: {file.path} ({file.owner}).")
+            return None
     yield PhaseStarted("find", f"Asking for {source.repository}/{source.file}")
     try:
         with httpx.Client(follow_redirects=True, timeout=httpx.Timeout(30.0, connect=10.0)) as client:

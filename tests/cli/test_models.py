@@ -1,6 +1,7 @@
 """`qwencode models` and `qwencode doctor` as a user types them."""
 
 import json
+import os
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -9,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from hub import serving_hub
-from qwencode.cli import app
 from qwencode.errors import QwencodeError
 
 Qwencode = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -19,17 +19,6 @@ NAME = "someone/Tiny-GGUF/tiny.gguf"
 @pytest.fixture
 def models(own_directories: Path) -> Path:
     return own_directories / "data" / "qwencode" / "models"
-
-
-@pytest.fixture
-def call(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
-    """Return a function that runs a command in this process, which is quicker, and returns what it printed."""
-
-    def run(*arguments: object) -> str:
-        app([str(argument) for argument in arguments], prog_name="qwencode", standalone_mode=False)
-        return capsys.readouterr().out
-
-    return run
 
 
 def refused(call: Callable[..., str], code: int, part: str, *arguments: object) -> None:
@@ -156,6 +145,16 @@ def test_the_doctor_says_what_is_wrong(qwencode: Qwencode, own_directories: Path
     assert done.returncode == 2
     assert "did you mean 'threads'?" in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_the_doctor_gets_along_without_llama_cpp(qwencode: Qwencode, tmp_path: Path) -> None:
+    (tmp_path / "llama_cpp").mkdir()
+    (tmp_path / "llama_cpp" / "__init__.py").write_text("raise OSError('libllama.so: cannot open shared object file')")
+    done = qwencode("doctor", cwd=tmp_path, PYTHONPATH=f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+    assert done.returncode == 4
+    assert "llama.cpp cannot be loaded: libllama.so: cannot open" in done.stdout
+    assert "Next: " in done.stdout
+    assert done.stderr == ""
 
 
 def test_without_a_model_the_advice_names_one(call: Callable[..., str], repository: Path) -> None:

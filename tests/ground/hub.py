@@ -122,7 +122,7 @@ def serving_hub(**options: Any) -> Iterator[Hub]:
         def log_message(self, format: str, *args: Any) -> None:
             pass
 
-    servers = [ThreadingHTTPServer((host, 0), Handler) for host in ("127.0.0.1", "127.0.0.2")]
+    servers = [ThreadingHTTPServer(("127.0.0.1", 0), Handler) for _ in range(2)]  # another port, another origin
     hub.url, hub.store = (f"http://{server.server_address[0]}:{server.server_port}" for server in servers)
     threads = [threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}) for server in servers]
     for server, thread in zip(servers, threads, strict=True):

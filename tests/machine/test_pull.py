@@ -383,6 +383,35 @@ except KeyboardInterrupt:
 """
 
 
+def test_what_another_program_has_is_not_fetched_again(places: Places, tiny: Path, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    name = "unsloth/Qwen3.6-35B-A3B-MTP-GGUF/Qwen3.6-35B-A3B-MXFP4_MOE.gguf"
+    theirs = home / ".lmstudio/models" / name
+    theirs.parent.mkdir(parents=True)
+    shutil.copy(tiny, theirs)
+    source = source_of(name)
+    with serving_hub() as hub:
+        found, events, _ = fetched(hub, replace(places, home=home), source)
+        assert found is None
+        assert f"is used in place: {theirs} (LM Studio)" in said(events)
+        assert hub.requests == []
+        other = source_of(name.replace("MXFP4_MOE", "UD-Q4_K_XL"))  # of which the size is known, and this is not it
+        shutil.move(theirs, theirs.with_name(Path(other.file).name))
+        with pytest.raises(ModelUnavailable, match="does not have"):
+            fetched(hub, replace(places, home=home), other)
+
+
+def test_the_hubs_own_client_gets_the_same_from_this_server(data: bytes, tmp_path: Path) -> None:
+    """So that what is proven here is not proven against a fancy of ours."""
+    from huggingface_hub import hf_hub_download
+
+    with serving(data) as hub:
+        path = hf_hub_download("someone/Tiny-GGUF", "tiny.gguf", endpoint=hub.url, local_dir=tmp_path, token=False)
+        assert Path(path).read_bytes() == data
+        with pytest.raises(OSError):
+            hf_hub_download("someone/Tiny-GGUF", "none.gguf", endpoint=hub.url, local_dir=tmp_path, token=False)
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_a_killed_download_goes_on_where_it_was(
     places: Places, data: bytes, tmp_path: Path, number: signal.Signals
