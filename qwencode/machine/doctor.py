@@ -17,9 +17,19 @@ from typing import Any, Literal
 
 from qwencode import __version__
 from qwencode.errors import ModelUnavailable, QwencodeError
-from qwencode.machine.outlook import FIRST_PROMPT, Here, Outlook, look, of_file, recommended
-from qwencode.model.choose import BUILTIN_FILE, check_model, find_default, find_file, is_server, on_disk, wishes
+from qwencode.machine.outlook import FIRST_PROMPT, LEAST_CONTEXT, Here, Outlook, look, of_file, recommended
+from qwencode.model.choose import (
+    BUILTIN_FILE,
+    check_model,
+    find_default,
+    find_file,
+    is_server,
+    on_disk,
+    open_model,
+    wishes,
+)
 from qwencode.model.llama.machine import swap_memory
+from qwencode.model.server import ServerModel
 from qwencode.sandbox.ladder import survey
 from qwencode.settings import Places, Set, Settings, explain, load
 
@@ -180,12 +190,35 @@ def _models(here: Here, settings: Settings, places: Places) -> tuple[list[Findin
 
 
 def _server(name: str, places: Places) -> Iterator[Finding]:
-    if is_server(name):
-        try:
-            check_model(name, places)
-            yield Finding("models", "server", f"{name} can be reached")
-        except ModelUnavailable as error:
-            yield Finding("models", "server", str(error), "problem")
+    """Yield what a server says of itself. It is asked for its models and its context, and for no token."""
+    if not is_server(name):
+        return
+    try:
+        check_model(name, places)
+    except ModelUnavailable as error:
+        yield Finding("models", "server", str(error), "problem")
+        return
+    model = open_model(name, Settings(), places)
+    assert isinstance(model, ServerModel)
+    try:
+        listed, context = model.models(), model.context_length
+    finally:
+        model.close()
+    data = {"models": listed, "context": context}
+    if not listed:
+        advice = "it may be no OpenAI-compatible server, want a key in QWENCODE_API_KEY, or have another base URL"
+        yield Finding("models", "server", f"{name} answers and lists no models: {advice}", "warning", data)
+    else:
+        others = f" ({len(listed) - 1} more; add #NAME to the URL for another)" if len(listed) > 1 else ""
+        yield Finding("models", "server", f"{name} has {listed[0]}{others}", data=data)
+    if context:
+        short = f"; {LEAST_CONTEXT:,} is what work on a repository takes" if context < LEAST_CONTEXT else ""
+        text = f"{context:,} tokens{short}"
+        yield Finding("models", "its context", text, "warning" if short else "ok")
+    else:
+        yield Finding("models", "its context", "the server does not say", "note")
+    if model.is_open_to_readers:
+        yield Finding("models", "the way there", "not encrypted: your code can be read on it; use https", "warning")
 
 
 def _next(chosen: str, settings: Settings, places: Places, here: Here, best: str) -> tuple[str, str]:

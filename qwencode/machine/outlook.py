@@ -16,7 +16,8 @@ from qwencode.settings import Places
 
 FIRST_PROMPT = 4096
 """Tokens of a usual first prompt: the system message, the tools, what fails, and the code around it."""
-_LEAST_CONTEXT = 32_768  # less is a model that loads, not one that works through a task
+LEAST_CONTEXT = 32_768
+"""Less is a model that loads, not one that works through a task."""
 _WIDE = "AVX512"
 
 
@@ -97,7 +98,7 @@ def recommended(here: Here, wishes: Wishes) -> tuple[Entry, Outlook] | None:
     for name in catalogue().recommended:
         entry = catalogue().entries[name]
         found = of_entry(entry, here, wishes)
-        if not found.fit or found.fit.context < _LEAST_CONTEXT or found.header is None:
+        if not found.fit or found.fit.context < LEAST_CONTEXT or found.header is None:
             continue
         if not entry.mtp or (found.whole_on_gpu and with_mtp(found.fit, found.header, here.machine).mtp):
             return entry, found
