@@ -217,15 +217,17 @@ class Pace:
 
     def __init__(self, begun_at: int, total: int, phase: str = "pull"):
         self._first, self._total, self._phase = begun_at, total, phase
-        self._began = self._said = time.monotonic()
+        self._began = time.monotonic()
+        self._said = self._began - _EVERY  # the first report comes at once
 
     def report(self, have: int) -> Iterator[Event]:
         now = time.monotonic()
         if now - self._said < _EVERY and have < self._total:
             return
         self._said = now
-        rate = (have - self._first) / max(now - self._began, 1e-6)
-        left = (self._total - have) / rate if rate else None
+        elapsed = now - self._began
+        rate = (have - self._first) / elapsed if elapsed >= _EVERY else 0.0  # before, it would be chance
+        left = 0.0 if have >= self._total else (self._total - have) / rate if rate else None
         note = f"at {rate / _MB:.1f} MB/s" if rate else ""
         yield Progress(self._phase, have // _MB, self._total // _MB, "MB", left, note)
 

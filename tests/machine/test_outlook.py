@@ -90,31 +90,42 @@ def test_faster_memory_is_never_slower(gigabytes: float, times: float) -> None:
     assert slow.prefill == fast.prefill < expected(header, plan, machine, 1e9, True).prefill
 
 
-@pytest.mark.parametrize(
-    ("machine", "name"),
-    [
-        (here(5), "Qwen3.5-4B-UD-Q4_K_XL"),
-        (here(1.5), "Qwen3.5-0.8B-UD-Q4_K_XL"),
-        (here(12), "Qwen3.5-9B-UD-Q6_K_XL"),
-        (here(14.5), "Qwen3.6-35B-A3B-UD-Q2_K_XL"),
-        (here(16), "Qwen3.6-35B-A3B-UD-Q3_K_S"),
-        (here(20), "Qwen3.6-35B-A3B-UD-IQ4_NL"),
-        (here(28), "Qwen3.6-35B-A3B-UD-Q4_K_XL"),
-        (here(120), "Qwen3.6-35B-A3B-UD-Q4_K_XL"),
-        (here(28, ("RTX 4060", 7.5)), "Qwen3.6-35B-A3B-UD-Q4_K_XL"),
-        (here(12, ("RTX 3060", 11.5)), "Qwen3.6-35B-A3B-UD-IQ4_NL"),
-        (here(28, ("RTX 4090", 23.5)), "Qwen3.6-35B-A3B-UD-Q4_K_XL"),
-        (here(28, ("RTX 5090", 31.5)), "Qwen3.6-35B-A3B-MTP-UD-Q4_K_XL"),
-        (here(20, ("Apple M4 Pro", 17), shared=True), "Qwen3.6-35B-A3B-UD-IQ4_NL"),
-        (here(44, ("Apple M4 Pro", 36), shared=True), "Qwen3.6-35B-A3B-MTP-UD-Q4_K_XL"),
-    ],
-    ids=lambda value: value if isinstance(value, str) else "",
-)
-def test_what_is_recommended(machine: Here, name: str) -> None:
+MACHINES = [  # what is free: main memory, and GPUs with their memory; GiB
+    (here(1.5), "1.5, no GPU"),
+    (here(5), "5, no GPU"),
+    (here(12), "12, no GPU"),
+    (here(14.5), "14.5, no GPU"),
+    (here(16), "16, no GPU"),
+    (here(20), "20, no GPU"),
+    (here(28), "28, no GPU"),
+    (here(60), "60, no GPU"),
+    (here(28, ("RTX 4060", 7.5)), "28, RTX 4060 with 7.5"),
+    (here(12, ("RTX 3060", 11.5)), "12, RTX 3060 with 11.5"),
+    (here(28, ("RTX 3060", 11.5)), "28, RTX 3060 with 11.5"),
+    (here(28, ("RTX 5060 Ti", 15.5)), "28, RTX 5060 Ti with 15.5"),
+    (here(28, ("RTX 4090", 23.5)), "28, RTX 4090 with 23.5"),
+    (here(28, ("RTX 5090", 31.5)), "28, RTX 5090 with 31.5"),
+    (here(60, ("RTX 3090", 23.5), ("RTX 3090", 23.5)), "60, two RTX 3090 with 23.5 each"),
+    (here(20, ("Apple M4 Pro", 17), shared=True), "20, Apple M4 Pro may use 17 of it"),
+    (here(44, ("Apple M4 Pro", 36), shared=True), "44, Apple M4 Pro may use 36 of it"),
+]
+
+
+def line(machine: Here, free: str) -> str:
+    """Return what the table in docs/models.md has to say about a machine."""
     found = recommended(machine, NONE)
-    assert found
-    assert found[0].name == name
-    assert found[1].fit
+    assert found and found[1].fit
+    entry, outlook = found
+    names = " and ".join(gpu.name for gpu in machine.machine.gpus) or "no GPU"
+    where = outlook.where.replace(names, "both GPUs" if " and " in names else "the GPU")
+    return f"| {free} | `{entry.name}` | {outlook.fit.context:,} {outlook.fit.cache_type} | {where} |"
+
+
+@pytest.mark.parametrize(("machine", "free"), MACHINES, ids=[free for _, free in MACHINES])
+def test_what_is_recommended_is_what_the_documentation_says(machine: Here, free: str) -> None:
+    assert (
+        line(machine, free) in (Path(__file__).parents[2] / "docs/models.md").read_text(encoding="utf-8").splitlines()
+    )
 
 
 def test_where_nothing_fits_nothing_is_recommended() -> None:
