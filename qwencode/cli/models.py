@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Generator, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -122,7 +123,8 @@ def verify(
             return f"{done.file.name} is not sound: {done.problem}"
         return f"{done.file.name} is sound, compared with {done.against}. SHA-256: {done.sha256}"
 
-    bad = [done for file in files if (done := _driven("verify", file.name, json, lambda: work(file), sentence)).problem]  # noqa: B023
+    checked = [_driven("verify", file.name, json, partial(work, file), sentence) for file in files]
+    bad = [done for done in checked if done.problem]
     if bad:
         raise QwencodeError(f"{len(bad)} of {len(files)} files are not sound; remove and pull them again.")
 

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -101,10 +102,18 @@ def _machine(here: Here, places: Places) -> Iterator[Finding]:
         yield Finding("machine", "gpu", text, data={"name": gpu.name, "free": gpu.free, "shared": gpu.shared})
     if not machine.gpus:
         yield Finding("machine", "gpu", "none that llama.cpp uses", "note")
-    place = next(path for path in (places.models, *places.models.parents) if path.exists())
-    disk = shutil.disk_usage(place)
+    yield _disk(places)
+
+
+def _disk(places: Places) -> Finding:
+    for place in (places.models, *places.models.parents):
+        with suppress(OSError):  # it is not there yet, or must not be looked at
+            disk = shutil.disk_usage(place)
+            break
+    else:
+        return Finding("machine", "disk", f"nothing is known of the disk of {places.models}", "note")
     text = f"{disk.free / 1e9:.0f} of {disk.total / 1e9:.0f} GB are free for models in {places.models}"
-    yield Finding("machine", "disk", text, data={"path": str(places.models), "free": disk.free, "total": disk.total})
+    return Finding("machine", "disk", text, data={"path": str(places.models), "free": disk.free, "total": disk.total})
 
 
 def _llama(here: Here) -> Iterator[Finding]:

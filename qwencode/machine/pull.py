@@ -68,15 +68,11 @@ def pull(
     being pulled already. Whatever ends it, Ctrl-C too: what came is kept, and used the next time.
     """
     target = places.models / source.place
-    if target.exists():
-        yield Notice(f"{source.name} is there already: {target}")
-        return None
-    for file in others(places, environment):
-        if file.name == source.name and file.size == (source.size or file.size) and in_catalogue(source.name):
-            yield Notice(f"{source.name} is there already, and is used in place: {file.path} ({file.owner}).")
-            return None
-    yield PhaseStarted("find", f"Asking for {source.repository}/{source.file}")
     try:
+        if there := _already(source, target, places, environment):
+            yield Notice(there)
+            return None
+        yield PhaseStarted("find", f"Asking for {source.repository}/{source.file}")
         with httpx.Client(follow_redirects=True, timeout=httpx.Timeout(30.0, connect=10.0)) as client:
             remote = yield from _patiently(lambda: look_up(client, source, environment), pause)
             for text in remote.remarks:
@@ -93,6 +89,18 @@ def pull(
                 return _accept(part, target, source, remote, digest)
     except OSError as error:
         raise _disk_error(error, target) from error
+
+
+def _already(source: Source, target: Path, places: Places, environment: Mapping[str, str] | None) -> str:
+    """Return where the file is already, as a sentence; '' when it is nowhere."""
+    if target.exists():
+        return f"{source.name} is there already: {target}"
+    if not in_catalogue(source.name):
+        return ""
+    for file in others(places, environment):
+        if file.name == source.name and file.size == (source.size or file.size):
+            return f"{source.name} is there already, and is used in place: {file.path} ({file.owner})."
+    return ""
 
 
 def part_of(target: Path, remote: Remote | None = None) -> Path:

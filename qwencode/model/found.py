@@ -49,7 +49,7 @@ def own(places: Places) -> list[Found]:
     """Return the files in the models place, without the vision parts beside them and what is not whole yet."""
     names = {entry.place: entry.name for entry in catalogue().entries.values()}
     found = list[Found]()
-    for path in sorted(places.models.rglob("*.gguf")):
+    for path in _glob(places.models, "**/*.gguf"):
         place = path.relative_to(places.models)
         if _is_model(path) and not any(part.startswith(".") for part in place.parts):
             found.append(Found(names.get(place, path.stem), path, OURS))
@@ -142,7 +142,7 @@ def _name(repository: str, path: Path) -> str:
 
 
 def _is_model(path: Path) -> bool:
-    return path.is_file() and not path.name.lower().startswith("mmproj")
+    return os.path.isfile(path) and not path.name.lower().startswith("mmproj")  # noqa: PTH113 (never raises)
 
 
 def _is_of_the_family(path: Path) -> bool:

@@ -7,7 +7,10 @@ from typing import Any
 import pytest
 
 from loopback import Loopback, serving
+from qwencode.errors import ModelUnavailable
 from qwencode.machine.doctor import Finding, Report, examine
+from qwencode.machine.hub import source_of
+from qwencode.machine.pull import pull
 from qwencode.settings import Places
 
 
@@ -73,3 +76,21 @@ def test_every_line_is_a_line(places: Places) -> None:
         assert each.text and "\n" not in each.text
         assert each.level in ("ok", "note", "warning", "problem")
     assert not list(places.data.parent.iterdir())  # nothing is written
+
+
+@pytest.mark.usefixtures("permissions_hold")
+def test_places_that_must_not_be_looked_at(tmp_path: Path) -> None:
+    closed = tmp_path / "closed"
+    (closed / "home").mkdir(parents=True)
+    places = Places(
+        *(closed / name / "qwencode" for name in ("config", "data", "state", "cache")), home=closed / "home"
+    )
+    closed.chmod(0)
+    try:
+        report = examine(places, None)
+        assert about(report, "settings")["settings"].level == "problem"
+        assert report.exit_code == 2
+        with pytest.raises(ModelUnavailable, match="cannot be written: Permission denied"):
+            list(pull(source_of("Qwen3.5-4B-UD-Q4_K_XL"), places, {"HF_HUB_OFFLINE": "1"}))
+    finally:
+        closed.chmod(0o755)
