@@ -29,7 +29,10 @@ class RunStarted:
 
 @dataclass(frozen=True, slots=True)
 class PhaseStarted:
-    """A part of the job began: baseline, localise, search, model, warm, agent, verdict, restore."""
+    """A part of the job began: baseline, localise, search, model, warm, agent, verdict, restore.
+
+    For model files: find, check, pull, copy, verify.
+    """
 
     phase: str
     detail: str = ""

@@ -2,7 +2,7 @@
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from qwencode.errors import UsageError
 PROJECT_FILE = Path(".qwencode") / "config.toml"
 _WORDS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
 _PROJECT_MAY_SET = {"test", "max_steps", "max_minutes"}
+_NEAR = 70  # of 100: how much alike a mistaken name must be to be taken for a slip
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,17 +66,21 @@ _FIELDS = {setting.name: setting for setting in fields(Settings)}
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Directories after the XDG base directory specification (and its counterparts on macOS)."""
+    """Directories after the XDG base directory specification (and its counterparts on macOS).
+
+    `home`: where other programs keep their model files; None: those are not looked for.
+    """
 
     config: Path
     data: Path
     state: Path
     cache: Path
+    home: Path | None = None
 
     @classmethod
     def of_user(cls) -> "Places":
         dirs = platformdirs.PlatformDirs("qwencode", appauthor=False)
-        return cls(dirs.user_config_path, dirs.user_data_path, dirs.user_state_path, dirs.user_cache_path)
+        return cls(dirs.user_config_path, dirs.user_data_path, dirs.user_state_path, dirs.user_cache_path, Path.home())
 
     @property
     def models(self) -> Path:
@@ -90,6 +95,15 @@ class Places:
         return self.cache / "prefixes"
 
 
+@dataclass(frozen=True, slots=True)
+class Set:
+    """A setting as it holds: its value, and where that comes from (`default`, a file, a variable, a flag)."""
+
+    name: str
+    value: Any
+    origin: str
+
+
 def load(
     places: Places, project: Path | None, flags: Mapping[str, Any], environment: Mapping[str, str] | None = None
 ) -> Settings:
@@ -98,16 +112,61 @@ def load(
     Raises UsageError that names the file and the key. A project file may set only what cannot loosen safety or send the
     code elsewhere: it is part of what was cloned, not of what the user decided.
     """
-    settings = _apply(Settings(), _read(places.config / "config.toml"), places.config / "config.toml")
+    settings = Settings()
+    for source, values in _sources(places, project, os.environ if environment is None else environment):
+        settings = _apply(settings, values, source)
+    return _apply(settings, {key: value for key, value in flags.items() if value is not None}, "the command line")
+
+
+def explain(places: Places, project: Path | None, environment: Mapping[str, str] | None = None) -> list[Set]:
+    """Return every setting with its value and the source that decided it. Raises UsageError as `load` does."""
+    settings = load(places, project, {}, environment)
+    origins = dict.fromkeys(_FIELDS, "default")
+    for source, values in _sources(places, project, os.environ if environment is None else environment):
+        named = {key: str(source) if isinstance(source, Path) else _variable(key) for key in values}
+        origins.update(named)
+    return [Set(name, getattr(settings, name), origins[name]) for name in _FIELDS]
+
+
+def user_file(places: Places) -> Path:
+    """Return the path of the user's settings file."""
+    return places.config / "config.toml"
+
+
+def describe(name: str) -> str:
+    """Return what a setting means. Raises UsageError for a name that is none."""
+    if name not in _FIELDS:
+        raise UsageError(f"There is no setting {name!r}{_instead(name)}")
+    return _FIELDS[name].metadata["help"]
+
+
+def parse(name: str, text: str, source: str = "the command line") -> Any:
+    """Return the value that a setting gets from text. Raises UsageError for a wrong name, type or value."""
+    describe(name)
+    value = _value(text, _kinds()[name], f"{name}={text!r}")
+    return getattr(_apply(Settings(), {name: value}, source), name)
+
+
+def _instead(name: str) -> str:
+    """Return the rest of a sentence that names what may have been meant, or all that there is."""
+    from rapidfuzz import process  # only for a mistake, so that no start waits for it
+
+    near = process.extractOne(name.lower().replace("-", "_"), list(_FIELDS), score_cutoff=_NEAR)
+    return f"; did you mean {near[0]!r}?" if near else f". There are: {', '.join(_FIELDS)}."
+
+
+def _sources(
+    places: Places, project: Path | None, environment: Mapping[str, str]
+) -> Iterator[tuple[Path | str, Mapping[str, Any]]]:
+    """Yield what is set in each place, the last word last."""
+    yield user_file(places), _read(user_file(places))
     if project is not None:
         values = _read(project / PROJECT_FILE)
         if refused := sorted(values.keys() - _PROJECT_MAY_SET):
             allowed = ", ".join(sorted(_PROJECT_MAY_SET))
             raise UsageError(f"{project / PROJECT_FILE} sets {refused[0]!r}; a project file may set only: {allowed}.")
-        settings = _apply(settings, values, project / PROJECT_FILE)
-    given = _from_environment(os.environ if environment is None else environment)
-    settings = _apply(settings, given, "the environment")
-    return _apply(settings, {key: value for key, value in flags.items() if value is not None}, "the command line")
+        yield project / PROJECT_FILE, values
+    yield "the environment", _from_environment(environment)
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -121,25 +180,27 @@ def _read(path: Path) -> dict[str, Any]:
         raise UsageError(f"{path} cannot be read: {error.strerror}.") from error
 
 
+def _variable(name: str) -> str:
+    return f"QWENCODE_{name.upper()}"
+
+
 def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
     """Return the settings given as QWENCODE_<NAME>. An empty variable was not given."""
-    found: dict[str, Any] = {}
-    for name, kind in _kinds().items():
-        variable = f"QWENCODE_{name.upper()}"
-        raw = environment.get(variable, "")
-        if not raw:
-            continue
-        if kind is bool:
-            if raw.lower() not in _WORDS:
-                raise UsageError(f"{variable}={raw!r} is neither yes nor no.")
-            found[name] = _WORDS[raw.lower()]
-            continue
-        try:
-            found[name] = kind(raw)
-        except ValueError as error:
-            whole = "whole " if kind is int else ""
-            raise UsageError(f"{variable}={raw!r} is not a {whole}number.") from error
-    return found
+    given = {name: environment.get(_variable(name), "") for name in _FIELDS}
+    kinds = _kinds()
+    return {name: _value(raw, kinds[name], f"{_variable(name)}={raw!r}") for name, raw in given.items() if raw}
+
+
+def _value(text: str, kind: type, what: str) -> Any:
+    """Return text as a value of a type. Raises UsageError that begins with `what`."""
+    if kind is bool:
+        if text.lower() not in _WORDS:
+            raise UsageError(f"{what} is neither yes nor no.")
+        return _WORDS[text.lower()]
+    try:
+        return kind(text)
+    except ValueError as error:
+        raise UsageError(f"{what} is not a {'whole ' if kind is int else ''}number.") from error
 
 
 def _apply(settings: Settings, values: Mapping[str, Any], source: Path | str) -> Settings:
@@ -147,7 +208,7 @@ def _apply(settings: Settings, values: Mapping[str, Any], source: Path | str) ->
     right: dict[str, Any] = {}
     for key, value in values.items():
         if key not in kinds:
-            raise UsageError(f"{source} sets {key!r}, which is not a setting. There are: {', '.join(kinds)}.")
+            raise UsageError(f"{source} sets {key!r}, which is not a setting{_instead(key)}")
         wanted = kinds[key]
         if wanted is float and type(value) is int:
             value = float(value)

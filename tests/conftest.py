@@ -16,7 +16,8 @@ def own_directories(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytes
     home = tmp_path_factory.mktemp("home")
     for name in ("CONFIG", "DATA", "STATE", "CACHE"):
         monkeypatch.setenv(f"XDG_{name}_HOME", str(home / name.lower()))
-    for name in [key for key in os.environ if key.startswith(("QWENCODE_", "GIT_"))]:
+    others = ("QWENCODE_", "GIT_", "HF_", "HUGGING", "OLLAMA_", "LLAMA_CACHE")
+    for name in [key for key in os.environ if key.startswith(others)]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
     monkeypatch.setenv("GIT_CONFIG_SYSTEM", os.devnull)

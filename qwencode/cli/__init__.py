@@ -10,6 +10,8 @@ from typing import Annotated
 import typer
 
 from qwencode import __version__
+from qwencode.cli import config, models
+from qwencode.cli.doctor import doctor
 from qwencode.errors import Interrupted, QwencodeError, UsageError
 
 app = typer.Typer(
@@ -21,6 +23,10 @@ app = typer.Typer(
     epilog="Exit codes: 0 done, 1 not fixed or only in part, 2 usage, 3 needs consent, 4 no model, 5 budget spent, "
     "6 no sandbox, 130 interrupted.",
 )
+
+app.add_typer(config.app, name="config")
+app.add_typer(models.app, name="models")
+app.command()(doctor)
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON event a line.")]
 Model = Annotated[

@@ -16,6 +16,7 @@ from qwencode.events import Event, Notice, RunFinished, RunStarted
 from qwencode.jobs.fix import Fix, FixTask, Outcome, Parts
 from qwencode.jobs.line_part import LABEL
 from qwencode.jobs.warm import warm
+from qwencode.machine.outlook import advice
 from qwencode.messages import Usage
 from qwencode.model.choose import (
     BUILTIN,
@@ -27,6 +28,7 @@ from qwencode.model.choose import (
     open_file,
     open_model,
     seconds_to_judge,
+    wishes,
 )
 from qwencode.model.protocol import Model, Options
 from qwencode.repair.proposals import Proposals, builtin_proposals
@@ -41,10 +43,6 @@ DEMO = "stencil"
 LINE_DEMO = "boxwork"
 """What the built-in model is shown on: a repair that is no single step of the search."""
 _LINE_DEMO_MINUTES = 2.0
-ADVICE = (
-    "To go further, qwencode needs the model that it is made for: put a GGUF of Qwen3.6-35B-A3B into {models}, "
-    "or name one with --model FILE, or a running server with --model http://127.0.0.1:8080/v1."
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +78,7 @@ def run_fix(request: FixRequest) -> int:
     settings = load(places, workspace.root, request.flags)
     chosen = _chosen(settings, places) if request.use_model else _Chosen()
     name = chosen.name if chosen.asked_for else ""
+    to_do = "" if name or not request.use_model else advice(places, wishes(settings))
     task = FixTask(
         goal=request.goal,
         wanted=wanted,
@@ -95,7 +94,7 @@ def run_fix(request: FixRequest) -> int:
         allow_test_changes=request.allow_test_changes,
     )
     if not name and not request.use_search:
-        raise UsageError(f"--no-search needs a model. {ADVICE.format(models=places.models)}")
+        raise UsageError(f"--no-search needs a model. {to_do}")
     recovered = recover(workspace)
     with Session(places.sessions, new_id()) as session:
         reader = open_reader(request.json)
@@ -110,7 +109,7 @@ def run_fix(request: FixRequest) -> int:
                     session.id,
                     _opener(chosen.name, settings, places),
                     lambda: request.yes or reader.ask("Keep this change?") is not False,
-                    ADVICE.format(models=places.models) if request.use_model else "",
+                    to_do,
                     Options(thinking_budget=settings.think_budget),
                     chosen.lines,
                     asked_for=chosen.asked_for,
@@ -119,7 +118,7 @@ def run_fix(request: FixRequest) -> int:
                 )
                 kept = "what was changed is kept" if task.keep else "your files are as before"
                 fix = Fix(task, parts)
-                return _see_through(fix.work(), opening, _teller(reader, session), lambda: fix.usage, kept)
+                return see_through(fix.work(), opening, teller(reader, session), lambda: fix.usage, kept)
             finally:
                 sandbox.close()
         finally:
@@ -181,12 +180,12 @@ def run_warm(flags: Mapping[str, Any], seconds: float, json: bool) -> int:
     if name and mends_lines(name, places):
         raise UsageError(f"{name} begins with nothing that could be kept: there is nothing to warm here.")
     if not name:
-        raise ModelUnavailable(f"There is no model to warm: put a GGUF into {places.models}, or give --model FILE.")
+        raise ModelUnavailable(f"There is no model to warm. {advice(places, wishes(settings))}")
     reader = open_reader(json)
     try:
         work = warm(lambda measuring: open_file(name, settings, places, measuring), places.cache, seconds)
         opening: list[Event] = [RunStarted("warm", "", "", __version__, model=name)]
-        return _see_through(work, opening, _teller(reader), Usage, "nothing was kept")
+        return see_through(work, opening, teller(reader), Usage, "nothing was kept")
     finally:
         reader.close()
 
@@ -247,7 +246,7 @@ def _judge(name: str, settings: Settings, places: Places) -> Callable[[int], flo
     return (lambda tokens: seconds_to_judge(name, settings, places, tokens)) if name else None
 
 
-def _teller(reader: Reader, session: Session | None = None) -> Callable[[Event], None]:
+def teller(reader: Reader, session: Session | None = None) -> Callable[[Event], None]:
     """Return what takes every event to the trace, if there is one, and to the reader."""
 
     def tell(event: Event) -> None:
@@ -258,7 +257,7 @@ def _teller(reader: Reader, session: Session | None = None) -> Callable[[Event],
     return tell
 
 
-def _see_through(
+def see_through(
     work: Generator[Event, None, Outcome],
     opening: list[Event],
     tell: Callable[[Event], None],

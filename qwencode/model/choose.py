@@ -3,13 +3,14 @@
 import math
 import os
 import socket
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from qwencode.errors import ModelUnavailable
+from qwencode.model import catalogue
+from qwencode.model.found import OLLAMA, OURS, Found, others, own
 from qwencode.model.llama.fit import Fit
 from qwencode.model.llama.fitting import CACHE_TYPES, Wishes, describe, fit, with_mtp
 from qwencode.model.llama.gguf_header import LINE_FORM, Header, check
@@ -135,34 +136,39 @@ def check_model(name: str, places: Places) -> None:
 
 
 def find_default(settings: Settings, places: Places) -> str:
-    """Return the configured model; else the best file in the models place that can be run; else ''.
+    """Return the configured model; else the best file on this machine that can be run; else ''.
 
-    The best: one that fits into memory, then the newest family, then the largest file.
+    The best: one that fits into memory, then the newest family, then one of our own, then the largest file.
     """
     if settings.model:
         return settings.model
     memory = free_memory()
+    files = on_disk(places)
 
-    def rank(path: Path) -> tuple[bool, int, int]:
-        size, stem = path.stat().st_size, path.stem.lower()
-        family = next(number for number, part in enumerate(_PREFERRED) if part in stem)
-        return bool(memory) and size > memory, family, -size
+    def rank(file: Found) -> tuple[bool, int, bool, int]:
+        family = next(number for number, part in enumerate(_PREFERRED) if part in file.name.lower())
+        return bool(memory) and file.size > memory, family, file.owner != OURS, -file.size
 
-    for path in sorted(_files(places), key=rank):
+    for file in sorted((file for file in files if file.owner != OLLAMA), key=rank):
         try:
-            if check(path).form == LINE_FORM:
+            if check(file.path).form == LINE_FORM:
                 continue  # a model of that kind is small, and never what somebody meant who did not say so
         except ModelUnavailable:
             continue
-        same = [other for other in _files(places) if other.stem.lower() == path.stem.lower()]
-        return path.stem if len(same) == 1 else str(path)
+        same = [other for other in files if other.name.lower() == file.name.lower()]
+        return file.name if same == [file] and os.sep not in file.name else str(file.path)
     return ""
 
 
-def find_file(name: str, places: Places) -> Path:
-    """Return the file of a name: BUILTIN, a path, or a file in the models place, which the name may just begin.
+def on_disk(places: Places) -> list[Found]:
+    """Return the model files on this machine, our own first."""
+    return [*own(places), *others(places)]
 
-    Raises ModelUnavailable that lists what is there.
+
+def find_file(name: str, places: Places) -> Path:
+    """Return the file of a name: BUILTIN, a path, or a file on this machine, whose name it may just begin.
+
+    Our own files come before those of other programs. Raises ModelUnavailable that lists what is there.
     """
     if name.lower() == BUILTIN:
         if not BUILTIN_FILE.is_file():
@@ -172,17 +178,22 @@ def find_file(name: str, places: Places) -> Path:
     if os.sep in name or (name.lower().endswith(".gguf") and given.exists()):
         return given
     wanted = name.lower().removesuffix(".gguf")
-    files = sorted(_files(places))
-    exact = [path for path in files if path.stem.lower() == wanted]
-    begun = exact or [path for path in files if path.stem.lower().startswith(wanted)]
-    if len(begun) == 1:
-        return begun[0]
+    files = on_disk(places)
+    same = [file for file in files if file.name.lower() == wanted]
+    begun = same or [file for file in files if file.name.lower().startswith(wanted)]
+    begun = [file for file in begun if file.owner == OURS] or begun
+    if len(begun) == 1 or (same and begun[0].owner != OURS):  # two other programs may have downloaded the same
+        return begun[0].path
     if begun:
         raise ModelUnavailable(f"{name!r} could be {_listed(begun)}; give more of the name, or the file.")
-    there = f"there are {_listed(files)}" if files else "it is empty"
+    there = f"there are {_listed(files)}" if files else "there is none at all"
+    entry = catalogue.find(name)
+    how = (
+        f"`qwencode models pull {entry.name}` gets it; or" if entry else "`qwencode models` shows which can be had; or"
+    )
     raise ModelUnavailable(
-        f"There is no model {name!r} in {places.models}: {there}. Put a GGUF of Qwen3.6-35B-A3B there, or give the "
-        "path of a .gguf file, or the http:// URL of a server."
+        f"There is no model {name!r} on this machine, {there}. {how} put a GGUF of Qwen3.6-35B-A3B into "
+        f"{places.models}, or give the path of a .gguf file, or the http:// URL of a server."
     )
 
 
@@ -203,12 +214,5 @@ def _line_fit(header: Header, settings: Settings) -> Fit:
     return fit(header, here, least)
 
 
-def _files(places: Places) -> Iterator[Path]:
-    """Yield the model files, without the vision parts that lie beside them."""
-    for path in places.models.rglob("*.gguf"):
-        if path.is_file() and not path.name.lower().startswith("mmproj"):
-            yield path
-
-
-def _listed(files: list[Path]) -> str:
-    return ", ".join(path.stem for path in files[:8]) + (", …" if len(files) > 8 else "")
+def _listed(files: list[Found]) -> str:
+    return ", ".join(file.name for file in files[:8]) + (", …" if len(files) > 8 else "")

@@ -74,6 +74,15 @@ class ServerModel:
             self._context_length = self._ask_context_length()
         return self._context_length
 
+    @property
+    def is_open_to_readers(self) -> bool:
+        """Whether what is sent, code among it, can be read on the way: it leaves this machine without encryption."""
+        return self._base.scheme == "http" and not _is_loopback(self._base.host)
+
+    def models(self) -> list[str]:
+        """Return the models that the server lists; none when it does not answer that."""
+        return self._models()
+
     def stream(
         self, history: Sequence[Message], tools: Sequence[ToolSpec], options: Options
     ) -> Generator[Event, None, Reply]:

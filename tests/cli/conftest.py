@@ -8,8 +8,16 @@ from pathlib import Path
 
 import pytest
 
+from qwencode.cli import app
+
 Qwencode = Callable[..., "subprocess.CompletedProcess[str]"]
 ENTRY = "import sys; from qwencode.cli import main; main()"
+
+
+@pytest.fixture(autouse=True)
+def own_home(own_directories: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep models that other programs have in the user's home out of the tests."""
+    monkeypatch.setenv("HOME", str(own_directories))
 
 
 @pytest.fixture
@@ -29,5 +37,16 @@ def qwencode() -> Qwencode:
             timeout=110,
             check=False,
         )
+
+    return run
+
+
+@pytest.fixture
+def call(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """Return a function that runs a command in this process, which is quicker, and returns what it printed."""
+
+    def run(*arguments: object) -> str:
+        app([str(argument) for argument in arguments], prog_name="qwencode", standalone_mode=False)
+        return capsys.readouterr().out
 
     return run

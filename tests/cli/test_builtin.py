@@ -68,7 +68,7 @@ def test_it_fills_in_and_is_not_taken_for_the_model(qwencode: Qwencode, broken: 
     assert f"The {LABEL} tries edits." in done.stdout
     assert done.returncode in (0, 1)
     if done.returncode:
-        assert "To go further, qwencode needs the model that it is made for" in done.stdout
+        assert "To go further, qwencode needs a larger model: " in done.stdout
 
 
 @pytest.mark.slow

@@ -75,7 +75,7 @@ def test_files_may_lie_deeper(places: Places) -> None:
 
 
 def test_what_is_there_is_listed(places: Places) -> None:
-    assert "it is empty" in said("nothing", places)
+    assert "there is none at all" in said("nothing", places)
     put(places, *(f"m{number}.gguf" for number in range(10)), "mmproj-x.gguf")
     sentence = said("nothing", places)
     assert str(places.models) in sentence

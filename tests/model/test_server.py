@@ -559,3 +559,18 @@ def test_context_length_is_never_fatal():
     assert model.context_length == 0
     assert model.name == "http://127.0.0.1:9/v1"
     model.close()
+
+
+@pytest.mark.parametrize(
+    ("url", "is_open"),
+    [
+        ("http://127.0.0.1:8080/v1", False),
+        ("http://localhost:8080", False),
+        ("http://[::1]:8080", False),
+        ("https://models.example.com/v1", False),
+        ("http://models.example.com/v1", True),
+        ("http://192.168.1.5:8080/v1", True),
+    ],
+)
+def test_what_is_sent_can_be_read_on_the_way_or_not(url: str, is_open: bool):
+    assert ServerModel(url).is_open_to_readers is is_open

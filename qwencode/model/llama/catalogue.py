@@ -1,31 +1,22 @@
-"""Published files and their sizes in bytes, as far as they are known: data for advice, and nothing is downloaded."""
+"""Which published files are smaller than one that does not fit, and what the built-in one must be."""
 
 from dataclasses import replace
 
+from qwencode.model.catalogue import catalogue
 from qwencode.model.llama.gguf_header import Header
 
+_PUBLISHER = "unsloth/Qwen3.6-35B-A3B-GGUF"
 _SHAPE_35B = {"block_count": 40, "embedding_length": 2048, "expert_count": 256, "expert_feed_forward_length": 512}
-QWEN3_6_35B_A3B = {  # huggingface.co/unsloth/Qwen3.6-35B-A3B-GGUF, revision a483e9e6, without MTP
-    "Qwen3.6-35B-A3B-UD-IQ2_XXS.gguf": 10_756_586_464,
-    "Qwen3.6-35B-A3B-UD-IQ2_M.gguf": 11_522_702_304,
-    "Qwen3.6-35B-A3B-UD-Q2_K_XL.gguf": 12_290_628_576,
-    "Qwen3.6-35B-A3B-UD-Q3_K_S.gguf": 15_359_196_128,
-    "Qwen3.6-35B-A3B-UD-Q3_K_M.gguf": 16_600_710_112,
-    "Qwen3.6-35B-A3B-UD-Q3_K_XL.gguf": 16_845_511_648,
-    "Qwen3.6-35B-A3B-UD-IQ4_XS.gguf": 17_730_509_792,
-    "Qwen3.6-35B-A3B-UD-IQ4_NL.gguf": 18_040_888_288,
-    "Qwen3.6-35B-A3B-MXFP4_MOE.gguf": 21_706_144_736,
-    "Qwen3.6-35B-A3B-UD-Q4_K_M.gguf": 22_134_528_992,
-    "Qwen3.6-35B-A3B-UD-Q4_K_XL.gguf": 22_360_456_160,
-    "Qwen3.6-35B-A3B-UD-Q5_K_XL.gguf": 26_592_508_896,
-    "Qwen3.6-35B-A3B-UD-Q6_K_XL.gguf": 31_843_777_504,
-    "Qwen3.6-35B-A3B-Q8_0.gguf": 36_903_140_320,
-    "Qwen3.6-35B-A3B-UD-Q8_K_XL.gguf": 38_451_182_560,
-}
 BUILTIN_SHA256 = "f8db2893b7b32d26c4c26f6d15ee152c2c86451954278ab1b6138a9a861ca02e"
 """Of `qwencode/model/builtin/builtin.gguf`, so that no other file is shipped in its name."""
 BUILTIN_BYTES = 16_000_000
 """What that file may have at most: it is part of every wheel."""
+
+
+def sizes_35b() -> dict[str, int]:
+    """Return files of Qwen3.6-35B-A3B by one publisher, without MTP, and their sizes in bytes."""
+    entries = [entry for entry in catalogue().entries.values() if entry.repository == _PUBLISHER]
+    return {entry.file: entry.bytes for entry in entries if entry.bytes}
 
 
 def smaller(header: Header) -> list[tuple[str, int]]:
@@ -34,7 +25,7 @@ def smaller(header: Header) -> list[tuple[str, int]]:
     shape = {key: header.count(key) for key in _SHAPE_35B} | {"block_count": blocks}
     if header.architecture != "qwen35moe" or shape != _SHAPE_35B:
         return []
-    files = sorted(QWEN3_6_35B_A3B.items(), key=lambda entry: -entry[1])
+    files = sorted(sizes_35b().items(), key=lambda entry: -entry[1])
     return [(name, size) for name, size in files if size < header.file_size]
 
 

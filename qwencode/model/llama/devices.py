@@ -2,13 +2,14 @@
 
 import ctypes
 import platform
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from qwencode.model.llama.ggml import function
-from qwencode.model.llama.library import start
+from qwencode.model.llama.library import lib, start
 from qwencode.model.llama.machine import Gpu, Machine, free_memory, physical_cores, total_memory
 
 Kind = Literal["cpu", "gpu", "integrated", "accelerator"]
@@ -53,6 +54,13 @@ def machine(found: Sequence[Device]) -> Machine:
     own = [device for device in usable if device.kind == "gpu"] or usable[:1]
     gpus = tuple(Gpu(device.description, device.free, device.shares_memory) for device in own)
     return Machine(physical_cores(), free_memory(), total_memory(), gpus)
+
+
+def features() -> tuple[str, ...]:
+    """Return what llama.cpp says of itself and the processor: the instructions that it uses, and ways of computing."""
+    start()
+    text = lib.llama_print_system_info().decode("utf-8", "replace")
+    return tuple(name for name, value in re.findall(r"(\w+) = (\d+)", text) if value != "0")
 
 
 def missing_backend(found: Sequence[Device], root: Path = Path("/"), system: str = "", processor: str = "") -> str:

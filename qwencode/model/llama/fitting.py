@@ -13,7 +13,7 @@ from typing import Any
 from qwencode.errors import ModelUnavailable
 from qwencode.model.llama.catalogue import resized, smaller
 from qwencode.model.llama.fit import CacheType, Fit, cache_bytes, most_drafts
-from qwencode.model.llama.footprint import Footprint, Scale, room
+from qwencode.model.llama.footprint import Scale, room
 from qwencode.model.llama.gguf_header import Header
 from qwencode.model.llama.machine import Machine
 
@@ -78,19 +78,20 @@ def with_mtp(plan: Fit, header: Header, machine: Machine) -> Fit:
 
 def describe(fit: Fit, header: Header, machine: Machine) -> str:
     """Return what was chosen, as two sentences for the user."""
-    scale = Scale(header, machine)
-    taken = scale.weigh(fit)
     cache = cache_bytes(header, fit.context, fit.cache_type)
     checkpoints = fit.checkpoint_bytes // max(1, header.state_bytes)
     drafts = f"{fit.draft_tokens} with MTP" if fit.mtp else f"{fit.draft_tokens}"
     return (
         f"Context of {fit.context:,} tokens ({fit.cache_type} cache, {_gib(cache)}), {fit.threads} threads, batches of "
         f"{fit.batch}, drafts of {drafts}, {checkpoints} checkpoints. The weights ({_gib(header.file_size)}) "
-        f"are {_place(fit, scale, taken)}."
+        f"are {place(fit, header, machine)}."
     )
 
 
-def _place(fit: Fit, scale: Scale, taken: Footprint) -> str:
+def place(fit: Fit, header: Header, machine: Machine) -> str:
+    """Return where the weights are, as the end of a sentence."""
+    scale = Scale(header, machine)
+    taken = scale.weigh(fit)
     if not any(taken.gpus):
         return "in main memory"
     names = " and ".join(gpu.name for gpu, size in zip(scale.machine.gpus, taken.gpus, strict=True) if size)

@@ -61,6 +61,26 @@ class Scale:
         shared = sum(size for size, gpu in zip(on_gpus, self.machine.gpus, strict=True) if gpu.shared)
         return Footprint(main + shared, on_gpus)
 
+    def reads(self, fit: Fit) -> Footprint:
+        """Return the bytes of weights that are read for each single token, from main memory and from each GPU.
+
+        Of the experts these are as many as a token uses; of the embedding one row, which counts for nothing. A head for
+        multi-token prediction is not counted.
+        """
+        experts_used = self.header.count("expert_used_count") / max(1, self.header.count("expert_count"))
+        read = [0.0] * len(self.machine.gpus)
+        gpu_of = dict(self._gpu_of_layers(fit))
+        main = 0.0
+        for layer, (dense, experts) in enumerate(self._weights):
+            if self._blocks <= layer < self.layers - 1:
+                continue
+            for size, on_gpu in ((dense, True), (experts * experts_used, layer >= fit.cpu_experts)):
+                if on_gpu and layer in gpu_of:
+                    read[gpu_of[layer]] += size
+                else:
+                    main += size
+        return Footprint(int(main), tuple(map(int, read)))
+
     def fits_gpus(self, fit: Fit) -> bool:
         """Say whether every GPU has room for its part."""
         pairs = zip(self.weigh(fit).gpus, self.machine.gpus, strict=True)

@@ -60,6 +60,11 @@ def total_memory(meminfo: Path = _MEMINFO, cgroup: Path = _CGROUP) -> int:
     return min(found or int(limit), int(limit)) if limit.isdigit() else found
 
 
+def swap_memory(meminfo: Path = _MEMINFO) -> tuple[int, int]:
+    """Return the bytes of swap that there are, and that are free; 0 when there are none or this cannot be known."""
+    return _entry(meminfo, "SwapTotal:"), _entry(meminfo, "SwapFree:")
+
+
 def _entry(meminfo: Path, name: str) -> int:
     """Return the bytes of an entry, 0 when there is none."""
     lines = [line.split() for line in _read(meminfo).splitlines()]

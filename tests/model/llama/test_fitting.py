@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from qwencode.errors import ModelUnavailable
-from qwencode.model.llama.catalogue import QWEN3_6_35B_A3B, resized, smaller
+from qwencode.model.llama.catalogue import resized, sizes_35b, smaller
 from qwencode.model.llama.fit import Fit
 from qwencode.model.llama.fitting import Wishes, describe, fit, with_mtp
 from qwencode.model.llama.footprint import Scale, room
@@ -19,6 +19,7 @@ from qwencode.model.llama.machine import Gpu, Machine
 GIB = 1 << 30
 Q4 = 22_360_456_160
 NONE = Wishes()
+PUBLISHED = sizes_35b()
 COUNTS = {"block_count": 40, "context_length": 262_144, "embedding_length": 2048, "attention.head_count_kv": 2}
 COUNTS |= {"attention.key_length": 256, "attention.value_length": 256, "full_attention_interval": 4}
 COUNTS |= {"ssm.conv_kernel": 4, "ssm.state_size": 128, "ssm.group_count": 16, "ssm.time_step_rank": 32}
@@ -79,9 +80,9 @@ def test_the_compute_buffer_is_at_least_what_llama_cpp_takes() -> None:
         (Q4, machine(12, 23.5), 65_536, 0, 8, 32),
         (Q4, machine(28, 31.5), 131_072, 0, 8, 32),
         (Q4, machine(28, 15.5, 15.5), 131_072, 0, 8, 32),
-        (QWEN3_6_35B_A3B["Qwen3.6-35B-A3B-UD-IQ2_XXS.gguf"], machine(14), 65_536, 0, 15, 9),
-        (QWEN3_6_35B_A3B["Qwen3.6-35B-A3B-UD-IQ4_XS.gguf"], machine(20), 65_536, 0, 8, 8),
-        (QWEN3_6_35B_A3B["Qwen3.6-35B-A3B-UD-Q6_K_XL.gguf"], machine(60), 65_536, 0, 15, 32),
+        (PUBLISHED["Qwen3.6-35B-A3B-UD-IQ2_XXS.gguf"], machine(14), 65_536, 0, 15, 9),
+        (PUBLISHED["Qwen3.6-35B-A3B-UD-IQ4_XS.gguf"], machine(20), 65_536, 0, 8, 8),
+        (PUBLISHED["Qwen3.6-35B-A3B-UD-Q6_K_XL.gguf"], machine(60), 65_536, 0, 15, 32),
     ],
 )
 def test_machines(size: int, where: Machine, context: int, experts: int, drafts: int, checkpoints: int) -> None:
@@ -100,7 +101,7 @@ def test_machines(size: int, where: Machine, context: int, experts: int, drafts:
         (Q4, machine(14), r"Qwen3.6-35B-A3B-UD-Q2_K_XL.gguf \(11.4 GiB\) would fit"),
         (Q4, machine(21), r"Qwen3.6-35B-A3B-UD-IQ4_NL.gguf \(16.8 GiB\) would fit"),
         (Q4, machine(10, 7.5), r"Qwen3.6-35B-A3B-UD-Q3_K_S.gguf \(14.3 GiB\) would fit"),
-        (QWEN3_6_35B_A3B["Qwen3.6-35B-A3B-UD-IQ2_XXS.gguf"], machine(6.5), "a smaller model is needed"),
+        (PUBLISHED["Qwen3.6-35B-A3B-UD-IQ2_XXS.gguf"], machine(6.5), "a smaller model is needed"),
     ],
 )
 def test_what_cannot_fit_is_refused_with_what_would(size: int, where: Machine, advice: str) -> None:
@@ -163,7 +164,7 @@ def test_a_dense_model_is_divided_by_blocks() -> None:
 
 
 def test_memory_that_a_gpu_shares_is_counted_once() -> None:
-    header = published(QWEN3_6_35B_A3B["Qwen3.6-35B-A3B-UD-Q3_K_XL.gguf"])
+    header = published(PUBLISHED["Qwen3.6-35B-A3B-UD-Q3_K_XL.gguf"])
     found = fit(header, machine(23, 17.5, shared=True), NONE)
     assert found.context == 65_536
     with pytest.raises(ModelUnavailable):
@@ -216,7 +217,7 @@ def test_a_head_is_used_where_there_is_room_for_it() -> None:
 
 
 SIZES = st.floats(0.3, 48)
-FILES = st.sampled_from(sorted(QWEN3_6_35B_A3B.values()))
+FILES = st.sampled_from(sorted(PUBLISHED.values()))
 
 
 def taken_apart(header: Header, found: Fit, where: Machine) -> tuple[float, list[float]]:
