@@ -28,11 +28,11 @@ RANK = {unit: rank for rank, units in enumerate(reversed(LAYERS)) for unit in un
 MODULES = sorted(PACKAGE.rglob("*.py"))
 ROOM_LINES = {  # what a room may grow to before something has to be taken out of it
     "agent": 950,
-    "cli": 950,
+    "cli": 970,
     "context": 600,
     "jobs": 1_300,
     "machine": 1_200,
-    "model": 6_420,
+    "model": 6_520,
     "repair": 4_250,
     "sandbox": 1_600,
     "snapshots": 1_050,
