@@ -24,9 +24,10 @@ def test_set_get_show_unset(
     (repository / ".qwencode" / "config.toml").write_text("max_steps = 9\n")
     assert f"max_steps = 5; but {repository / '.qwencode'}" in call("config", "set", "max_steps", 5)
     monkeypatch.setenv("QWENCODE_THREADS", "2")
-    shown = [" ".join(line.split()) for line in call("config").splitlines()]
-    assert f"gpu_layers -1 {path}" in shown
-    assert "threads 2 QWENCODE_THREADS" in shown
+    shown = [line.split() for line in call("config").splitlines()]
+    assert ["gpu_layers", "-1", str(path)] in shown
+    assert ["threads", "2", "QWENCODE_THREADS"] in shown
+    assert len({line.rindex("  ") for line in call("config").splitlines()}) == 1  # columns
     told = json.loads(call("config", "show", "--json"))
     assert told["max_steps"] == {"value": 9, "origin": str(repository / ".qwencode" / "config.toml")}
     assert call("config", "unset", "gpu_layers") == f"{path}: gpu_layers removed\n"
