@@ -43,12 +43,14 @@ def first_message(
     baseline: Baseline | None = None,
     suspects: Sequence[Suspect] = (),
     instructions: str = "",
+    outline: str = "",
     code_chars: int = CODE_CHARS,
 ) -> Message:
     """Return the task with what the model would otherwise go looking for.
 
     In this order: the repository's own instructions, how tests are run, the task in the user's words, the failing tests
-    with their trimmed output, the suspicious code in at most `code_chars` characters. What has no content is left out.
+    with their trimmed output, the `outline` of the repository (drawn for these), the suspicious code in at most
+    `code_chars` characters. What has no content is left out.
     """
     code = localised(workspace, suspects, code_chars)
     goal = baseline.goal if baseline else ()
@@ -57,6 +59,7 @@ def first_message(
         f"The tests are run with: {baseline.command}" if baseline else "",
         _part("task", trimmed(task.strip(), TASK_CHARS, line_chars=PARAGRAPH_CHARS)),
         _part("failing tests", _failing(baseline)) if baseline and goal else "",
+        _part("map of the repository: definitions near to this by file; … stands for others", outline),
         _part("suspicious code, by which lines failing tests run and passing ones do not", code),
         _closing(task, goal, code),
     ]
