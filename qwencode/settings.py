@@ -91,6 +91,10 @@ class Places:
         return self.state / "sessions"
 
     @property
+    def maps(self) -> Path:
+        return self.cache / "maps"
+
+    @property
     def prefixes(self) -> Path:
         return self.cache / "prefixes"
 

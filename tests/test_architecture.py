@@ -21,7 +21,7 @@ LAYERS = [  # each line may import the lines below it; on its own line only itse
     {"sandbox", "snapshots", "session", "practice", "settings_file"},
     {"workspace"},
     {"events"},
-    {"messages", "settings", "excerpt"},
+    {"messages", "settings", "excerpt", "languages"},
     {"errors"},
 ]
 RANK = {unit: rank for rank, units in enumerate(reversed(LAYERS)) for unit in units}
@@ -29,14 +29,14 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 ROOM_LINES = {  # what a room may grow to before something has to be taken out of it
     "agent": 950,
     "cli": 970,
-    "context": 600,
+    "context": 1_620,
     "jobs": 1_300,
     "machine": 1_200,
     "model": 6_520,
     "repair": 4_250,
     "sandbox": 1_600,
     "snapshots": 1_050,
-    "tools": 1_650,
+    "tools": 1_690,
     "ui": 900,
     "verify": 2_250,
 }

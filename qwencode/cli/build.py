@@ -27,7 +27,7 @@ from qwencode.model.choose import (
     mends_lines,
     open_file,
     open_model,
-    seconds_to_judge,
+    seconds_to_read,
     wishes,
 )
 from qwencode.model.protocol import Model, Options
@@ -107,6 +107,7 @@ def run_fix(request: FixRequest) -> int:
                     workspace,
                     sandbox,
                     session.id,
+                    places.maps,
                     _opener(chosen.name, settings, places),
                     lambda: request.yes or reader.ask("Keep this change?") is not False,
                     to_do,
@@ -114,7 +115,7 @@ def run_fix(request: FixRequest) -> int:
                     chosen.lines,
                     asked_for=chosen.asked_for,
                     open_proposer=_open_proposer if request.use_model else None,
-                    seconds_to_judge=_judge(chosen.name, settings, places),
+                    seconds_to_read=_reading(chosen.name, settings, places),
                 )
                 kept = "what was changed is kept" if task.keep else "your files are as before"
                 fix = Fix(task, parts)
@@ -242,8 +243,8 @@ def _opener(name: str, settings: Settings, places: Places) -> Callable[[], Model
     return (lambda: open_model(name, settings, places)) if name else None
 
 
-def _judge(name: str, settings: Settings, places: Places) -> Callable[[int], float] | None:
-    return (lambda tokens: seconds_to_judge(name, settings, places, tokens)) if name else None
+def _reading(name: str, settings: Settings, places: Places) -> Callable[[int], float] | None:
+    return (lambda tokens: seconds_to_read(name, settings, places, tokens)) if name else None
 
 
 def teller(reader: Reader, session: Session | None = None) -> Callable[[Event], None]:

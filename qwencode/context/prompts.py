@@ -44,6 +44,7 @@ def first_message(
     baseline: Baseline | None = None,
     suspects: Sequence[Suspect] = (),
     instructions: str = "",
+    outline: str = "",
     code_chars: int = CODE_CHARS,
     near: Sequence[str] = (),
     elsewhere: Sequence[str] = (),
@@ -51,8 +52,9 @@ def first_message(
     """Return the task with what the model would otherwise go looking for.
 
     In this order: the repository's own instructions, how tests are run, the task in the user's words, the files that it
-    names, the failing tests with their trimmed output, the suspicious code in at most `code_chars` characters, edits
-    that came near (a line each), tests that fail for other causes. What has no content is left out.
+    names, the failing tests with their trimmed output, the `outline` of the repository (drawn for these), the
+    suspicious code in at most `code_chars` characters, edits that came near (a line each), tests that fail for other
+    causes. What has no content is left out.
     """
     code = localised(workspace, suspects, code_chars)
     goal = baseline.goal if baseline else ()
@@ -62,6 +64,7 @@ def first_message(
         _part("task", trimmed(task.strip(), TASK_CHARS, line_chars=PARAGRAPH_CHARS)),
         _part("files that the task names", files),
         _part("failing tests", _failing(baseline)) if baseline and goal else "",
+        _part("map of the repository: definitions near to this by file; … stands for others", outline),
         _part("suspicious code, by which lines failing tests run and passing ones do not", code),
         _part("small edits that were tried, came near, and were taken back", "\n".join(near)),
         f"Other tests seem to fail for another cause, and are left for later: {listed(elsewhere, 8)}."

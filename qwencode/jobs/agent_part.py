@@ -10,6 +10,7 @@ from qwencode.agent.thinking import ThinkingPolicy, on_hard_steps
 from qwencode.context.instructions import instructions
 from qwencode.context.mentions import mentioned
 from qwencode.context.prompts import first_message, still_failing, system_prompt, unchanged
+from qwencode.context.repomap.repository import budget_tokens
 from qwencode.events import Event, PhaseStarted
 from qwencode.jobs.ground import TEST_SECONDS, Ground
 from qwencode.messages import Message
@@ -24,7 +25,8 @@ from qwencode.verify.runners import run
 class AgentPart:
     """What the model is set to work on: the goal tests of a baseline, all failing ones or those of one cause.
 
-    `near`: what the search found to come near, a line each.
+    `near`: what the search found to come near, a line each. `prefill_speed`: tokens a second that the model reads; 0:
+    unknown. By it the first message gets a map of the repository or none.
     """
 
     goal: str
@@ -33,6 +35,7 @@ class AgentPart:
     ranking: Ranking
     near: Sequence[str] = ()
     think: ThinkingPolicy = on_hard_steps
+    prefill_speed: float = 0.0
 
     def opening(self) -> Generator[Event, None, list[Message]]:
         """Return what every attempt begins with: the system message, and the task with all that is known of it."""
@@ -40,6 +43,7 @@ class AgentPart:
         named = mentioned(self.ground.workspace, self.goal)
         yield from followed.notices
         yield from named.notices
+        outline = yield from self._outline()
         first = first_message(
             self.ground.workspace,
             task=self.goal,
@@ -47,6 +51,7 @@ class AgentPart:
             baseline=self.baseline,
             suspects=self.ranking.suspects,
             instructions=followed.text,
+            outline=outline,
             near=self.near,
             elsewhere=sorted(self._others),
         )
@@ -59,11 +64,28 @@ class AgentPart:
         yield PhaseStarted("agent", "The model works")
         ground = self.ground
         tools = toolbox(
-            ground.workspace, ground.sandbox, self._run_tests, before=self.baseline.run, protected=ground.protected
+            ground.workspace,
+            ground.sandbox,
+            self._run_tests,
+            before=self.baseline.run,
+            look=ground.outline.look,
+            protected=ground.protected,
         )
         tree = Tree(ground.run.state, ground.run.diff)
         agent = Agent(model, tools, options, budget, think=self.think, check=self._missing, tree=tree)
         return (yield from agent.run(history))
+
+    def _outline(self) -> Generator[Event, None, str]:
+        """Draw a map of the repository around what fails, where it is read in little time."""
+        if not budget_tokens(self.prefill_speed):
+            return ""
+        yield PhaseStarted("map", "Drawing a map of the repository")
+        outline = self.ground.outline
+        yield from outline.refresh()
+        suspects = self.ranking.suspects
+        tokens = outline.worth(self.prefill_speed, code_shown=bool(suspects))
+        tests = [self.baseline.run.results[test] for test in self.baseline.goal]
+        return outline.render(tokens, task=self.goal, tests=tests, files=[suspect.file for suspect in suspects])
 
     @property
     def _others(self) -> frozenset[str]:

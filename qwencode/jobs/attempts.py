@@ -47,6 +47,8 @@ class Attempts:
     near: Callable[[Baseline], Sequence[str]]
     keep: bool = False
     think: ThinkingPolicy = on_hard_steps
+    prefill_speed: float = 0.0
+    """Tokens a second that the model reads; 0: unknown."""
     made: int = 0
     """Attempts that came to their end."""
     failed: VerdictReached | None = None
@@ -94,7 +96,7 @@ class Attempts:
         return best[0] if best else None
 
     def _part(self, baseline: Baseline, ranking: Ranking) -> AgentPart:
-        return AgentPart(self.goal, self.ground, baseline, ranking, self.near(baseline), self.think)
+        return AgentPart(self.goal, self.ground, baseline, ranking, self.near(baseline), self.think, self.prefill_speed)
 
     def _opening(self, part: AgentPart) -> Generator[Event, None, list[Message]]:
         """Tell of the messages with which a cause begins; the first of them is the same for all causes."""

@@ -3,15 +3,18 @@
 Search and model first look at the whole goal; where that does not mend it, each cause is worked on by itself.
 """
 
+import math
 import signal
 import threading
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from qwencode.agent.budget import Budget, Meter
 from qwencode.agent.thinking import POLICIES
+from qwencode.context.repomap.repository import RepositoryMap
 from qwencode.errors import BudgetSpent, ConsentNeeded, ModelUnavailable
 from qwencode.events import Event, Notice, PhaseStarted, SandboxReady, SuspectsRanked, VerdictReached
 from qwencode.jobs.attempts import Attempts
@@ -37,6 +40,7 @@ SEARCH_SECONDS = 60.0
 SEARCH_SECONDS_ALONE = 180.0
 AGENT_STEPS = 40
 """Turns of the model at most for a cause, where nobody has said how many in all."""
+_SAMPLE_TOKENS = 1_000
 LINE_SECONDS = 60.0
 """What the built-in model may take when nobody asked for it."""
 _SHARES = 4  # causes at most that the search leaves time for, when it first tries to mend them all at once
@@ -75,6 +79,8 @@ class Parts:
     workspace: Workspace
     sandbox: Sandbox
     session: str
+    maps: Path
+    """Where maps of repositories are kept."""
     open_model: Callable[[], Model] | None
     approve: Callable[[], bool]
     advice: str = ""
@@ -84,7 +90,7 @@ class Parts:
     asked_for: bool = True
     open_proposer: Callable[[], Proposals] | None = None
     """Opens what proposes edits to the search beside its own; None where no model may be used."""
-    seconds_to_judge: Callable[[int], float] | None = None
+    seconds_to_read: Callable[[int], float] | None = None
     """How long it takes to load the model and to let it read so many tokens; infinite where it could say nothing."""
 
 
@@ -161,7 +167,8 @@ class Fix:
             raise ModelUnavailable(
                 f"No test fails, and what you ask for in words needs {which}. {self.parts.advice}".strip()
             )
-        ground = Ground(workspace, sandbox, run, bool(self.task.goal), self.task.allow_test_changes)
+        outline = RepositoryMap(workspace, self.parts.maps)
+        ground = Ground(workspace, sandbox, run, outline, bool(self.task.goal), self.task.allow_test_changes)
         ranking = yield from self._localise(baseline)
         verdict, spent = yield from self._by_search_and_model(ground, baseline, ranking)
         further = self.parts.lines or self.tried in ([], ["search"])  # a larger model was not used
@@ -190,7 +197,7 @@ class Fix:
         """Return what came of it, None when nothing was mended, and the limit that ended the model's work, or ''."""
         causes = Causes(ground, baseline, ranking)
         limit = SEARCH_SECONDS if self.parts.open_model and not self.parts.lines else SEARCH_SECONDS_ALONE
-        seconds = None if self.parts.lines else self.parts.seconds_to_judge
+        seconds = None if self.parts.lines else self.parts.seconds_to_read
         judging = Judging(ground, self.task.goal, lambda: self._model, self._open, seconds)
         searching = SearchPart(ground, limit, self._left, judging.order, self.parts.open_proposer)
         failed, spent = None, ""
@@ -243,6 +250,7 @@ class Fix:
                 searching.near,
                 self.task.keep,
                 POLICIES[self.task.think],
+                self._prefill_speed(),
             )
 
         def mend(part: Baseline, places: Ranking, share: float) -> Generator[Event, None, VerdictReached | None]:
@@ -261,6 +269,12 @@ class Fix:
             how = "could not go on" if work.made else "was not tried"
             yield Notice(f"The {LABEL if self.parts.lines else 'model'} {how}: {work.trouble}", "warning")
         return work.failed, work.spent
+
+    def _prefill_speed(self) -> float:
+        """Return the tokens a second that the model reads; 0 where nobody has measured it."""
+        seconds = self.parts.seconds_to_read
+        took = seconds(_SAMPLE_TOKENS) - seconds(0) if seconds else math.nan  # without the time it takes to load
+        return _SAMPLE_TOKENS / took if took > 0 else 0.0
 
     def _open(self) -> Generator[Event, None, Model]:
         """Open the model, once in a run."""

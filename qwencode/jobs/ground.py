@@ -3,6 +3,7 @@
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
 
+from qwencode.context.repomap.repository import RepositoryMap
 from qwencode.events import Event, TreeChanged, VerdictReached
 from qwencode.sandbox.protocol import Sandbox
 from qwencode.snapshots import Run
@@ -18,11 +19,12 @@ TEST_SECONDS = 600.0
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """The repository, what confines commands in it, and the run that can put it back."""
+    """The repository with its map, what confines commands in it, and the run that can put it back."""
 
     workspace: Workspace
     sandbox: Sandbox
     run: Run
+    outline: RepositoryMap
     goal_text: bool = False
     """Whether the user gave a goal in words."""
     allow_test_changes: bool = False

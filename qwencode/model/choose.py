@@ -84,7 +84,7 @@ def mends_lines(name: str, places: Places) -> bool:
     return not is_server(name) and check(find_file(name, places)).form == LINE_FORM
 
 
-def seconds_to_judge(name: str, settings: Settings, places: Places, tokens: int) -> float:
+def seconds_to_read(name: str, settings: Settings, places: Places, tokens: int) -> float:
     """Return about how long it takes to load a model and to let it read so many tokens.
 
     Infinite for one that cannot say how likely texts are, does not fit, or was never measured on this machine.

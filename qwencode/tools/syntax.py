@@ -5,39 +5,21 @@ what was not wrong before is told. Not covered: whatever a parser does not see (
 brackets, since macros are no syntax; the checkers of the project, which run its code and configuration.
 """
 
-import importlib
 import json
 import re
 import tomllib
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache
 from pathlib import PurePosixPath
-from typing import Any
 
-from tree_sitter import Language, Node, Parser
+from tree_sitter import Node, Parser
 
 from qwencode.excerpt import clip
+from qwencode.languages import grammar, language_of
 
 _MOST_CHARS = 200_000  # where there are errors, the walk over a tree of that size takes about a second
 _SHOWN_CHARS = 60
-_GRAMMARS = {
-    "python": (".py", ".pyi", ".pyw"),
-    "javascript": (".js", ".mjs", ".cjs", ".jsx"),
-    "typescript": (".ts", ".mts", ".cts"),
-    "tsx": (".tsx",),
-    "go": (".go",),
-    "rust": (".rs",),
-    "java": (".java",),
-    "c": (".c",),
-    "cpp": (".cc", ".cpp", ".cxx", ".h", ".hh", ".hpp", ".hxx"),
-    "c_sharp": (".cs",),
-    "ruby": (".rb",),
-    "php": (".php",),
-    "bash": (".sh", ".bash"),
-}
-_LANGUAGE = {suffix: name for name, suffixes in _GRAMMARS.items() for suffix in suffixes}
 _BRACKETS_ONLY = ("c", "cpp")
 _NO_BRACKETS = ("bash",)  # `case` has closers without openers
 _CLOSERS = {"(": ")", "[": "]", "{": "}"}
@@ -74,7 +56,7 @@ def _finder(name: str) -> Callable[[str], list[Problem]] | None:
         return _in_json
     if suffix == ".toml":
         return _in_toml
-    language = _LANGUAGE.get(suffix, "")
+    language = language_of(name)
     if language == "python":
         return _in_python
     return (lambda text: _in_tree(language, text)) if language else None
@@ -189,14 +171,4 @@ def _nodes(root: Node) -> Iterator[Node]:
 
 
 def _parsed(language: str, text: str) -> Node:
-    return Parser(_grammar(language)).parse(text.encode("utf-8", "replace")).root_node
-
-
-@cache
-def _grammar(language: str) -> Language:
-    """Return a grammar; its wheel is loaded at the first use."""
-    package = "typescript" if language == "tsx" else language
-    module: Any = importlib.import_module(f"tree_sitter_{package}")
-    make = {"typescript": "language_typescript", "tsx": "language_tsx", "php": "language_php"}.get(language, "language")
-    capsule: object = getattr(module, make)()
-    return Language(capsule)
+    return Parser(grammar(language)).parse(text.encode("utf-8", "replace")).root_node

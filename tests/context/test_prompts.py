@@ -56,7 +56,7 @@ def workspace(repository: Path) -> Workspace:
 @pytest.fixture
 def declared(workspace: Workspace) -> list[ToolSpec]:
     nothing: Any = None
-    return [tool.spec for tool in toolbox(workspace, nothing, lambda tests: nothing).values()]
+    return [tool.spec for tool in toolbox(workspace, nothing, lambda tests: nothing, look=lambda focus: "").values()]
 
 
 def same_as_snapshot(name: str, text: str) -> None:
@@ -86,7 +86,8 @@ class TestPromptBudget:
         same_as_snapshot("fix_prefix.txt", text)
 
     def test_declarations_are_flat_and_required_parameters_come_first(self, declared: list[ToolSpec]):
-        names = ["read_file", "grep_search", "edit", "write_file", "run_shell_command", "run_tests", "todo_write"]
+        files = ["read_file", "grep_search", "repo_map", "edit", "write_file"]
+        names = [*files, "run_shell_command", "run_tests", "todo_write"]
         assert [spec.name for spec in declared] == names
         for spec in declared:
             properties, required = spec.parameters["properties"], spec.parameters["required"]

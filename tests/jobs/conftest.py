@@ -52,7 +52,7 @@ def run_fix(confined: Callable[[Path], Sandbox]) -> Callable[..., Ran]:
         asked_for: bool = True,
         opener: Callable[[], Model] | None = None,
         proposer: Callable[[], Proposals] | None = None,
-        seconds_to_judge: Callable[[int], float] | None = None,
+        seconds_to_read: Callable[[int], float] | None = None,
         stop_at: Callable[[Event], bool] = lambda event: False,
         **task: Any,
     ) -> Ran:
@@ -61,6 +61,7 @@ def run_fix(confined: Callable[[Path], Sandbox]) -> Callable[..., Ran]:
             workspace,
             confined(root),
             "test-session",
+            root.parent / "maps",
             opener or (None if model is None else lambda: model),
             lambda: approve,
             "Get a model.",
@@ -68,7 +69,7 @@ def run_fix(confined: Callable[[Path], Sandbox]) -> Callable[..., Ran]:
             lines,
             asked_for,
             proposer,
-            seconds_to_judge,
+            seconds_to_read,
         )
         fix, ran = Fix(FixTask(**task), parts), Ran()
         work = fix.work()

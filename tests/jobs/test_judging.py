@@ -68,7 +68,7 @@ def order(small: Path) -> Callable[..., tuple[list[Patch], list[Event], list[str
             assert other is not None
             return other
 
-        ground = Ground(Workspace.find(small), cast("Any", None), cast("Any", None))
+        ground = Ground(Workspace.find(small), cast("Any", None), cast("Any", None), cast("Any", None))
         time = None if seconds is None else lambda tokens: seconds if tokens > 1_500 else 0.0
         judging = Judging(ground, "", lambda: loaded, opening, time)
         found, events = drive(judging.order(baseline, ranking, patches))
@@ -127,7 +127,7 @@ def test_a_model_that_cannot_say_leaves_the_order(order: Callable[..., Any]):
 def test_in_a_whole_run_the_edit_that_the_model_prefers_is_kept(run_small: Callable[..., Ran], small: Path):
     (small / SUM).write_text(SUM_TEXT.replace("= 1", "= 0"))
     judge = Judge()
-    ran = run_small(judge, seconds_to_judge=lambda tokens: 1.0)
+    ran = run_small(judge, seconds_to_read=lambda tokens: 1.0)
     assert ran.outcome and ran.outcome.verdict and ran.outcome.verdict.status == "fixed"
     (searched,) = ran.of(SearchFinished)
     assert len(searched.diffs) > 1, "more than one edit passes"
@@ -144,7 +144,7 @@ def test_a_model_that_takes_long_to_load_is_not_loaded(run_small: Callable[..., 
     (small / SUM).write_text(SUM_TEXT.replace("= 1", "= 0"))
     before = contents(small)
     judge = Judge()
-    ran = run_small(judge, seconds_to_judge=lambda tokens: 60.0)
+    ran = run_small(judge, seconds_to_read=lambda tokens: 60.0)
     assert ran.outcome and ran.outcome.exit_code == 0
     assert contents(small) != before
     assert not judge.asked and not judge.closed

@@ -14,7 +14,7 @@ from qwencode.model.choose import (
     find_file,
     mends_lines,
     open_model,
-    seconds_to_judge,
+    seconds_to_read,
     wishes,
 )
 from qwencode.model.llama.calibration import Calibration, keep
@@ -152,13 +152,13 @@ def test_the_built_in_model_has_a_name(places: Places) -> None:
 def test_how_soon_a_model_could_judge(places: Places, tiny: Path, lined: Path) -> None:
     settings = Settings(context=1024, threads=1)
     for name in ("http://127.0.0.1:9/v1", "nothing", str(lined), str(tiny)):
-        assert seconds_to_judge(name, settings, places, 3000) == math.inf, (
+        assert seconds_to_read(name, settings, places, 3000) == math.inf, (
             "a server, none, one for lines, one not measured"
         )
     model = open_model(str(tiny), settings, places)
     assert isinstance(model, LlamaModel)
     keep(Calibration(((1, 0.1), (512, 10.24))), tiny, model.fit, places.cache)
     model.close()
-    soon = seconds_to_judge(str(tiny), settings, places, 512)
+    soon = seconds_to_read(str(tiny), settings, places, 512)
     assert soon == pytest.approx(tiny.stat().st_size / 1e9 + 10.24)
-    assert seconds_to_judge(str(tiny), settings, places, 5120) > soon
+    assert seconds_to_read(str(tiny), settings, places, 5120) > soon

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qwencode import practice
-from qwencode.repair.cluster import Cause, Evidence, causes, distance, evidence, independent, kindfrom qwencode.sandbox.ladder import open_rung
+from qwencode.repair.cluster import Cause, Evidence, causes, distance, evidence, independent, kind
+from qwencode.sandbox.ladder import open_rung
 from qwencode.verify import commands, runners
 from qwencode.verify.results import Baseline
 from qwencode.workspace import Workspace

@@ -13,6 +13,7 @@ from qwencode.agent.budget import Budget
 from qwencode.agent.loop import Agent, Tree
 from qwencode.agent.thinking import POLICIES as THINKING
 from qwencode.context.prompts import first_message, still_failing, system_prompt
+from qwencode.context.repomap.repository import RepositoryMap
 from qwencode.errors import ModelUnavailable
 from qwencode.events import Event, ToolFinished
 from qwencode.messages import Message
@@ -89,7 +90,8 @@ def _run(workspace: Workspace, sandbox, policy: Policy, test: str, arm: Arm) -> 
         passing = set(tests(()).passing)
         return still_failing([name for name in (*baseline.goal, *baseline.run.passing) if name not in passing])
 
-    tools = toolbox(workspace, sandbox, tests, before=baseline.run, protected=is_test_path)
+    look = RepositoryMap(workspace, workspace.root.parent / "maps").look
+    tools = toolbox(workspace, sandbox, tests, before=baseline.run, look=look, protected=is_test_path)
     if not arm.preflight:
         tools = {name: replace(tool, preflight=None) for name, tool in tools.items()}
     model = MeteredModel(policy, size=CONTEXT, checkpoints=arm.checkpoints, tells_size=arm.compaction)
