@@ -40,7 +40,7 @@ ROOM_LINES = {  # what a room may grow to before something has to be taken out o
     "ui": 900,
     "verify": 2_250,
 }
-LOOSE_LINES = 1_430
+LOOSE_LINES = 1_480
 FILE_LINES = 400
 FUNCTION_LINES = 60
 LOOP_LINES = 150

@@ -116,10 +116,13 @@ def edited(text: str, found: Sequence[Place], old: str, new: str) -> tuple[str, 
 def _opened(files: Files, file_path: str, old: str | None) -> TextFile:
     """Return the file that is to be changed; `old` is None while it is not known. Raises ToolError."""
     full = files.changeable(file_path)
+    try:
+        file = files.read(file_path)
+    except ToolError as error:
+        raise error if full.exists() else ToolError(f"{error} write_file creates new files.") from error
     if old == "":
-        hint = "write_file creates new files." if not full.exists() else "Give the text that is to be replaced."
-        raise ToolError(f"old_string is empty. {hint}")
-    return files.read(file_path)
+        raise ToolError("old_string is empty. Give the text that is to be replaced.")
+    return file
 
 
 def _changer(memory: _Memory, key: str, old: str) -> _Edit | None:
