@@ -62,7 +62,9 @@ def first_message(
         _part("failing tests", _failing(baseline)) if baseline and goal else "",
         _part("suspicious code, by which lines failing tests run and passing ones do not", code),
         _part("small edits that were tried, came near, and were taken back", "\n".join(near)),
-        f"Tests that fail for another cause, which is not yours to mend: {listed(elsewhere, 8)}." if elsewhere else "",
+        f"Other tests seem to fail for another cause, and are left for later: {listed(elsewhere, 8)}."
+        if elsewhere
+        else "",
         _closing(task, goal, code),
     ]
     return Message("user", "\n\n".join(part for part in parts if part))

@@ -177,7 +177,7 @@ def test_a_part_of_one_cause_is_kept_when_no_attempt_does_better(run_small: RunF
     assert "result = 0" in (small / SUM).read_text()
 
 
-@pytest.mark.parametrize("stop", ["after the first cause", "within the second"])
+@pytest.mark.parametrize("stop", ["after the first cause", pytest.param("within the second", marks=pytest.mark.slow)])
 def test_what_ends_between_causes_leaves_the_tree_as_it_was(run_pair: RunFix, pair: Path, stop: str):
     before, phases = contents(pair), list[str]()
 
@@ -191,6 +191,7 @@ def test_what_ends_between_causes_leaves_the_tree_as_it_was(run_pair: RunFix, pa
     assert contents(pair) == before
 
 
+@pytest.mark.slow
 def test_a_model_that_goes_away_does_not_take_what_was_mended_with_it(run_pair: RunFix, pair: Path):
     ran = run_pair([UPWARDS, "Done.", WRONG])
     assert verdict_of(ran).status == "partly"
@@ -210,6 +211,7 @@ def test_attempts_share_the_steps(run_fix: RunFix, pair: Path):
     assert contents(pair) == before
 
 
+@pytest.mark.slow
 def test_what_came_near_is_told_to_the_model(run_small: RunFix, small: Path):
     lines = [
         call("edit", file_path=SUM, old_string="result = 1", new_string="result = 0"),

@@ -2,14 +2,21 @@
 
 import random
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from qwencode import practice
 from qwencode.repair.cluster import Cause, Evidence, causes, distance, evidence, independent, kind
+from qwencode.sandbox.ladder import open_rung
+from qwencode.verify import commands, runners
+from qwencode.verify.results import Baseline
+from qwencode.workspace import Workspace
 
 HERE, THERE, ABOVE = ("a.py", 5), ("b.py", 9), ("main.py", 2)
 
@@ -58,13 +65,18 @@ CASES: list[tuple[str, dict[str, Evidence], list[tuple[str, ...]]]] = [
         [("one",), ("two",)],
     ),
     (
+        "one test runs far more than the other",
+        {"one": Evidence((), "", ran(1, 2)), "two": Evidence((), "", ran(*range(40)))},
+        [("one", "two")],
+    ),
+    (
         "no chain from one to three through two",
         {
-            "one": Evidence((), "", ran(1, 2, 3, 4)),
-            "two": Evidence((), "", ran(3, 4, 5, 6)),
-            "three": Evidence((), "", ran(5, 6, 7, 8)),
+            "one": Evidence((), "", ran(1, 2, 3, 4, 5, 6)),
+            "two": Evidence((), "", ran(3, 4, 5, 6, 7, 8, 9)),
+            "three": Evidence((), "", ran(6, 7, 8, 9, 10, 11)),
         },
-        [("one",), ("three",), ("two",)],
+        [("one", "two"), ("three",)],
     ),
     (
         "few places first, then more tests",
@@ -186,3 +198,15 @@ def test_very_many_failures_are_told_apart_by_where_they_crash(lab: Callable[...
     assert len(causes(evidence(replace(baseline, run=run), workspace))) == 1
     few = frozenset(names[:3])
     assert len(causes(evidence(replace(baseline, run=run, only=few), workspace))) == 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", practice.names())
+def test_one_fault_is_one_cause(name: str, tmp_path: Path):
+    task = practice.task(name)
+    workspace = Workspace.find(practice.copy(name, tmp_path / name))
+    with closing(open_rung("none", workspace.root)) as sandbox:
+        command = commands.discover(workspace, " ".join(task.test))
+        run = runners.run(command, sandbox, seconds=100, coverage=task.language == "python")
+    (cause,) = causes(evidence(Baseline(command, run, (), {}), workspace))
+    assert len(cause.tests) == len(task.failing)
