@@ -140,8 +140,6 @@ class Fix:
                 if not kept:
                     run.restore()
                 run.finish(kept)
-            if self._model:
-                self._model.close()
         if kept and outcome.verdict and self.task.commit:
             yield self._commit(outcome.verdict, unsaved)
         return outcome
@@ -215,6 +213,9 @@ class Fix:
                 failed, spent = yield from self._by_model(ground, baseline, ranking, causes, searching)
         finally:
             searching.close()
+            if self._model:  # before anything is asked: it may hold most of the memory
+                self._model.close()
+                self._model = None
         kept = [verdict for _, verdict in causes.kept]
         if not kept:
             about = {row.test for row in failed.proof} if failed else set[str]()

@@ -19,6 +19,7 @@ from qwencode.events import (
 )
 from qwencode.jobs.shares import part_of
 from qwencode.messages import Message
+from qwencode.model.builtin.prompt import PASSED
 from qwencode.model.scripted import Line, ScriptedModel, call
 from qwencode.snapshots import undo
 from qwencode.workspace import Workspace
@@ -177,7 +178,7 @@ def test_a_part_of_one_cause_is_kept_when_no_attempt_does_better(run_small: RunF
     assert "result = 0" in (small / SUM).read_text()
 
 
-@pytest.mark.parametrize("stop", ["after the first cause", "within the second"])
+@pytest.mark.parametrize("stop", ["after the first cause", pytest.param("within the second", marks=pytest.mark.slow)])
 def test_what_ends_between_causes_leaves_the_tree_as_it_was(run_pair: RunFix, pair: Path, stop: str):
     before, phases = contents(pair), list[str]()
 
@@ -191,11 +192,28 @@ def test_what_ends_between_causes_leaves_the_tree_as_it_was(run_pair: RunFix, pa
     assert contents(pair) == before
 
 
+@pytest.mark.slow
 def test_a_model_that_goes_away_does_not_take_what_was_mended_with_it(run_pair: RunFix, pair: Path):
     ran = run_pair([UPWARDS, "Done.", WRONG])
     assert verdict_of(ran).status == "partly"
     assert (pair / WORDS).read_text() == FILES[WORDS]
     assert any("could not go on" in notice.text for notice in ran.of(Notice) if notice.level == "warning")
+
+
+@pytest.mark.slow
+def test_a_model_of_lines_mends_cause_by_cause(run_fix: RunFix, pair: Path):
+    def policy(history: Sequence[Message]) -> Message | str:
+        if history[-1].content == PASSED:
+            return "Done."
+        if history[0].content.startswith(f"# {STEP}"):
+            return call("edit", file_path=STEP, old_string="    return x - 1", new_string="    return x + 1")
+        loud = '    return f"{text.upper()}! ({len(text)})"'
+        return call("edit", file_path=WORDS, old_string="    return text", new_string=loud)
+
+    model = ScriptedModel([policy] * 40)
+    ran = run_fix(pair, model, test="python3 -m unittest", use_search=False, lines=True)
+    verdict = verdict_of(ran)
+    assert (verdict.status, verdict.by, verdict.changed_files) == ("fixed", "the built-in model", (STEP, WORDS))
 
 
 @pytest.mark.slow
@@ -210,6 +228,7 @@ def test_attempts_share_the_steps(run_fix: RunFix, pair: Path):
     assert contents(pair) == before
 
 
+@pytest.mark.slow
 def test_what_came_near_is_told_to_the_model(run_small: RunFix, small: Path):
     lines = [
         call("edit", file_path=SUM, old_string="result = 1", new_string="result = 0"),
