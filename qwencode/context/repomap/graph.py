@@ -22,7 +22,7 @@ LEAST = 5e-4
 _WIDTH = 4_096  # numbers a file's nodes: more than definitions are kept of one
 _SAMPLE = 500  # files in which names are counted
 _CALL, _WORD, _AROUND, _MADE = 1.0, 0.3, 0.2, 0.5
-_SAME_FILE, _PACKAGE, _STEM_ALONE, _SAME_FOLDER, _ELSEWHERE = 1.0, 0.5, 0.4, 0.4, 0.1
+_SAME_FILE, _ALMOST, _PACKAGE, _STEM_ALONE, _SAME_FOLDER, _ELSEWHERE = 1.0, 0.9, 0.5, 0.4, 0.4, 0.1
 _LARGE = 300  # a folder of more files says little when it is named
 _APART = 0.5  # two files that do not even share the first folder of their paths
 _LITTLE = 0.5  # a node whose uses weigh less than this passes on only a part of its rank
@@ -181,9 +181,8 @@ class Graph:
                     kin = self._top[other] == self._top[file]
                     found[other] = found.get(other, 0.0) + (near if kin else near * _APART)
             for other in self._in_folder[folder]:
-                found[other] = max(found.get(other, 0.0), _SAME_FOLDER)
-            found[file] = _SAME_FILE
-            self._nearness[file] = found
+                found[other] = found.get(other, 0.0) + _SAME_FOLDER
+            self._nearness[file] = {other: min(near, _ALMOST) for other, near in found.items()} | {file: _SAME_FILE}
         return self._nearness[file]
 
     def _tags_of(self, file: int) -> FileTags:
