@@ -66,6 +66,11 @@ def test_many_crashes_end_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     assert set(answers.values()) == {None} and len(answers) < 30
 
 
+def test_where_no_process_can_be_started_the_files_are_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(parsing.sys, "executable", str(tmp_path / "gone"))
+    assert found(sources(tmp_path, "a.py", "b.py")) == {}
+
+
 def test_closing_it_ends_the_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     started: list[subprocess.Popen[str]] = []
 

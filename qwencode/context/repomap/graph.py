@@ -139,7 +139,7 @@ class Graph:
             (tags.calls[index + 1], _CALL, _ELSEWHERE),
             (tags.words[index + 1], _WORD, 0.0),  # a word of a comment is the name of something somewhere
         ):
-            for name in self.definers.keys() & names.split():
+            for name in (name for name in names.split() if name in self.definers):
                 for target, share in self._shares(file, node, name, elsewhere):
                     weights[target] += kind * share
         if index >= 0:
@@ -170,12 +170,10 @@ class Graph:
     def _near(self, file: int) -> Mapping[int, float]:
         """Return which files a file is likely to mean by a name, and how likely: it names them, or lies beside them."""
         if file not in self._nearness:
-            words = frozenset(self._files[self.paths[file]].words.split())
+            words = self._files[self.paths[file]].words.split()
             folder, found = self._folder[file], dict[int, float]()
-            packages = [
-                others for word in self._by_folder.keys() & words if len(others := self._by_folder[word]) <= _LARGE
-            ]
-            stems = [self._by_name[word] for word in self._by_name.keys() & words]
+            packages = [self._by_folder[word] for word in words if 0 < len(self._by_folder.get(word, ())) <= _LARGE]
+            stems = [self._by_name[word] for word in words if word in self._by_name]
             for near, groups in ((_PACKAGE, packages), (_STEM_ALONE, stems)):
                 for other in (other for group in groups for other in group):
                     kin = self._top[other] == self._top[file]
