@@ -3,6 +3,8 @@
 import os
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -148,6 +150,25 @@ class TestWhatItShows:
         )
         fresh = RepositoryMap(Workspace(repository), tmp_path / "another")
         assert fresh.render(800, task="Half a cent is lost when the tax is computed.") == first
+
+    @pytest.mark.slow
+    def test_the_order_of_sets_has_no_say(self, repository: Path, tmp_path: Path):
+        for name in practice.names():
+            shutil.copytree(practice.ground() / name, repository / name)
+        code = """
+import sys
+from pathlib import Path
+from qwencode.context.repomap.repository import RepositoryMap
+from qwencode.workspace import Workspace
+text = RepositoryMap(Workspace(Path(sys.argv[1])), Path(sys.argv[2])).render(800, task="The rounded tax of an event")
+sys.stdout.buffer.write(text.encode())
+"""
+        command = [sys.executable, "-c", code, str(repository), str(tmp_path / "cache")]
+        texts = {
+            subprocess.run(command, env=os.environ | {"PYTHONHASHSEED": seed}, capture_output=True, check=True).stdout
+            for seed in ("1", "2", "3", "4")
+        }
+        assert len(texts) == 1 and len(texts.pop()) > 500
 
 
 class TestWhatItNeverShows:

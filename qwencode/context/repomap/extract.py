@@ -92,7 +92,7 @@ def _signature(mark: _Marked, data: bytes) -> str:
     text = data[mark.start : min(end, mark.start + 1_000)]
     if body is None:
         text = text.partition(b"\n")[0]
-    return _LOOSE.sub(r"\1\2", safe(_decoded(text))).rstrip(" {:")
+    return _LOOSE.sub(r"\1\2", safe(_decoded(text))).rstrip(" {:;")
 
 
 def _innermost(spans: Sequence[tuple[int, int]], places: Sequence[int]) -> list[int]:

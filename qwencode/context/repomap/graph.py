@@ -22,7 +22,7 @@ LEAST = 5e-4
 _WIDTH = 4_096  # numbers a file's nodes: more than definitions are kept of one
 _SAMPLE = 500  # files in which names are counted
 _CALL, _WORD, _AROUND, _MADE = 1.0, 0.3, 0.2, 0.5
-_SAME_FILE, _PACKAGE, _STEM_ALONE, _SAME_FOLDER, _ELSEWHERE = 1.0, 0.5, 0.4, 0.4, 0.1
+_SAME_FILE, _ALMOST, _PACKAGE, _STEM_ALONE, _SAME_FOLDER, _ELSEWHERE = 1.0, 0.9, 0.5, 0.4, 0.4, 0.1
 _LARGE = 300  # a folder of more files says little when it is named
 _APART = 0.5  # two files that do not even share the first folder of their paths
 _LITTLE = 0.5  # a node whose uses weigh less than this passes on only a part of its rank
@@ -139,7 +139,7 @@ class Graph:
             (tags.calls[index + 1], _CALL, _ELSEWHERE),
             (tags.words[index + 1], _WORD, 0.0),  # a word of a comment is the name of something somewhere
         ):
-            for name in self.definers.keys() & names.split():
+            for name in (name for name in names.split() if name in self.definers):
                 for target, share in self._shares(file, node, name, elsewhere):
                     weights[target] += kind * share
         if index >= 0:
@@ -170,20 +170,17 @@ class Graph:
     def _near(self, file: int) -> Mapping[int, float]:
         """Return which files a file is likely to mean by a name, and how likely: it names them, or lies beside them."""
         if file not in self._nearness:
-            words = frozenset(self._files[self.paths[file]].words.split())
+            words = self._files[self.paths[file]].words.split()
             folder, found = self._folder[file], dict[int, float]()
-            packages = [
-                others for word in self._by_folder.keys() & words if len(others := self._by_folder[word]) <= _LARGE
-            ]
-            stems = [self._by_name[word] for word in self._by_name.keys() & words]
+            packages = [self._by_folder[word] for word in words if 0 < len(self._by_folder.get(word, ())) <= _LARGE]
+            stems = [self._by_name[word] for word in words if word in self._by_name]
             for near, groups in ((_PACKAGE, packages), (_STEM_ALONE, stems)):
                 for other in (other for group in groups for other in group):
                     kin = self._top[other] == self._top[file]
                     found[other] = found.get(other, 0.0) + (near if kin else near * _APART)
             for other in self._in_folder[folder]:
-                found[other] = max(found.get(other, 0.0), _SAME_FOLDER)
-            found[file] = _SAME_FILE
-            self._nearness[file] = found
+                found[other] = found.get(other, 0.0) + _SAME_FOLDER
+            self._nearness[file] = {other: min(near, _ALMOST) for other, near in found.items()} | {file: _SAME_FILE}
         return self._nearness[file]
 
     def _tags_of(self, file: int) -> FileTags:

@@ -66,19 +66,23 @@ def _feed(
     done: "queue.SimpleQueue[tuple[int, Parsed | None] | None]",
     stop: threading.Event,
 ) -> None:
-    """Give jobs to a worker one by one; a worker that ends on one is replaced."""
+    """Give jobs to a worker one by one; one that ends is replaced. Where none can be started, jobs are left."""
     crashes = 0
-    worker = _start()
     try:
-        while crashes < _MOST_CRASHES and not stop.is_set() and (number := waiting.get()) is not None:
-            reply = _ask(worker, jobs[number])
-            if not reply:
-                crashes += 1
-                _end(worker)
-                worker = _start()
-            done.put((number, _parsed(reply)))
+        worker = _start()
+        try:
+            while crashes < _MOST_CRASHES and not stop.is_set() and (number := waiting.get()) is not None:
+                reply = _ask(worker, jobs[number])
+                done.put((number, _parsed(reply)))
+                if not reply:
+                    crashes += 1
+                    _end(worker)
+                    worker = _start()
+        finally:
+            _end(worker)
+    except OSError:  # no memory, or too many processes
+        pass
     finally:
-        _end(worker)
         done.put(None)
 
 

@@ -15,7 +15,7 @@ from qwencode.context.repomap.store import Entry, Stamp, load, save
 from qwencode.context.repomap.tags import EMPTY, pack
 from qwencode.events import Progress
 from qwencode.languages import language_of
-from qwencode.sandbox.policy import Tree
+from qwencode.sandbox.policy import Tree, secrets_in
 from qwencode.verify.protected import is_test_path
 from qwencode.verify.results import TestResult
 from qwencode.workspace import Workspace
@@ -90,18 +90,21 @@ class RepositoryMap:
         Nearest to the words of the task, to the failing tests and what they name, and to the files in play comes first;
         without any of them, what is used in most places. The same files and arguments give the same text.
         """
-        return self._drawn(tokens, Focus(task, tests, files), always=True) if tokens > 0 else ""
+        if tokens <= 0:
+            return ""
+        graph = self._current()
+        focus = Focus(task, tests, files)
+        return self._drawn(graph, tokens, focus, seeds(graph, focus))
 
     def look(self, focus: str) -> str:
         """Return the map around some words, a path (file or folder) or a symbol; '' when there is nothing like it."""
-        if not focus.strip():
-            return self.render(TOOL_TOKENS)
-        for _ in self.refresh():
-            pass
-        path = os.path.normpath(focus.strip())
-        files = [name for name in self._names if name == path or name.startswith(f"{path}/")]
-        files = files or [name for name in self._names if name.endswith(f"/{path}")]
-        return self._drawn(TOOL_TOKENS, Focus("" if files else focus, (), files), always=False)
+        graph = self._current()
+        path = os.path.normpath(focus.strip()) if focus.strip() else ""
+        files = [name for name in self._names if path and (name == path or name.startswith(f"{path}/"))]
+        files = files or [name for name in self._names if path and name.endswith(f"/{path}")]
+        wanted = Focus("" if files else focus, (), files)
+        begin = seeds(graph, wanted)
+        return self._drawn(graph, TOOL_TOKENS, wanted, begin) if begin or files or not path else ""
 
     def worth(self, prefill_tokens_per_second: float, *, code_shown: bool) -> int:
         """Return the tokens of map for a first message about this repository.
@@ -109,30 +112,30 @@ class RepositoryMap:
         None where the suspicious code is shown already and there are but a handful of source files: then the map says
         what a look at the code says.
         """
-        for _ in self.refresh():
-            pass
+        self._current()
         sources = sum(language_of(name) != "" and not is_test_path(name) for name in self._names)
         return 0 if code_shown and sources <= HANDFUL else budget_tokens(prefill_tokens_per_second)
 
-    def _drawn(self, tokens: int, focus: Focus, *, always: bool) -> str:
+    def _current(self) -> Graph:
         for _ in self.refresh():
             pass
         assert self._graph is not None
-        graph = self._graph
-        visible = [name for name in self._names if name in focus.files or not is_test_path(name)]
+        return self._graph
+
+    def _drawn(self, graph: Graph, tokens: int, focus: Focus, begin: Mapping[int, float]) -> str:
+        in_play, root = frozenset(focus.files), str(self._workspace.root)
+        visible = [name for name in self._names if name in in_play or not is_test_path(name)]
         known = [name for name in visible if name in graph]
-        begin = seeds(graph, focus)
-        if not begin and not always and not focus.files:
-            return ""
         rank = spread(begin or important(graph, known), graph.edges)
-        root = str(self._workspace.root)
         others = [name for name in visible if name not in graph and not os.path.islink(f"{root}/{name}")]  # noqa: PTH114
         return outline(graph, rank, known, others, tokens)
 
     def _listed(self) -> list[str]:
-        secret = self._tree.secrets()
+        """Return the files that may be spoken of. Links are left out elsewhere, so that none leads to a secret."""
         root = self._workspace.root
-        return [name for name in self._workspace.files() if not secret or (root / name).resolve() not in secret]
+        marked = [path for path in self._tree.marked() if path.name != ".git"]
+        secret = {path.relative_to(root).as_posix() for path in secrets_in(root, marked)}
+        return [name for name in self._workspace.files() if name not in secret]
 
     def _known(
         self, before: Mapping[str, Entry], sources: Sequence[str]

@@ -31,13 +31,17 @@ def serve(requests: Iterable[str], replies: TextIO) -> None:
         language, path = json.loads(line)
         signal.setitimer(signal.ITIMER_VIRTUAL, SECONDS)  # ends the process, also inside of C code
         data = read_bytes(path)
-        reply = None if data is None else _reply(digest(data), tags_of(data, language))
+        reply = None
+        if data is not None:
+            *fields, tags = answer(digest(data), tags_of(data, language))
+            reply = [*fields, base64.b64encode(tags).decode()]
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)
         replies.write(json.dumps(reply, separators=(",", ":")) + "\n")
         replies.flush()
 
 
-def _reply(content: str, tags: FileTags) -> tuple[str, str, str, str]:
+def answer(content: str, tags: FileTags) -> tuple[str, str, str, bytes]:
+    """Return what is kept of a file: its digest, the names that it defines, all its words, and the packed tags."""
     names = " ".join(definition.name for definition in tags.definitions)
     words = sorted({name for scope in (*tags.calls, *tags.words) for name in scope.split()})
-    return content, names, " ".join(words), base64.b64encode(pack(tags)).decode()
+    return content, names, " ".join(words), pack(tags)
