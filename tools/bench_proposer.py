@@ -14,6 +14,7 @@ import json
 import statistics
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -156,7 +157,7 @@ def main() -> None:
     ways: dict[str, Mapping[str, Any]] = {WITHOUT: {}} | ({WITH: more} if more is not None else {})
     tasks = [json.loads(line) for line in (options.out / options.tasks).read_text(encoding="utf-8").splitlines()]
     runs: list[Run] = []
-    with Runner() as runner:
+    with Runner() as runner, suppress(KeyboardInterrupt):  # what was measured until then is told
         for number, row in enumerate(tasks[: options.limit], 1):
             turn = dict(reversed(ways.items())) if number % 2 else ways
             runs += measure(options.out / row["folder"], row, turn, runner, options)
