@@ -1,10 +1,11 @@
 """What a proposer adds to search repair: generated tasks solved in the same time without and with it.
 
-    python tools/bench_proposer.py OUT [--seconds 20] [--limit 120] [--no-sandbox]
+    python tools/bench_proposer.py OUT --model qwencode/model/builtin/builtin.gguf [--seconds 20] [--limit 120]
 
 OUT holds tasks.jsonl and the repositories beside it (`tools/builtin/tasks.py`). A task is solved when an edit passes
 all its tests. `holds` counts those whose best edit also passes calls that no test makes, `right` those whose best edit
-is the correct text. Prints a table, and one line of JSON last.
+is the correct text. The two ways follow each other on each task, and take turns in being first, so that both meet the
+same load of the machine. Prints a table, how the two differ task by task, and one line of JSON last.
 """
 
 import argparse
@@ -12,7 +13,8 @@ import ast
 import json
 import statistics
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -127,13 +129,25 @@ def report(runs: list[Run], ways: list[str]) -> None:
         share = f"{row['solved']}/{row['tasks']}"
         head = f"{row['way']:9}{row['group']:15}{share:>10}{interval:>18}"
         print(f"{head}{row['holds']:7}{row['right']:7}{row['among']:9}{row['seconds']:10.1f}")
-    gain = rows[len(GROUPS)]["solved"] / max(1, rows[0]["solved"]) if len(ways) > 1 else None
-    print(json.dumps({"rows": rows, "gain": gain, "runs": [asdict(run) for run in runs]}))
+    found: Row = {"rows": rows, "runs": [asdict(run) for run in runs]}
+    if len(ways) > 1:
+        found |= {"gain": rows[len(GROUPS)]["solved"] / max(1, rows[0]["solved"]), "paired": paired(runs)}
+        print(f"with / without: {found['gain']:.2f}; " + ", ".join(f"{n} {k}" for k, n in found["paired"].items()))
+    print(json.dumps(found))
+
+
+def paired(runs: Sequence[Run]) -> dict[str, int]:
+    """Return how many tasks were solved in both ways, in one of them only, and in none."""
+    solved = {way: {run.task for run in runs if run.way == way and run.solved} for way in (WITHOUT, WITH)}
+    tasks, plain, more = {run.task for run in runs}, solved[WITHOUT], solved[WITH]
+    counts = (plain & more, more - plain, plain - more, tasks - plain - more)
+    return dict(zip(("solved in both", "only with", "only without", "in neither"), map(len, counts), strict=True))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("out", type=Path, help="a folder with tasks.jsonl")
+    parser.add_argument("--tasks", default="tasks.jsonl", help="another list of tasks in that folder")
     parser.add_argument("--seconds", type=float, default=20.0, help="time of one search")
     parser.add_argument("--limit", type=int, default=1_000_000, help="tasks at most")
     parser.add_argument("--model", type=Path, help="the file of the built-in model, to measure the way with it")
@@ -141,11 +155,12 @@ def main() -> None:
     options = parser.parse_args()
     more = finder(options)
     ways: dict[str, Mapping[str, Any]] = {WITHOUT: {}} | ({WITH: more} if more is not None else {})
-    tasks = [json.loads(line) for line in (options.out / "tasks.jsonl").read_text(encoding="utf-8").splitlines()]
+    tasks = [json.loads(line) for line in (options.out / options.tasks).read_text(encoding="utf-8").splitlines()]
     runs: list[Run] = []
-    with Runner() as runner:
+    with Runner() as runner, suppress(KeyboardInterrupt):  # what was measured until then is told
         for number, row in enumerate(tasks[: options.limit], 1):
-            runs += measure(options.out / row["folder"], row, ways, runner, options)
+            turn = dict(reversed(ways.items())) if number % 2 else ways
+            runs += measure(options.out / row["folder"], row, turn, runner, options)
             print(f"{number}: {', '.join(f'{run.way} {run.solved}' for run in runs[-len(ways) :])}", file=sys.stderr)
     report(runs, list(ways))
 

@@ -2,12 +2,18 @@
 
     python tools/train_builtin.py OUT --minutes 95          (resumes from OUT/checkpoint.pt after a kill)
     python tools/train_builtin.py OUT --minutes 95 --device cuda
+    python tools/train_builtin.py OUT --minutes 60 --from qwencode/model/builtin/builtin.gguf --rate 0.5 --fall 1
 
 OUT holds functions.jsonl (tools/builtin/corpus.py) and failing-train.jsonl (tools/builtin/failing.py). Written are
 OUT/vocabulary.json, OUT/checkpoint.pt, OUT/log.jsonl (one line for every hundred steps) and OUT/builtin.pt at the end.
-The learning rate is constant and falls to a twentieth over the last third of the minutes, which count training only.
+The learning rate is constant and falls to a twentieth over the last part of the minutes, which count training only.
 Matrices are trained by Muon (Jordan et al., 2024: momentum, made orthogonal by five Newton-Schulz steps), the rest by
 AdamW. It runs at a low priority, so that other work goes on.
+
+`--from` begins with the weights and the vocabulary of an exported file, so that minutes on several machines add up.
+That is not a resumed run: the weights come back as the file has rounded them, the optimisers have no memory, and the
+rate is warmed up again and falls again, so the first minutes cost some of what was known. Steps and minutes count from
+there.
 """
 
 import argparse
@@ -19,7 +25,7 @@ import random
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
@@ -31,7 +37,7 @@ import torch.nn.functional as F
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from builtin import model, samples, shards, tokens
+from builtin import export, model, samples, shards, tokens
 from builtin.model import SHAPE
 
 BATCH = 4_000
@@ -46,6 +52,8 @@ WARM_UP, FALL = 40, 0.4
 BALANCE = 0.01
 EVERY = 100
 SAVE_SECONDS = 120.0
+LONGEST_STEP = 60.0
+"""Seconds of a step that count at most: a process that was stopped meanwhile has not trained."""
 LOOK_SECONDS, LOOKED_AT = 600.0, 400
 """How often held-out samples are looked at, and how many."""
 VOCABULARY_TEXTS = 60_000
@@ -55,7 +63,9 @@ PER_PACKAGE = 4_000
 @dataclass(frozen=True, slots=True)
 class Plan:
     """How long to train, in seconds of all runs together, on what device, from what chance. `batch` is in tokens,
-    `pool` in samples, `every` in steps between two lines of the log. `clock` says what time it is, in seconds.
+    `pool` in samples, `every` in steps between two lines of the log. `clock` says what time it is, in seconds. `start`
+    is an exported file to begin with, `rate` a factor of the learning rate, `fall` the share of the time in which it
+    falls, `reading` a factor of the loss of what is only read: 0 trains on answers alone, which costs a fifth less.
     """
 
     seconds: float
@@ -64,6 +74,10 @@ class Plan:
     batch: int = BATCH
     pool: int = POOL
     every: int = EVERY
+    start: Path | None = None
+    rate: float = 1.0
+    fall: float = FALL
+    reading: float = 1.0
     clock: Callable[[], float] = time.monotonic
 
 
@@ -110,12 +124,12 @@ class Trainer:
         self.steps = self.seen = 0
         self.seconds = 0.0
 
-    def step(self, batch: Sequence[samples.Sample], fraction: float) -> tuple[float, float]:
-        """Train on a batch. Returns the mean loss of the answers' tokens, and the share of answers that were right
-        token by token.
+    def step(self, batch: Sequence[samples.Sample], factor: float, reading: float = 1.0) -> tuple[float, float]:
+        """Train on a batch, at so much of the full rate. Returns the mean loss of the answers' tokens, and the share of
+        answers that were right token by token, both as they were before.
         """
         inputs, weights = padded(batch, self.device)
-        factor = min(1.0, (self.steps + 1) / WARM_UP) * min(1.0, 0.05 + 0.95 * (1 - fraction) / FALL)
+        weights = torch.where(weights == samples.ANSWER, weights, weights * reading)
         with torch.autocast(self.device.type, dtype=torch.bfloat16):
             state, load = model.forward(self.weights, SHAPE, inputs[:, :-1])
             wanted = weights[:, 1:] > 0
@@ -164,11 +178,15 @@ class Trainer:
         torch.save(state, path.with_suffix(".part"))
         path.with_suffix(".part").replace(path)
 
+    def begin_with(self, weights: Mapping[str, Tensor]) -> None:
+        """Take over weights, whose names and shapes are those of the model."""
+        for name, value in self.weights.items():
+            value.data.copy_(weights[name])
+
     def load(self, path: Path) -> None:
         """Go on from what `save` wrote."""
         state = torch.load(path, map_location=self.device)
-        for name, value in state["weights"].items():
-            self.weights[name].data.copy_(value)
+        self.begin_with(state["weights"])
         for momentum, value in zip(self.muon.momenta, state["momenta"], strict=True):
             momentum.copy_(value)
         self.adam.load_state_dict(state["adam"])
@@ -225,14 +243,35 @@ def vocabulary(out: Path, functions: Sequence[dict[str, str]]) -> tokens.Vocabul
     return tokens.Vocabulary.load(path)
 
 
+def begun(out: Path, plan: Plan) -> Trainer:
+    """Return a trainer as the checkpoint in `out` has it, else with the weights of `plan.start`, else with fresh ones.
+
+    The vocabulary of `plan.start` goes to `out`. The program ends where there is another one already.
+    """
+    trainer = Trainer(plan.device, plan.seed)
+    if plan.start:
+        weights, words = export.read(plan.start)
+        path = out / "vocabulary.json"
+        if path.exists() and tokens.Vocabulary.load(path) != words:
+            sys.exit(f"{path} is not the vocabulary of {plan.start}; remove it, or train in another folder.")
+        words.save(path)
+        trainer.begin_with(weights)
+    if (out / "checkpoint.pt").exists():
+        trainer.load(out / "checkpoint.pt")
+    return trainer
+
+
+def factor(steps: int, fraction: float, plan: Plan) -> float:
+    """Return the share of the full learning rate after so many steps and such a fraction of the time."""
+    return plan.rate * min(1.0, (steps + 1) / WARM_UP) * min(1.0, 0.05 + 0.95 * (1 - fraction) / plan.fall)
+
+
 def train(out: Path, plan: Plan) -> Trainer:
     """Train for so long in all, earlier runs included, and return what came of it."""
+    trainer = begun(out, plan)
     functions = spread(shards.of_split(out / "functions.jsonl", "train"), PER_PACKAGE, plan.seed)
     failing = shards.of_split(out / "failing-train.jsonl", "train")
     read = vocabulary(out, functions).tokenizer()
-    trainer = Trainer(plan.device, plan.seed)
-    if (out / "checkpoint.pt").exists():
-        trainer.load(out / "checkpoint.pt")
     chance = random.Random(f"{plan.seed} {trainer.steps}")
     stream = batches(samples.endless(functions, failing, FAILING, read, chance), chance, plan)
     unseen = held_out(out, read)
@@ -241,8 +280,8 @@ def train(out: Path, plan: Plan) -> Trainer:
     while trainer.seconds < plan.seconds:
         began = plan.clock()
         batch = next(stream)
-        loss, right = trainer.step(batch, trainer.seconds / plan.seconds)
-        trainer.seconds += plan.clock() - began
+        loss, right = trainer.step(batch, factor(trainer.steps, trainer.seconds / plan.seconds, plan), plan.reading)
+        trainer.seconds += min(plan.clock() - began, LONGEST_STEP)
         recent.append((loss, right, sum(len(one.tokens) for one in batch)))
         where: dict[str, float] = {"step": trainer.steps, "minutes": trainer.seconds / 60, "samples": trainer.seen}
         if trainer.steps % plan.every == 0:
@@ -296,11 +335,28 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--nice", type=int, default=10, help="0 for the priority of other programs, 19 for the lowest")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--from", dest="start", type=Path, metavar="FILE", help="an exported file to begin with")
+    parser.add_argument("--rate", type=float, default=1.0, help="a factor of the learning rate")
+    parser.add_argument("--fall", type=float, default=FALL, help="the share of the minutes in which the rate falls")
+    parser.add_argument("--reading", type=float, default=1.0, help="a factor of the loss of what is only read")
+    parser.add_argument("--batch", type=int, default=BATCH, help="tokens of a batch")
     given = parser.parse_args(arguments)
+    if given.start and not given.start.is_file():
+        parser.error(f"there is no file {given.start}")
     os.nice(given.nice)
     keep_memory()
     torch.set_num_threads(given.threads)
-    trainer = train(given.out, Plan(given.minutes * 60, given.device, given.seed))
+    plan = Plan(
+        given.minutes * 60,
+        given.device,
+        given.seed,
+        given.batch,
+        start=given.start,
+        rate=given.rate,
+        fall=given.fall,
+        reading=given.reading,
+    )
+    trainer = train(given.out, plan)
     weights = {name: value.detach().cpu() for name, value in trainer.weights.items()}
     torch.save(weights, given.out / "builtin.pt")
     print(f"{trainer.steps:,} steps, {trainer.seen:,} samples, {trainer.seconds / 60:.1f} minutes")

@@ -58,13 +58,13 @@ def builtin_proposals(path: Path, threads: int = 1) -> "Proposer":
 
 
 def prior(logprob: float) -> float:
-    """Return what stands for the prior of an operator: the square root of the probability.
+    """Return what stands for the prior of an operator: twice the probability to the power of 0.3, and 1 at most.
 
-    So 0.64 counts as much as `number` (0.8), 0.25 as `statement deleted` (0.5), 0.04 as `guard` (0.2), and less than
-    that comes after all operators. The root is there because a probability is shared among all ways to write a line,
-    and a prior is not.
+    Chosen so that edits of one prior are right about equally often. At the faulty lines of 250 bugs in functions of
+    the training packages, operators' edits of a prior from 0.9 were right in 13 %, from 0.3 in 0.9 %, from 0.2 in 0.4 %
+    of cases; proposals of a probability from 0.1 in 22 %, from 0.01 in 3.5 %, from 0.001 in 1.1 %, less elsewhere.
     """
-    return math.exp(min(0.0, logprob) / 2)
+    return min(1.0, 2.0 * math.exp(0.3 * logprob))
 
 
 class Questions:
@@ -151,7 +151,8 @@ class Ahead:
             prompt.replacement(asked.shown, found.new): (_what(asked.old, found.new), suspicion * prior(found.logprob))
             for found in reversed(proposals)  # where two come to the same, the likelier counts
         }
-        return of_line(self._sources[asked.file], asked.line, texts)
+        likeliest_first = dict(reversed(texts.items()))
+        return of_line(self._sources[asked.file], asked.line, likeliest_first)
 
 
 class Merged:
@@ -175,7 +176,7 @@ class Merged:
     def take(self) -> Candidate | None:
         """Return the best candidate that is there; None when there is none now."""
         self._hear()
-        while self._proposed and (self._next is None or self._proposed[0][2].score > self._next.score):
+        while self._proposed and (self._next is None or self._proposed[0][2].score >= self._next.score):
             candidate = heapq.heappop(self._proposed)[2]
             if candidate not in self._seen:
                 self._seen.add(candidate)

@@ -5,10 +5,11 @@ import re
 import textwrap
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from qwencode.errors import ToolError
 from qwencode.excerpt import clip
+from qwencode.messages import ToolSpec
 from qwencode.model.builtin.prompt import PASSED, Excerpt, failure_of, refusal
 from qwencode.tools.edit import edited
 from qwencode.tools.files import Files
@@ -48,7 +49,11 @@ class Tries:
         self._failed: dict[tuple[str, str], str] = {}
 
     def tool(self) -> Tool:
-        """Return the tool. Its answers are those with which the model was trained, whatever went wrong."""
+        """Return the tool. Its answers are those with which the model was trained, whatever went wrong.
+
+        It is declared for what was shown: its file, and a marked line or two of them that follow each other. So a model
+        that is held to the declaration need not copy them without a slip; what another one names is looked for.
+        """
 
         def edit(file_path: str, old_string: str, new_string: str) -> ToolResult:
             """Replace old_string by new_string in an existing file."""
@@ -67,7 +72,8 @@ class Tries:
             self._failed[key] = refusal(failure)
             return ToolResult(self._failed[key], f"{what}: taken back, tests fail", ok=False)
 
-        return tool(edit)
+        made = tool(edit)
+        return made if self.aim is None else replace(made, spec=_narrowed(made.spec, self.aim))
 
     def _edited(self, file_path: str, old: str, new: str) -> tuple[TextFile, str]:
         """Return the file and its text after the edit. Raises ToolError for an edit that cannot be made."""
@@ -112,6 +118,20 @@ class Tries:
         bad = [test for test in wanted if not mended(self._baseline.run.results[test], done)]
         said = (failure_of(done.results[test].message) for test in bad if test in done.results)
         return next(filter(None, said), "") if bad or done.status != "ran" else None
+
+
+def _narrowed(spec: ToolSpec, aim: Aim) -> ToolSpec:
+    """Return the declaration with the choices that a shown excerpt leaves."""
+    shown = {number: text for number, text in zip(aim.shown.numbers, aim.shown.lines, strict=True)}
+    marked = sorted(aim.marked & shown.keys())
+    pairs = [f"{shown[number]}\n{shown[number + 1]}" for number in marked if number + 1 in marked]
+    lines = dict.fromkeys([*(shown[number] for number in marked), *pairs])
+    choices = {"file_path": [aim.file], "old_string": [text for text in lines if text.strip()]}
+    properties = {
+        name: {**schema, "enum": choices[name]} if choices.get(name) else schema
+        for name, schema in spec.parameters["properties"].items()
+    }
+    return replace(spec, parameters={**spec.parameters, "properties": properties})
 
 
 def _place(text: str, old: str, new: str, aim: Aim | None) -> tuple[Place, str]:

@@ -62,6 +62,57 @@ def test_the_loss_falls_and_the_file_is_used(out: Path) -> None:
         model.close()
 
 
+@pytest.fixture
+def exported(tmp_path: Path) -> Path:
+    """Return a file of fresh weights, with the vocabulary of the tiny corpus."""
+    words = tokens.learn([TEMPLATE] * 20, train_builtin.SHAPE.vocab)
+    weights = train_builtin.model.initial(train_builtin.SHAPE, torch.Generator().manual_seed(4))
+    export.export(tmp_path / "given.gguf", weights, words)
+    return tmp_path / "given.gguf"
+
+
+def test_what_is_read_back_is_written_again_byte_for_byte(exported: Path) -> None:
+    weights, words = export.read(exported)
+    again = exported.with_name("again.gguf")
+    export.export(again, weights, words)
+    assert again.read_bytes() == exported.read_bytes()
+
+
+def test_training_begins_where_an_exported_file_is(exported: Path, tmp_path: Path) -> None:
+    """The loss that the first step finds is that of the file's weights; the vocabulary is the file's too."""
+    out = tmp_path / "out"
+    out.mkdir()
+    trainer = train_builtin.begun(out, Plan(60, start=exported))
+    weights, words = export.read(exported)
+    assert tokens.Vocabulary.load(out / "vocabulary.json") == words
+    assert {name: value.shape for name, value in trainer.weights.items()} == {
+        name: value.shape for name, value in weights.items()
+    }
+    one = samples.Sample((1, 2, 3, 4, 5), (0.0, 0.0, 1.0, 1.0, 1.0), 2, "")
+    with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+        state, _ = train_builtin.model.forward(weights, train_builtin.SHAPE, torch.tensor([one.tokens[:-1]]))
+        logits = torch.nn.functional.linear(state[0, 1:], weights["token_embd.weight"]).float()
+    wanted = torch.nn.functional.cross_entropy(logits, torch.tensor(one.tokens[2:]))
+    assert trainer.step([one], 1.0)[0] == pytest.approx(float(wanted), abs=1e-5)
+    assert (trainer.steps, trainer.seconds) == (1, 0.0)
+    trainer.save(out / "checkpoint.pt")
+    assert train_builtin.begun(out, Plan(60, start=exported)).steps == 1, "a checkpoint comes before the file"
+
+
+def test_another_vocabulary_is_refused(exported: Path, tmp_path: Path) -> None:
+    tokens.learn(["something else"] * 20, train_builtin.SHAPE.vocab).save(tmp_path / "vocabulary.json")
+    with pytest.raises(SystemExit, match="not the vocabulary"):
+        train_builtin.begun(tmp_path, Plan(60, start=exported))
+
+
+def test_the_rate_rises_and_falls() -> None:
+    plan = Plan(60, rate=0.5, fall=1.0)
+    rates = [train_builtin.factor(step, step / 1000, plan) for step in range(1001)]
+    assert rates[0] < rates[10] < rates[train_builtin.WARM_UP - 1] == max(rates) < 0.5
+    assert all(now > after for now, after in itertools.pairwise(rates[40:]))
+    assert rates[-1] == pytest.approx(0.025)
+
+
 def test_orthogonal_steps_are_about_orthogonal() -> None:
     matrix = torch.randn(3, 24, 60, generator=torch.Generator().manual_seed(0))
     for given in (matrix, matrix.mT):

@@ -8,6 +8,7 @@ import pytest
 from qwencode.errors import Interrupted
 from qwencode.messages import ToolCall
 from qwencode.model.builtin.prompt import PASSED, Excerpt, excerpt, refusal
+from qwencode.model.llama.grammar import call_grammar
 from qwencode.tools.calls import carry_out
 from qwencode.tools.files import Files
 from qwencode.tools.protocol import ToolResult
@@ -219,3 +220,14 @@ def test_the_declared_parameters_are_those_of_the_real_edit(ground: Ground):
     spec = ground.tries.tool().spec
     assert spec.name == "edit"
     assert list(spec.parameters["properties"]) == ["file_path", "old_string", "new_string"]
+
+
+def test_what_was_shown_narrows_the_declaration(ground: Ground):
+    ground.aim(5, [2, 3, 5])
+    properties = ground.tries.tool().spec.parameters["properties"]
+    lines = ["def half(self):", "    if self.cents < 0:", "    return self.cents"]
+    assert properties["file_path"]["enum"] == [FILE]
+    assert properties["old_string"]["enum"] == [*lines, f"{lines[0]}\n{lines[1]}"]
+    assert properties["new_string"] == {"type": "string"}
+    grammar = call_grammar([ground.tries.tool().spec])
+    assert '"    return self.cents"' in grammar and "return 0" not in grammar

@@ -48,6 +48,28 @@ def export(
     part.replace(path)
 
 
+def read(path: Path, shape: Shape = SHAPE) -> tuple[dict[str, Tensor], Vocabulary]:
+    """Return weights and vocabulary of a file that `export` wrote. What was rounded in storing stays rounded.
+
+    Raises ValueError where the file has not the tensors of the shape.
+    """
+    reader = gguf.GGUFReader(path)
+    stored = {tensor.name: tensor for tensor in reader.tensors}
+    weights: dict[str, Tensor] = {}
+    for name, size, kind in build_model.tensors(shape):
+        if name not in stored:
+            raise ValueError(f"{path} has no {name}")
+        value = torch.from_numpy(gguf.quants.dequantize(stored[name].data, stored[name].tensor_type).copy()).float()
+        if tuple(value.shape) != size:
+            raise ValueError(f"{name} of {path} is {tuple(value.shape)}, not {size}")
+        weights[name] = (-value).log() if kind == "decay" else value
+    words, types, merges = (
+        reader.fields[f"tokenizer.ggml.{name}"].contents() for name in ("tokens", "token_type", "merges")
+    )
+    pairs = tuple((left, right) for left, right in (merge.split(" ") for merge in merges))
+    return weights, Vocabulary(tuple(words), tuple(types), pairs)
+
+
 def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("out", type=Path)

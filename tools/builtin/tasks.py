@@ -1,8 +1,9 @@
 """Builds repair tasks from held-out functions: small repositories with one bug and tests that show it.
 
-    python tools/builtin/tasks.py OUT [--count 120] [--seed 3]
+    python tools/builtin/tasks.py OUT [--count 120] [--seed 3] [--split held-out]
 
-Reads OUT/cases.jsonl and writes OUT/tasks/NNN, each a git repository, and OUT/tasks.jsonl. One half of the bugs are
+Reads OUT/cases.jsonl and writes OUT/tasks/NNN, each a git repository, and OUT/tasks.jsonl; with `--split train`, from
+which constants of the search may be chosen, OUT/tasks-train/NNN and OUT/tasks-train.jsonl. One half of the bugs are
 such that one edit of search repair's operators gives the correct text back (`covered`), the other half not. The tests
 of the broken function are those calls that tell most of its possible bugs apart; the others are kept as `hidden`: a
 mended function that fails one of them only looks mended.
@@ -228,17 +229,19 @@ def main() -> None:
     parser.add_argument("out", type=Path, help="a folder with cases.jsonl")
     parser.add_argument("--count", type=int, default=120)
     parser.add_argument("--seed", type=int, default=3)
+    parser.add_argument("--split", choices=("train", "held-out"), default="held-out")
     options = parser.parse_args()
     began = time.monotonic()
-    rows = [row for row in shards.read(options.out / "cases.jsonl") if row["split"] == "held-out"]
-    folder = options.out / "tasks"
+    rows = [row for row in shards.read(options.out / "cases.jsonl") if row["split"] == options.split]
+    name = "tasks" if options.split == "held-out" else "tasks-train"
+    folder = options.out / name
     shutil.rmtree(folder, ignore_errors=True)
     noted: list[Row] = []
     with Runner(hash_seed=1) as here, Runner(hash_seed=2) as there:
         for number, task in enumerate(Maker(rows, options.seed, here, there).tasks(options.count)):
             write(task, folder / f"{number:03}")
-            noted.append({"folder": f"tasks/{number:03}", **task.row})
-    shards.write(options.out / "tasks.jsonl", noted)
+            noted.append({"folder": f"{name}/{number:03}", **task.row})
+    shards.write(options.out / f"{name}.jsonl", noted)
     inside = sum(row["covered"] for row in noted)
     print(f"{len(noted)} tasks, {inside} covered by the operators ({time.monotonic() - began:.0f} s)")
 

@@ -1,10 +1,11 @@
 """The built-in model as an adviser: what may stand in the place of a line, and how likely given texts are.
 
-Proposals are drawn without replacement by stochastic beam search (Kool, van Hoof and Welling, *Stochastic Beams and
-Where to Find Them*, ICML 2019): all of them grow together, one sequence of the batch each, and share whatever they
-have in common. So none is evaluated twice, and the likely ones are found with few.
+Proposals are found by beam search: all of them grow together, one sequence of the batch each, and share whatever they
+have in common. So none is evaluated twice, and the likely ones are found with few. No chance is in it: drawing them
+(stochastic beams) cost more time and found the right text less often.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,7 +26,6 @@ from qwencode.model.llama.vocabulary import CONTROL, UNUSED, USER_DEFINED
 
 COUNT = 16
 """Proposals for a line, by default."""
-TEMPERATURE = 1.0
 LEAST = 1e-4
 """What is less probable than this is not worth a try, nor the time to write it down."""
 _PROMPT = 1024  # tokens
@@ -40,24 +40,20 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class _Beam:
-    """What is written so far in a sequence. `drawn`, the logarithm of its probability at the temperature, and `key`,
-    that with its share of chance, decide which beams go on; `greedy`: it has always taken the likeliest token.
-    """
+    """What is written so far in a sequence. `greedy`: it has always taken the likeliest token."""
 
     sequence: int
     tokens: tuple[int, ...]
     text: bytes
     logprob: float
-    drawn: float
-    key: float
     greedy: bool
 
 
 class Proposer:
     """The built-in model, loaded. Implements `qwencode.repair.proposals.Proposals`; one thread at a time may call.
 
-    `count`: proposals for a line, at most. `temperature`: 0 takes the likeliest and leaves nothing to chance. `end` is
-    the text at which a proposal ends. Raises ModelUnavailable when the file cannot be used.
+    `count`: proposals for a line, at most; `least`: their probability at least. `end` is the text at which a proposal
+    ends. Raises ModelUnavailable when the file cannot be used.
     """
 
     def __init__(
@@ -66,12 +62,11 @@ class Proposer:
         threads: int = 1,
         *,
         count: int = COUNT,
-        temperature: float = TEMPERATURE,
         least: float = LEAST,
         end: str = CLOSE_CALL,
     ):
         check(path)
-        self._count, self._temperature = count, temperature
+        self._count = count
         self._least = float(np.log(max(least, 1e-300)))
         self._end = end
         kept = _PROMPT // _BATCH
@@ -104,28 +99,29 @@ class Proposer:
         """Return the tokens of a proposal as the tokeniser spells it, its end included."""
         return self._transcript.encode([Piece(new, False), Piece(self._end, True)])
 
-    def propose(self, task: Task, seed: int = 0) -> list[Proposal]:
-        """Return distinct texts for the place of the line, likeliest first; none where the task is too long.
+    def propose(self, task: Task) -> list[Proposal]:
+        """Return distinct other texts for the place of the line, likeliest first; none where the task is too long.
 
-        The likeliest continuation of all, token by token, is always among them, if it ends.
+        The likeliest continuation of all, token by token, is always among them, if it ends and changes the line. The
+        line as it is counts as impossible: what probability it has is shared out among the others.
         """
         if not self._ask(task):
             return []
-        random = np.random.default_rng(seed)
-        beams = [_Beam(_ROOT, (), b"", 0.0, 0.0, 0.0, True)]
-        rows = self._follows
+        beams, rows = [_Beam(_ROOT, (), b"", 0.0, True)], self._follows
         found: dict[str, float] = {}
-        ended = 0
         for _ in range(_REPLY):
             grown: list[_Beam] = []
-            for beam in self._grow(beams, rows, self._count - ended, random):
+            for beam in self._grow(beams, rows):
                 end = beam.text.find(self._end.encode())
                 if end < 0:
                     grown.append(beam)
                     continue
-                ended += 1
                 new = beam.text[:end].decode(errors="replace")
                 found[new] = max(beam.logprob, found.get(new, -np.inf))
+            floor = sorted(found.values(), reverse=True)[
+                self._count : self._count + 1
+            ]  # the old line may be among them
+            grown = [beam for beam in grown if beam.greedy or not floor or beam.logprob > floor[0]]
             if not grown:
                 break
             beams = self._share(beams, grown)
@@ -133,8 +129,9 @@ class Proposer:
             rows = _log_softmax(
                 self._engine.step([b.sequence for b in beams], [b.tokens[-1] for b in beams], [at] * len(beams))
             )
-        best = sorted(found.items(), key=lambda item: (-item[1], item[0]))
-        return [Proposal(new, logprob) for new, logprob in best if "\ufffd" not in new]
+        same = math.log1p(-min(math.exp(found.pop(task.old, -math.inf)), 1 - 1e-6))
+        best = sorted(found.items(), key=lambda item: (-item[1], item[0]))[: self._count]
+        return [Proposal(new, min(0.0, logprob - same)) for new, logprob in best if "\ufffd" not in new]
 
     def score(self, task: Task, news: Sequence[str]) -> list[float]:
         """Return for each of some texts the natural logarithm of the probability that it stands in the line's place.
@@ -193,29 +190,18 @@ class Proposer:
                 self._engine.copy(_ROOT, self._kept[at // _BATCH])
         self._live = tokens
 
-    def _grow(self, beams: Sequence[_Beam], rows: Floats, room: int, random: np.random.Generator) -> list[_Beam]:
-        """Return what the beams may become by one token, as many as there is room for."""
+    def _grow(self, beams: Sequence[_Beam], rows: Floats) -> list[_Beam]:
+        """Return the likeliest beams that come of these by one token, as many as there is room for."""
         grown: list[_Beam] = []
         for beam, row in zip(beams, rows, strict=True):
             masked = np.where(self._silent, -np.inf, row)
-            drawn = beam.drawn + (_log_softmax(masked[None, :] / self._temperature)[0] if self._temperature else masked)
-            keys = _perturbed(beam.key, drawn, random) if self._temperature else drawn
             best = int(masked.argmax())
             likely = np.flatnonzero(beam.logprob + masked >= self._least)
-            chosen = likely[np.argsort(-keys[likely], kind="stable")[:room]].tolist()
+            chosen = likely[np.argsort(-masked[likely], kind="stable")[: self._count]].tolist()
             for token in chosen if not beam.greedy or best in chosen else [best, *chosen]:
-                grown.append(
-                    _Beam(
-                        beam.sequence,
-                        (*beam.tokens, token),
-                        beam.text + self._pieces[token],
-                        beam.logprob + float(row[token]),
-                        float(drawn[token]),
-                        float(keys[token]),
-                        beam.greedy and token == best,
-                    )
-                )
-        return sorted(grown, key=lambda beam: (not beam.greedy, -beam.key))[:room]
+                text, logprob = beam.text + self._pieces[token], beam.logprob + float(row[token])
+                grown.append(_Beam(beam.sequence, (*beam.tokens, token), text, logprob, beam.greedy and token == best))
+        return sorted(grown, key=lambda beam: (not beam.greedy, -beam.logprob))[: self._count]
 
     def _share(self, beams: Sequence[_Beam], grown: Sequence[_Beam]) -> list[_Beam]:
         """Give each of the grown beams a sequence of its own that begins as the one that it has grown from."""
@@ -239,17 +225,6 @@ class Proposer:
         """Leave nothing but the question."""
         for sequence in range(1, 1 + self._count):
             self._engine.drop(sequence)
-
-
-def _perturbed(key: float, drawn: Floats, random: np.random.Generator) -> Floats:
-    """Return Gumbel noise about log-probabilities whose sum has the given key, under the condition that their
-    maximum is that key (algorithm 1 of the paper, in the stable form of its appendix B).
-    """
-    noisy = drawn + random.gumbel(size=drawn.shape)
-    top = noisy.max()
-    with np.errstate(divide="ignore"):
-        shifted = key - noisy + np.log1p(-np.exp(noisy - top))
-    return key - np.maximum(0.0, shifted) - np.log1p(np.exp(-np.abs(shifted)))
 
 
 def _log_softmax(logits: NDArray[np.floating]) -> Floats:
