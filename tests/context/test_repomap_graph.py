@@ -66,7 +66,7 @@ class TestWhichDefinitionIsMeant:
         graph = graph_of({f"src/{name}": text for name, text in files.items()} | {"other/e.py": "def f(): 0\n"})
         assert uses(graph, "src/a.py", 1)[0] == "src/a.py:0"
         assert uses(graph, "src/d.py", 0)[0] == "src/bbb.py:0"
-        assert uses(graph, "src/d.py", 0)[-1] == "other/e.py:0"
+        assert "other/e.py:0" not in uses(graph, "src/d.py", 0)[:3]
 
     def test_a_name_that_a_package_exports(self):
         files = {

@@ -119,7 +119,7 @@ def _mentions(spans: Sequence[tuple[int, int]], data: bytes) -> list[set[str]]:
     places = _innermost(spans, edges)
     for begin, end, inside in zip(edges, edges[1:], places, strict=False):
         found[inside + 1].update(_WORD.findall(data, begin, end))
-    return [{_decoded(word) for word in words} for words in found]
+    return [set(_decoded(b" ".join(words)).split()) for words in found]
 
 
 def _is_wreck(root: Node) -> bool:

@@ -25,6 +25,7 @@ _CALL, _WORD, _AROUND, _MADE = 1.0, 0.3, 0.2, 0.5
 _SAME_FILE, _ALMOST, _PACKAGE, _STEM_ALONE, _SAME_FOLDER, _ELSEWHERE = 1.0, 0.9, 0.5, 0.4, 0.4, 0.1
 _LARGE = 300  # a folder of more files says little when it is named
 _APART = 0.5  # two files that do not even share the first folder of their paths
+_LEAST_SHARE = 0.002
 _LITTLE = 0.5  # a node whose uses weigh less than this passes on only a part of its rank
 _COMMON = 100  # a name with more definitions says nothing about other files
 _MAKERS = frozenset(("__init__", "__new__", "__post_init__", "constructor", "initialize", "__construct", "new"))
@@ -128,7 +129,8 @@ class Graph:
         if node not in self._edges:
             weights = self._weights(node)
             total = max(sum(weights.values()), _LITTLE)
-            self._edges[node] = [(target, weight / total) for target, weight in sorted(weights.items())]
+            shares = ((target, weight / total) for target, weight in weights.items())
+            self._edges[node] = [(target, share) for target, share in shares if share >= _LEAST_SHARE]
         return self._edges[node]
 
     def _weights(self, node: int) -> dict[int, float]:

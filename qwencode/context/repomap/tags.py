@@ -82,8 +82,11 @@ def unpack(data: bytes) -> FileTags:
 
 def safe(text: str, limit: int = SIGNATURE_CHARS) -> str:
     """Return a text from a repository on one line, without control or invisible characters, cut at `limit`."""
-    line = "".join(
-        char if char.isprintable() else " " if char.isspace() else "\N{REPLACEMENT CHARACTER}" for char in text
-    )
-    line = " ".join(line.split())
+    if not text.isprintable():
+        text = "".join(map(_visible, text))
+    line = " ".join(text.split())
     return line if len(line) <= limit else f"{line[: limit - 1]}…"
+
+
+def _visible(char: str) -> str:
+    return char if char.isprintable() else " " if char.isspace() else "\N{REPLACEMENT CHARACTER}"
