@@ -35,7 +35,7 @@ ROOM_LINES = {  # what a room may grow to before something has to be taken out o
     "repair": 3_950,
     "sandbox": 1_600,
     "snapshots": 1_050,
-    "tools": 1_350,
+    "tools": 1_320,
     "ui": 900,
     "verify": 2_250,
 }
