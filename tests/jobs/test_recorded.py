@@ -18,6 +18,7 @@ def dotted(test: str) -> str:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)  # one of them tries 165 edits
 @pytest.mark.parametrize("trace", sorted(RECORDED.glob("*.jsonl")), ids=lambda path: path.stem)
 def test_what_it_mended_it_mends_again(
     trace: Path, practice_copy: Callable[[str], Path], run_fix: Callable[..., Ran]
