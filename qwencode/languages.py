@@ -4,8 +4,10 @@ import importlib
 from functools import cache
 from pathlib import PurePosixPath
 from types import ModuleType
+from typing import TYPE_CHECKING
 
-from tree_sitter import Language
+if TYPE_CHECKING:
+    from tree_sitter import Language
 
 _SUFFIXES = {
     "python": ".py .pyi .pyw",
@@ -41,8 +43,10 @@ def spoken_name(path: str) -> str:
 
 
 @cache
-def grammar(language: str) -> Language:
+def grammar(language: str) -> "Language":
     """Return the grammar of a language that `language_of` names."""
+    from tree_sitter import Language
+
     pointer: object = getattr(wheel(language), _FUNCTIONS.get(language, "language"))()
     return Language(pointer)
 

@@ -102,7 +102,8 @@ def test_the_first_message_saves_the_model_a_search(run_small: RunFix):
     for part in ("Mend the sum.", "test_some", "AssertionError: -2 != 3", "def total(values):"):
         assert part in history[1].content
     assert [tool.name for tool in tools] == [
-        *("read_file", "grep_search", "edit", "write_file", "run_shell_command", "run_tests", "todo_write")
+        *("read_file", "grep_search", "repo_map", "edit", "write_file"),
+        *("run_shell_command", "run_tests", "todo_write"),
     ]
 
 
