@@ -3,8 +3,8 @@
 A file is changed only where it is what the model takes it for: the old text must stand in it, and it must not change
 between reading and writing. Where the old text alone says too little, with `replace_all`, there must be as many places
 as there were when the model saw the file last. What it remembers is about one run: the new text of the last edit of a
-file that did not match, so that it need not be written again; the edits made, so that a later one whose old text they
-changed is told so.
+file that did not match, so that it need not be written again, unless it has to change with the old text; the edits
+made, so that a later one whose old text they changed is told so.
 """
 
 from collections import deque
@@ -29,6 +29,12 @@ _REGION_LINES = 40
 _EDITS_KEPT = 8
 KEPT = "\nTo try again with the same new_string, leave it out."
 """The end of a refusal of which the new text is remembered."""
+REPEATED = "\nnew_string has this mistake, too. Write both again."
+"""The end of a refusal of which the new text holds a line that the old text has wrong."""
+
+
+class _Ambiguous(ToolError):
+    """The old text stands in several places. With more lines around it the new text needs them, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +71,13 @@ def edit_tool(files: Files) -> Tool:
         try:
             found = _wanted(file_path, file.text, old_string, new or "", replace_all, _changer(memory, key, old_string))
             _check_seen(file_path, file.text, files.shown.get(key), found, old_string, new or "")
+        except _Ambiguous:
+            memory.refused.pop(key, None)
+            raise
         except ToolError as error:
             if new is None or new == old_string:
                 raise
-            memory.refused[key] = new
-            raise ToolError(f"{error}{KEPT}") from error
+            raise ToolError(f"{error}{_again(memory, key, file.text, old_string, new)}") from error
         if new is None:
             raise ToolError(f"new_string is missing, and no refused edit of {file_path} is left to take it from.")
         text, spans = edited(file.text, found, old_string, new)
@@ -93,8 +101,7 @@ def edit_tool(files: Files) -> Tool:
         if new is None:  # it was about to be written, and is not the one before
             memory.refused.pop(key, None)
             return problem
-        memory.refused[key] = new
-        return problem + KEPT
+        return problem + _again(memory, key, file.text, old, new)
 
     return tool(edit, preflight=preflight, changes=files.named)
 
@@ -123,6 +130,16 @@ def _opened(files: Files, file_path: str, old: str | None) -> TextFile:
     if old == "":
         raise ToolError("old_string is empty. Give the text that is to be replaced.")
     return file
+
+
+def _again(memory: _Memory, key: str, text: str, old: str, new: str) -> str:
+    """Remember the new text, unless it holds a line that is in the old text and not in the file. End the refusal."""
+    wrong = {line.strip() for line in split_lines(old)} & {line.strip() for line in split_lines(new)}
+    if all(line in text for line in wrong):
+        memory.refused[key] = new
+        return KEPT
+    memory.refused.pop(key, None)
+    return REPEATED
 
 
 def _changer(memory: _Memory, key: str, old: str) -> _Edit | None:
@@ -161,9 +178,9 @@ def _wanted(file_path: str, text: str, old: str, new: str, replace_all: bool, ch
     if len(found) > 1 and not replace_all:
         lines = list(dict.fromkeys(map(str, _line_numbers(text, [place.start for place in found]))))
         where = f"line{'s' * (len(lines) > 1)} {listed(lines, 12)}"
-        raise ToolError(
+        raise _Ambiguous(
             f"old_string is {len(found)} times in {file_path}, at {where}. "
-            "Add neighbouring lines until it is unique, or set replace_all to true."
+            "Add neighbouring lines to both texts until it is unique, or set replace_all to true."
         )
     if len(found := apart(found)) > _MOST_PLACES:
         raise ToolError(

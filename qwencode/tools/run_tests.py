@@ -52,9 +52,13 @@ def _state(done: TestRun) -> str:
 
 
 def _advice(done: TestRun, selection: str, before: TestRun | None) -> str:
-    if done.status != "no_tests" or not selection:
-        return ""
-    return f"The selection was {selection!r}. {similar(selection, list(before.results) if before else [])}"
+    """Name what was asked for and is not known. A runner breaks off at an unknown id, or finds nothing."""
+    known = list(before.results) if before else []
+    if done.status == "no_tests" and selection:
+        return f"The selection was {selection!r}. {similar(selection, known)}"
+    asked = _TEST_ID.findall(selection) if done.status == "broken" and known else []
+    strange = next((name for name in asked if not any(name in test for test in known)), "")
+    return f"Before your changes there was no test {strange!r}. {similar(strange, known)}" if strange else ""
 
 
 def _printed(done: TestRun) -> str:

@@ -12,7 +12,7 @@ from qwencode.messages import Message, ToolCall
 from qwencode.model.protocol import Options
 from qwencode.model.scripted import ScriptedModel
 from qwencode.tools.calls import carry_out, refusal
-from qwencode.tools.edit import KEPT, edit_tool
+from qwencode.tools.edit import KEPT, REPEATED, edit_tool
 from qwencode.tools.files import Files
 from qwencode.tools.protocol import Tool, ToolResult
 from qwencode.workspace import TextFile, Workspace
@@ -33,9 +33,8 @@ def text_of(workspace: Workspace) -> str:
 
 
 class TestWithoutRepeatingTheNewText:
-    @pytest.mark.parametrize("old", ["    return amount * 2", "amount"], ids=["missing", "ambiguous"])
-    def test_the_last_refused_one_is_used(self, money: Use, workspace: Workspace, old: str):
-        refused = money(old_string=old, new_string=NEW)
+    def test_the_last_refused_one_is_used(self, money: Use, workspace: Workspace):
+        refused = money(old_string="    return amount * 2", new_string=NEW)
         assert not refused.ok and refused.text.endswith(KEPT)
         assert "leave it out" not in refused.summary
         assert money(old_string=LAST).ok
@@ -43,9 +42,29 @@ class TestWithoutRepeatingTheNewText:
 
     def test_it_can_fail_again(self, money: Use, workspace: Workspace):
         money(old_string="    return amount * 2", new_string=NEW)
-        for old in ("amount", "nothing like this"):
-            assert money(old_string=old).text.endswith(KEPT)
+        assert money(old_string="nothing like this").text.endswith(KEPT)
         assert money(old_string=LAST).ok and NEW in text_of(workspace)
+
+    def test_an_ambiguous_one_must_grow_with_its_old_text(self, money: Use, workspace: Workspace):
+        """Neighbouring lines that are only in the old text would be deleted."""
+        before = text_of(workspace)
+        money(old_string="no", new_string=NEW)
+        refused = money(old_string="amount", new_string="value")
+        assert refused.text.endswith(
+            "Add neighbouring lines to both texts until it is unique, or set replace_all to true."
+        )
+        assert "new_string is missing" in money(old_string=LAST).text
+        assert text_of(workspace) == before
+
+    def test_one_that_repeats_the_mistake_is_to_be_written_anew(
+        self, tools: dict[str, Tool], money: Use, workspace: Workspace
+    ):
+        before = text_of(workspace)
+        wrong = {"old_string": "    if amount <= 0:\n" + LAST, "new_string": "    if amount <= 0:\n" + NEW}
+        assert money(**wrong).text.endswith(REPEATED)
+        assert refusal(tools["edit"], {"file_path": "src/money.py", **wrong}).endswith(REPEATED)
+        assert "new_string is missing" in money(old_string=LAST).text
+        assert text_of(workspace) == before
 
     def test_the_latest_wins_and_an_empty_one_is_one(self, money: Use, workspace: Workspace):
         money(old_string="no 1", new_string=NEW)

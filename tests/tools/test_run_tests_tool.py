@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from qwencode.errors import ToolError
 from qwencode.messages import ToolCall
 from qwencode.sandbox.protocol import Sandbox
 from qwencode.tools.calls import carry_out
@@ -64,7 +65,11 @@ def test_many_and_long_failures_are_cut():
             "No test was found. The selection was 'tests/test_mony.py'. Did you mean: tests/test_money.py::test_a?",
         ),
         ("not_found", "The test command does not exist here."),
-        ("broken", "The test runner broke off.\nThe runner printed:\nred alert"),
+        (
+            "broken",
+            "The test runner broke off. Before your changes there was no test 'tests/test_mony.py'. "
+            "Did you mean: tests/test_money.py::test_a?\nThe runner printed:\nred alert",
+        ),
     ],
 )
 def test_runs_without_results(status: str, said: str):
@@ -72,6 +77,20 @@ def test_runs_without_results(status: str, said: str):
     now = TestRun(status, {}, "\x1b[31mred\x1b[0m alert\n", 9.0)  # pyright: ignore[reportArgumentType]
     result = answer(now, before, "tests/test_mony.py")
     assert not result.ok and said in result.text and "\x1b" not in result.text
+
+
+def test_the_strange_one_of_several_is_named():
+    before = results(**{"tests/test_money.py::test_a": "failed", "tests/test_money.py::test_b[x y]": "passed"})
+    broken = TestRun("broken", {}, "", 1.0)
+    text = answer(
+        broken, before, "tests/test_money.py tests/test_money.py::test_b[x y] tests/test_money.py::tst_a"
+    ).text
+    assert text.startswith(
+        "The test runner broke off. Before your changes there was no test 'tests/test_money.py::tst_a'."
+    )
+    for selection in ("", "tests/test_money.py", "tests"):
+        assert answer(broken, before, selection).text == "The test runner broke off."
+    assert answer(broken, None, "tests/test_mony.py").text == "The test runner broke off."
 
 
 def test_a_run_that_hung_shows_what_it_had():
@@ -102,3 +121,5 @@ def test_with_the_real_runner(workspace: Workspace, sandbox: Sandbox):
     result = tool.run(selection="tests/test_half.py::test_two")
     assert "BROKEN by your changes (passed before) (1): tests/test_half.py::test_two" in result.text
     assert "money.half(4)" in result.text
+    with pytest.raises(ToolError, match=r"no test .*test_tow'\. Did you mean: tests/test_half\.py::test_two,"):
+        tool.run(selection="tests/test_half.py::test_tow")

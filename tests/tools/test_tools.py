@@ -215,7 +215,7 @@ class TestEdit:
         [
             ("", "x", "old_string is empty. Give the text"),
             ("amount", "amount", "are the same; nothing would change"),
-            ("amount", "x", "is 4 times in src/money.py, at lines 1, 2, 3, 4. Add neighbouring lines"),
+            ("amount", "x", "is 4 times in src/money.py, at lines 1, 2, 3, 4. Add neighbouring lines to both"),
             ("return amount * 2", "x", "where old_string has `return amount * 2`. Copy it from the file."),
             ("return amount * 2", "x", "The closest lines are:\n4|    return amount / 2"),
             (
