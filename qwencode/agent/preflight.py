@@ -128,6 +128,8 @@ class _Said:
         tool = self.tools.get(call.name)
         if not self.sure or tool is None or not call.written or _CLOSER in "".join(call.written.values()):
             return ""
+        if not call.written.keys() <= tool.spec.parameters["properties"].keys():
+            return ""  # it will be refused for a parameter that nobody knows, nor its type
         arguments = self._built(0, call, _UNFINISHED).arguments
         if self.changed and (tool.changes is None or tool.changes(arguments) & self.changed):
             return ""

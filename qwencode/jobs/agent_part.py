@@ -69,6 +69,7 @@ class AgentPart:
             self._run_tests,
             before=self.baseline.run,
             look=ground.outline.look,
+            changed=ground.run.changed,
             protected=ground.protected,
         )
         tree = Tree(ground.run.state, ground.run.diff)

@@ -1,15 +1,17 @@
 """`run_shell_command`: any command, in the sandbox.
 
-Covered by the sandbox: what the command may reach. Not covered: a command may change test files; the verdict sees that.
+Covered by the sandbox: what the command may reach. Not covered: a command may change test files; the model is told,
+and the verdict sees it.
 """
 
 import os
 import re
 import shutil
 import tempfile
+from collections.abc import Callable, Sequence
 from typing import Annotated
 
-from qwencode.excerpt import clip, plain, split_lines, trimmed
+from qwencode.excerpt import clip, listed, plain, split_lines, trimmed
 from qwencode.sandbox.protocol import Completed, Limits, Sandbox
 from qwencode.tools.protocol import Tool, ToolResult
 from qwencode.tools.schema import tool
@@ -28,8 +30,12 @@ _NO_NETWORK = re.compile(
 _NOT_ALLOWED = re.compile(r"Read-only file system|Operation not permitted|Permission denied|EROFS|EACCES|EPERM")
 
 
-def shell_tool(workspace: Workspace, sandbox: Sandbox) -> Tool:
-    """Make the tool that runs commands, from the root of the workspace."""
+def shell_tool(workspace: Workspace, sandbox: Sandbox, touched: Callable[[], Sequence[str]] = tuple) -> Tool:
+    """Make the tool that runs commands, from the root of the workspace.
+
+    `touched` names the protected files that differ from what they were: the model is told at once, since what it does
+    will not count while they do.
+    """
     shell = shutil.which("bash") or "sh"
 
     def run_shell_command(command: str, timeout: Annotated[int, f"seconds, default {SECONDS}"] = SECONDS) -> ToolResult:
@@ -39,13 +45,22 @@ def shell_tool(workspace: Workspace, sandbox: Sandbox) -> Tool:
         limits = Limits(seconds=min(max(seconds, 1.0), MOST_SECONDS), memory_bytes=MEMORY)
         done = sandbox.run([shell, "-c", command], cwd=workspace.root, limits=limits)
         output = plain(done.text).strip("\n")
-        parts = [_outcome(done, limits), *_notes(done, output, confined=sandbox.rung != "none")]
+        parts = [_outcome(done, limits), *_warning(touched()), *_notes(done, output, confined=sandbox.rung != "none")]
         parts.append(_shown(output, sandbox) if output else "It printed nothing.")
         ok = not (done.returncode or done.timed_out or done.truncated)
         state = "timed out" if done.timed_out else f"exit {done.returncode}"
         return ToolResult("\n".join(parts), f"{clip(' '.join(command.split()), 80)}: {state}", ok)
 
     return tool(run_shell_command)
+
+
+def _warning(touched: Sequence[str]) -> list[str]:
+    if not touched:
+        return []
+    return [
+        f"These belong to the tests and have changed: {listed(touched, 5)}. Nothing counts until they are as before "
+        "(`git show HEAD:FILE > FILE` for a committed one; remove a new one)."
+    ]
 
 
 def _outcome(done: Completed, limits: Limits) -> str:

@@ -1,6 +1,6 @@
 """The tools, each given what it uses."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -30,14 +30,15 @@ def toolbox(
     *,
     before: TestRun | None = None,
     look: Look | None = None,
+    changed: Callable[[], Sequence[str]] = tuple,
     protected: Protected = nothing_protected,
 ) -> Mapping[str, Tool]:
     """Return the tools by name, in the order in which they are declared.
 
     `tests` runs the tests with the given ids (none: all); without it there is no `run_tests`. `before` is the run that
     results are compared with. `look` draws the map of the repository around some words, a path or a symbol, '' where
-    nothing is like it; without it there is no `repo_map`. `protected` says of a path whether edit and write_file refuse
-    it.
+    nothing is like it; without it there is no `repo_map`. `changed` names the files that differ from what they were.
+    `protected` says of a path whether edit and write_file refuse it.
     """
     files = Files(workspace, protected)
     tools = [
@@ -46,7 +47,7 @@ def toolbox(
         *([repo_map_tool(look)] if look else []),
         edit_tool(files),
         write_file_tool(files),
-        shell_tool(workspace, sandbox),
+        shell_tool(workspace, sandbox, lambda: [name for name in changed() if protected(name)]),
         *([run_tests_tool(tests, before)] if tests else []),
         todo_tool(),
     ]

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from qwencode.context.repomap.languages import language_of
 
 from qwencode.context.repomap.extract import tags_of
 from qwencode.context.repomap.graph import Graph, spread
 from qwencode.context.repomap.parsing import Parsed
 from qwencode.context.repomap.worker import answer
+from qwencode.languages import language_of
 
 
 def graph_of(files: Mapping[str, str]) -> Graph:

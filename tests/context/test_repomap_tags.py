@@ -3,11 +3,11 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from qwencode.context.repomap.languages import language_of, spoken_name
 
 from qwencode.context.repomap.extract import MAX_DEFINITIONS, tags_of
 from qwencode.context.repomap.reading import MAX_BYTES
 from qwencode.context.repomap.tags import EMPTY, NAME_CHARS, SIGNATURE_CHARS, FileTags, pack, safe, unpack
+from qwencode.languages import language_of, spoken_name
 
 LANGUAGES = {  # language: source, "line kind signature" of each definition, the names that each definition refers to
     "go": (

@@ -230,6 +230,9 @@ def test_a_model_that_changes_tests_proves_nothing(run_small: RunFix, small: Pat
     verdict = verdict_of(ran)
     assert verdict.status == "not_fixed"
     assert bool(verdict.touched_tests) == (way != "edit"), "the edit tool refuses, a shell is seen by the verdict"
+    if way == "shell":
+        told = [event.message.content for event in ran.of(MessageAdded) if event.message.role == "tool"]
+        assert "belong to the tests and have changed: tests/test_total.py" in told[0]
     assert contents(small) == before
 
 
