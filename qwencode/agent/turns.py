@@ -43,9 +43,9 @@ def ask(
     model: Model, tools: Mapping[str, Tool], options: Options, decision: Decision, history: list[Message], meter: Meter
 ) -> Generator[Event, None, Reply | None]:
     """Ask for one message and add it. None when the time was up before its end; then the history has not changed."""
-    yield ThinkingDecided(decision.on, decision.reason, (options.thinking_budget or decision.budget) * decision.on)
     most = options.max_tokens if meter.tokens_left is None else min(options.max_tokens, meter.tokens_left)
-    budget = options.thinking_budget or decision.budget
+    budget = min(options.thinking_budget or decision.budget, most // 2)  # and as much again for what it says and does
+    yield ThinkingDecided(decision.on, decision.reason, budget * decision.on)
     options = replace(options, thinking=decision.on, thinking_budget=budget, max_tokens=most)
     specs = [tool.spec for tool in tools.values()]
     reply = yield from meter.within(watched(model.stream(history, specs, options), tools, history))
