@@ -143,7 +143,7 @@ def test_guesses_change_no_word(file: str, request: pytest.FixtureRequest) -> No
 
 def test_a_head_that_knows_is_believed_and_one_that_does_not_is_not(foreseeing: Path, predicting: Path) -> None:
     _, drafted, accepted = reply(foreseeing, FIT, 1)
-    assert accepted > 10
+    assert accepted >= 0.8 * drafted > 0  # how many there are depends on how fast batches are just now
     _, other_drafted, other_accepted = reply(predicting, FIT, 1)
     assert other_accepted < 0.2 * max(1, other_drafted)
     assert other_drafted < drafted
@@ -153,7 +153,7 @@ def test_a_prefix_from_the_store_brings_the_head_along(foreseeing: Path, tmp_pat
     store = PrefixStore(tmp_path / "store", 1 << 30)
     first, second = (reply(foreseeing, FIT, 2, store) for _ in range(2))
     assert first[0] == second[0]
-    assert second[2] > 10
+    assert second[2] >= 0.8 * second[1] > 0
 
 
 def test_measuring_says_whether_it_pays(foreseeing: Path, predicting: Path, tmp_path: Path) -> None:
