@@ -2,7 +2,6 @@
 
 import importlib
 from functools import cache
-from pathlib import PurePosixPath
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -31,15 +30,17 @@ _FUNCTIONS = {"typescript": "language_typescript", "tsx": "language_tsx", "php":
 
 def language_of(path: str) -> str:
     """Return the language of a file, '' where none is known."""
-    return _BY_SUFFIX.get(PurePosixPath(path).suffix.lower(), "")
+    name = path.rpartition("/")[2]  # no PurePosixPath: it is asked of every file of a repository, more than once
+    dot = name.rfind(".")
+    return _BY_SUFFIX.get(name[dot:].lower(), "") if dot > 0 else ""
 
 
 def spoken_name(path: str) -> str:
     """Return the word that stands for a file in the imports of others: its stem, or its folder's name."""
-    pure = PurePosixPath(path)
-    stem = pure.name.partition(".")[0]
-    by_folder = stem in _SPEAKS_FOR_FOLDER or pure.suffix == ".go"  # a package of Go is a folder
-    return pure.parent.name or stem if by_folder else stem
+    folder, _, name = path.rpartition("/")
+    stem = name.partition(".")[0]
+    by_folder = stem in _SPEAKS_FOR_FOLDER or name.endswith(".go")  # a package of Go is a folder
+    return folder.rpartition("/")[2] or stem if by_folder else stem
 
 
 @cache

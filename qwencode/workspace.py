@@ -101,7 +101,8 @@ class Workspace:
         """List tracked files and untracked ones that are not ignored, relative to the root, sorted; no submodules."""
         listed = git(self.root, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
         names = {os.fsdecode(name) for name in listed.split(b"\0") if name}
-        return sorted(name for name in names if os.path.isfile(self.root / name))  # noqa: PTH113 (never raises)
+        root = str(self.root)  # a Path for each of thousands of files takes longer than to ask for them
+        return sorted(name for name in names if os.path.isfile(f"{root}/{name}"))  # noqa: PTH113 (never raises)
 
     def read(self, path: str | Path) -> TextFile:
         """Read a text file. Raises ToolError when it is missing, a directory, binary or too large."""
