@@ -26,29 +26,6 @@ _NAMED = 3
 _LEAST_SECONDS = 60.0
 
 
-def judge(
-    workspace: Workspace,
-    sandbox: Sandbox,
-    baseline: Baseline,
-    *,
-    goal_text: bool,
-    by: str,
-    allow_test_changes: bool,
-    seconds: float,
-) -> Generator[Event, None, VerdictReached]:
-    """Return the verdict alone; see `prove`."""
-    proven = prove(
-        workspace,
-        sandbox,
-        baseline,
-        goal_text=goal_text,
-        by=by,
-        allow_test_changes=allow_test_changes,
-        seconds=seconds,
-    )
-    return (yield from proven)[0]
-
-
 def prove(
     workspace: Workspace,
     sandbox: Sandbox,

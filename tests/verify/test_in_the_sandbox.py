@@ -12,7 +12,7 @@ from qwencode.errors import SandboxUnavailable
 from qwencode.sandbox.ladder import open_rung
 from qwencode.verify.baseline import take
 from qwencode.verify.commands import discover
-from qwencode.verify.verdict import judge
+from qwencode.verify.verdict import prove
 from qwencode.workspace import Workspace
 
 
@@ -48,8 +48,8 @@ def test_the_reference_repair_is_a_fix(name: str, rung: Any, tmp_path: Path):
         assert subprocess.run(status, capture_output=True, text=True, check=True).stdout == "", "no litter"
         subprocess.run(["git", "-C", str(root), "apply"], input=task.solution, text=True, check=True)
         verdict = last(
-            judge(workspace, sandbox, baseline, goal_text=False, by="x", allow_test_changes=False, seconds=120)
-        )
+            prove(workspace, sandbox, baseline, goal_text=False, by="x", allow_test_changes=False, seconds=120)
+        )[0]
         assert verdict.status == "fixed", verdict.reason
         assert verdict.passing_after == task.tests - sum(
             result.outcome == "skipped" for result in baseline.run.results.values()

@@ -16,7 +16,7 @@ from qwencode.events import VerdictReached
 from qwencode.verify.baseline import take
 from qwencode.verify.commands import discover
 from qwencode.verify.results import Baseline
-from qwencode.verify.verdict import judge
+from qwencode.verify.verdict import prove
 from qwencode.workspace import Workspace
 
 CALC = {
@@ -72,7 +72,7 @@ class Case:
 
     def judge(self, allow: bool = False, goal_text: bool = False, baseline: Baseline | None = None) -> VerdictReached:
         return last(
-            judge(
+            prove(
                 self.workspace,
                 self.sandbox,
                 baseline or self.baseline,
@@ -81,7 +81,7 @@ class Case:
                 allow_test_changes=allow,
                 seconds=30,
             )
-        )
+        )[0]
 
 
 @pytest.fixture
@@ -335,7 +335,7 @@ def add(a, b): return a + b
 def test_a_change_that_hangs(calc: Case):
     made = calc.edit({"calc.py": MENDED.replace("return a + b", "while True: pass")})
     verdict = last(
-        judge(
+        prove(
             made.workspace,
             made.sandbox,
             made.baseline,
@@ -344,7 +344,7 @@ def test_a_change_that_hangs(calc: Case):
             allow_test_changes=False,
             seconds=6,
         )
-    )
+    )[0]
     assert verdict.status == "not_fixed"
     assert verdict.reason == "The tests did not end within 6 s; tests/test_calc.py::test_add was running."
 

@@ -26,7 +26,7 @@ from qwencode.verify.baseline import take
 from qwencode.verify.commands import discover
 from qwencode.verify.protected import is_test_path
 from qwencode.verify.runners import run
-from qwencode.verify.verdict import judge
+from qwencode.verify.verdict import prove
 from qwencode.workspace import Workspace
 
 STEPS = 40
@@ -112,8 +112,8 @@ def _run(workspace: Workspace, sandbox, policy: Policy, test: str, arm: Arm) -> 
         except ModelUnavailable:
             return Result(False, "did not fit", model.replies, 0, 0, 0)
         verdict = _drain(
-            judge(workspace, sandbox, baseline, goal_text=False, by="", allow_test_changes=False, seconds=TEST_SECONDS)
-        )[1]
+            prove(workspace, sandbox, baseline, goal_text=False, by="", allow_test_changes=False, seconds=TEST_SECONDS)
+        )[1][0]
     errors = sum(isinstance(e, ToolFinished) and not e.ok and e.call.name != "run_tests" for e in events)
     return Result(verdict.status == "fixed", ended, turns, usage.evaluated, usage.generated, errors)
 
