@@ -10,7 +10,8 @@ from pathlib import Path
 from types import TracebackType
 
 from qwencode.errors import UsageError
-from qwencode.events import CallDelta, Event, PrefillProgress, Progress, TextDelta, ThinkingDelta, from_dict, to_dict
+from qwencode.event_json import from_dict, to_dict
+from qwencode.events import CallDelta, Event, PrefillProgress, Progress, TextDelta, ThinkingDelta
 
 _NOT_KEPT = (PrefillProgress, Progress, TextDelta, ThinkingDelta, CallDelta)  # the finished message says it all
 _SYNCED = ("verdict_reached", "run_finished", "message_added")

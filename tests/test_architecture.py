@@ -20,6 +20,7 @@ LAYERS = [  # each line may import the lines below it; on its own line only itse
     {"model", "verify"},
     {"sandbox", "snapshots", "session", "practice", "settings_file"},
     {"workspace"},
+    {"event_json"},
     {"events"},
     {"messages", "settings", "excerpt", "languages"},
     {"errors"},
@@ -27,20 +28,20 @@ LAYERS = [  # each line may import the lines below it; on its own line only itse
 RANK = {unit: rank for rank, units in enumerate(reversed(LAYERS)) for unit in units}
 MODULES = sorted(PACKAGE.rglob("*.py"))
 ROOM_LINES = {  # what a room may grow to before something has to be taken out of it
-    "agent": 950,
-    "cli": 970,
+    "agent": 1_150,
+    "cli": 1_500,
     "context": 1_620,
-    "jobs": 1_300,
+    "jobs": 3_600,
     "machine": 1_200,
     "model": 6_520,
     "repair": 4_250,
     "sandbox": 1_600,
-    "snapshots": 1_050,
-    "tools": 1_690,
-    "ui": 900,
+    "snapshots": 1_250,
+    "tools": 2_000,
+    "ui": 2_800,
     "verify": 2_250,
 }
-LOOSE_LINES = 1_480
+LOOSE_LINES = 1_650
 FILE_LINES = 400
 FUNCTION_LINES = 60
 LOOP_LINES = 150

@@ -3,7 +3,8 @@
 import json
 from typing import TextIO
 
-from qwencode.events import Event, to_dict
+from qwencode.event_json import to_dict
+from qwencode.events import Event
 
 
 class JsonLines:

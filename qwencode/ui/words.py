@@ -11,6 +11,7 @@ from qwencode.events import (
     ContextFilled,
     Event,
     HistoryRewound,
+    Listed,
     Notice,
     PlanChanged,
     ReplyFinished,
@@ -102,6 +103,8 @@ def _results(event: Event) -> list[Line]:
             return [("text", f"Suspicious: {', '.join(places[:_SHOWN_SUSPECTS])}")]
         case SearchFinished():
             return [("text" if event.plausible else "warn", _search(event))]
+        case Listed():
+            return table(event)
         case VerdictReached():
             return [({"partly": "warn", "not_fixed": "bad"}.get(event.status, "good"), event.reason)]
         case RunFinished() if event.exit_code in (0, 1):  # other ends are told by the sentence on stderr
@@ -109,6 +112,16 @@ def _results(event: Event) -> list[Line]:
             return [("dim", f"Finished in {seconds(event.seconds)}{tokens}")]
         case _:
             return []
+
+
+def table(event: Listed) -> list[Line]:
+    """Return a table with its columns aligned, the last one as wide as it is."""
+    rows = [event.heads, *event.rows] if event.heads else list(event.rows)
+    widths = [max(len(row[n]) for row in rows if n < len(row)) for n in range(max(map(len, rows), default=0))]
+    texts = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False)).rstrip() for row in rows]
+    styles = ["dim", *["text"] * len(event.rows)] if event.heads else ["text"] * len(rows)
+    title = [("head", event.title)] if event.title else []
+    return [*title, *((style, f"  {text}") for style, text in zip(styles, texts, strict=True))]
 
 
 def _baseline(event: BaselineTaken) -> list[Line]:

@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 
 from qwencode import events
+from qwencode.event_json import from_dict
 from qwencode.messages import Message, ToolCall, Usage
 from qwencode.ui.json_lines import JsonLines
 from qwencode.ui.plain import Plain
@@ -45,6 +46,11 @@ RUN: list[events.Event] = [
     events.VerdictReached(
         "fixed", "Fixed: 1 of 1.", "search", (events.TestChange("tests/test_x.py::test_a", "failed", "passed"),), 12, 13
     ),
+    events.TurnStarted(1, "why?", 2, "run-1"),
+    events.TurnEnded(1, "answered", ("x.py",)),
+    events.Listed("Sessions", ("id", "begun"), (("s1", "today"), ("s2", "yesterday"))),
+    events.InputOffered("why?"),
+    events.ScreenCleared(),
     events.RunFinished(0, "Fixed: 1 of 1.", 7.5, Usage(2048, 128, 1920, 30)),
 ]
 
@@ -124,7 +130,7 @@ def test_json_gives_every_event_back():
     for event in RUN:
         reader.show(event)
     lines = out.getvalue().splitlines()
-    assert [events.from_dict(json.loads(line)) for line in lines] == RUN
+    assert [from_dict(json.loads(line)) for line in lines] == RUN
 
 
 def test_the_reader_fits_the_output(monkeypatch: pytest.MonkeyPatch):

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qwencode import events
-from qwencode.events import Event, RunStarted, ToolStarted, from_dict, to_dict, type_name
+from qwencode.event_json import from_dict, to_dict, type_name
+from qwencode.events import Event, RunStarted, ToolStarted
 from qwencode.messages import Message, ToolCall
 
 KINDS: list[type[Any]] = list(get_args(Event))
