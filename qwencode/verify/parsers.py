@@ -18,6 +18,7 @@ _POINT = re.compile(
     r"^( {0,160})(not )?ok\b *(\d+)? *(?:- )? *(.*?)(?: +# +(skip|todo)\S*(?: +(.*))?)?$", re.IGNORECASE
 )
 _LOCATION = re.compile(r"^\s*location: '(.+?):(\d+):\d+'$", re.MULTILINE)
+_NODE_FRAME = re.compile(r"^\s*at (?:.*\()?node:[\w/]+")
 _GO_OUTCOMES: dict[str, Outcome] = {"pass": "passed", "fail": "failed", "skip": "skipped"}
 
 
@@ -105,9 +106,8 @@ def parse_node(text: str, root: Path) -> tuple[list[TestResult], bool, str]:
                     message += "\n" + "".join(output.get(file, ()))
                 outcome: Outcome = "failed" if bad else "skipped" if data.get("skip") else "passed"
                 crash = _javascript_crash(message, root) if bad else ""
-                results.append(
-                    TestResult(test, outcome, _number(data.get("milliseconds")) / 1000, message, file, crash)
-                )
+                seconds = _number(data.get("milliseconds")) / 1000
+                results.append(TestResult(test, outcome, seconds, _javascript_message(message, root), file, crash))
             case {"event": "finish"}:
                 finished = True
             case _:
@@ -121,6 +121,13 @@ def _javascript_crash(stack: str, root: Path) -> str:
         if not name.startswith("/") and "node_modules/" not in name:
             return f"{name}:{line}"
     return ""
+
+
+def _javascript_message(message: str, root: Path) -> str:
+    """Return a message without node's own frames, which tell nothing, and with paths relative to the root."""
+    start = root.as_posix().rstrip("/") + "/"
+    lines = [line for line in message.split("\n") if not _NODE_FRAME.match(line)]
+    return "\n".join(lines).replace(f"file://{start}", "").replace(start, "")
 
 
 def parse_junit(text: str, root: Path = Path()) -> list[TestResult]:

@@ -244,3 +244,24 @@ def test_no_text_makes_a_reader_raise(read: str, text: str):
             found = parsers.parse_any(text, root)
     assert len({result.id for result in found}) == len(found)
     assert all(result.seconds >= 0 for result in found)
+
+
+def test_a_failure_in_node_is_told_without_its_own_frames():
+    stack = """The expression evaluated to a falsy value
+    at leads (/r/project/src/bus.js:3:4)
+    at TestContext.<anonymous> (file:///r/project/test/bus.test.js:9:1)
+    at Test.runInAsyncScope (node:async_hooks:203:9)
+    at async Test.run (node:internal/test_runner/test:632:9)
+    at node:internal/process/task_queues:95:5
+    at other (/elsewhere/bus.js:1:1)
+  code: 'at node:rest'"""
+    line = {"event": "test", "file": "/r/project/test/bus.test.js", "name": ["t"], "ok": False, "message": stack}
+    (result,), _, _ = parsers.parse_node(json.dumps(line), Path("/r/project"))
+    assert result.message.splitlines() == [
+        "The expression evaluated to a falsy value",
+        "    at leads (src/bus.js:3:4)",
+        "    at TestContext.<anonymous> (test/bus.test.js:9:1)",
+        "    at other (/elsewhere/bus.js:1:1)",
+        "  code: 'at node:rest'",
+    ]
+    assert result.crash == "src/bus.js:3"

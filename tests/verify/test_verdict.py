@@ -305,6 +305,7 @@ def test_a_goal_test_that_is_gone_is_not_fixed_even_by_flag(calc: Case):
     assert verdict.status == "not_fixed"
 
 
+@pytest.mark.slow
 def test_an_import_error_is_mended_when_its_tests_pass(case: Callable[..., Case]):
     made = case({**CALC, "calc.py": "def add(a, b:\n"})
     assert made.baseline.goal == ("tests/test_calc.py",)

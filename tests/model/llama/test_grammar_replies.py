@@ -121,8 +121,8 @@ def model(tiny: Path) -> Iterator[LlamaModel]:
     model.close()
 
 
-def test_a_hundred_forced_calls(model: LlamaModel) -> None:
-    force_calls(model, 100, 5, 0)
+def test_forced_calls(model: LlamaModel) -> None:
+    force_calls(model, 30, 5, 0)
 
 
 @pytest.mark.slow

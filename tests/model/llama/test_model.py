@@ -213,7 +213,7 @@ def test_guessing_changes_no_reply(smooth: Path) -> None:
     guessing = LlamaModel(smooth, Fit(context=4096, threads=1, batch=64, draft_tokens=8), string_limit=40)
     guessing._pace = Eager(8)
     same = accepted = refused = 0
-    for seed in range(30):
+    for seed in range(15):
         options = Options(seed % 3 == 0, 20, 120, "required" if seed % 2 else "auto", seed=seed)
         history = [START[0], Message("user", f"Task {seed}.")]
         one, _ = drive(plain.stream(history, TOOLS, options))
@@ -229,7 +229,7 @@ def test_guessing_changes_no_reply(smooth: Path) -> None:
         after = [*history, *answer(two), Message("user", "On.")]
         three, _ = drive(guessing.stream(after, TOOLS, replace(SHORT, max_tokens=4)))
         assert three.usage.cached == len(live)  # what was guessed and taken back costs nothing later
-    assert same >= 20  # that those which part do so for rounding alone is shown in test_decoder.py
-    assert accepted > 300 and refused > 50
+    assert same >= 10  # that those which part do so for rounding alone is shown in test_decoder.py
+    assert accepted > 150 and refused > 25
     plain.close()
     guessing.close()

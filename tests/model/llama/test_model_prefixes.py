@@ -230,11 +230,24 @@ steps = st.lists(
 )
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(steps)
 def test_whatever_happens_in_between_the_model_says_the_same(
     tiny: Path, tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, int]]
 ) -> None:
+    walk(tiny, tmp_path_factory, steps)
+
+
+@pytest.mark.slow
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(steps)
+def test_whatever_happens_in_between_at_length(
+    tiny: Path, tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, int]]
+) -> None:
+    walk(tiny, tmp_path_factory, steps)
+
+
+def walk(tiny: Path, tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, int]]) -> None:
     """Restarts and spoilt entries among turns: the tokens evaluated are as few as can be, and the logits are right."""
     store = PrefixStore(tmp_path_factory.mktemp("prefixes"), 100_000_000)
     model, judge = LlamaModel(tiny, FIT, store=store), Engine(tiny, FIT)

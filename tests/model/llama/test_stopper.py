@@ -105,6 +105,7 @@ main()
 """
 
 
+@pytest.mark.slow
 def test_a_batch_is_left_at_ctrl_c_and_the_state_stays_right(builder: ModuleType, tmp_path: Path):
     """Whether it was left early is told by the child; a machine that is busy elsewhere may be late with any signal."""
     path = tmp_path / "small.gguf"
