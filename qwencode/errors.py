@@ -52,3 +52,7 @@ class Interrupted(QwencodeError):
 
 class ToolError(Exception):
     """A tool call that could not be done. The text goes to the model and says what to do instead."""
+
+
+class Declined(ToolError):
+    """A tool call that was not wanted: by the user, or by what the user has laid down. No mistake of the model's."""

@@ -306,6 +306,24 @@ class TurnEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class TurnsUndone:
+    """The user went back to before turn `first`: `talk` (events of the history follow), `files`, or both."""
+
+    first: int
+    talk: bool
+    files: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TurnsRedone:
+    """What was taken back last is there again, from turn `first` on."""
+
+    first: int
+    talk: bool
+    files: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Listed:
     """A table for the eye, the answer to a command of the user. `heads` may be empty."""
 
@@ -364,6 +382,8 @@ Event = (
     | VerdictReached
     | TurnStarted
     | TurnEnded
+    | TurnsUndone
+    | TurnsRedone
     | Listed
     | InputOffered
     | ScreenCleared

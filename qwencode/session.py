@@ -11,10 +11,21 @@ from types import TracebackType
 
 from qwencode.errors import UsageError
 from qwencode.event_json import from_dict, to_dict
-from qwencode.events import CallDelta, Event, PrefillProgress, Progress, TextDelta, ThinkingDelta
+from qwencode.events import (
+    CallDelta,
+    Event,
+    InputOffered,
+    Listed,
+    PrefillProgress,
+    Progress,
+    ScreenCleared,
+    TextDelta,
+    ThinkingDelta,
+)
 
 _NOT_KEPT = (PrefillProgress, Progress, TextDelta, ThinkingDelta, CallDelta)  # the finished message says it all
-_SYNCED = ("verdict_reached", "run_finished", "message_added")
+_SHOWN_ONLY = (Listed, InputOffered, ScreenCleared)
+_SYNCED = ("verdict_reached", "run_finished", "message_added", "turn_ended")
 
 
 def new_id() -> str:
@@ -43,7 +54,7 @@ class Session:
 
     def record(self, event: Event) -> None:
         """Append an event. Deltas and progress are left out: the message that they build is kept."""
-        if isinstance(event, _NOT_KEPT):
+        if isinstance(event, _NOT_KEPT + _SHOWN_ONLY):
             return
         data = {"time": round(time.time(), 3), **to_dict(event)}
         line = (

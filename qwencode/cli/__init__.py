@@ -128,6 +128,21 @@ def fix(
 
 
 @app.command()
+def chat(
+    path: Annotated[str, typer.Argument(metavar="PATH", help="The repository.")] = ".",
+    model: Model = None,
+    think: Think = None,
+    no_sandbox: NoSandbox = False,
+    json: Json = False,
+) -> None:
+    """Work on a repository in conversation: ask, change, run, go back."""
+    from qwencode.cli.chat import ChatRequest, run_chat
+
+    flags = {"model": model, "think": think, "no_sandbox": no_sandbox or None}
+    raise typer.Exit(run_chat(ChatRequest(path, flags, json)))
+
+
+@app.command()
 def demo(
     name: Annotated[str, typer.Argument(help="Which practice repository; see --list.")] = "",
     model: Model = None,

@@ -13,6 +13,8 @@ TEST_CHARS = 4_000
 ONE_TEST_CHARS = 1_500
 CODE_CHARS = 7_000
 TASK_CHARS = 12_000
+SAID_CHARS = 60_000
+"""Of what is typed or pasted into a conversation: about 18,000 tokens."""
 _FIX = """\
 You are a programmer who mends code in a git repository. The user gives you failing tests or a task. \
 Your work is done when all tests pass.
@@ -31,9 +33,51 @@ Rules:
 - There is no network. git commit and the like are not possible; the user's tool does that."""
 
 
+_CHAT = """\
+You are a programmer who works with the user in their git repository, in a terminal.
+
+How to work:
+- A question gets an answer, not an edit. Look into the code first, and name files and lines.
+- When something is to be changed: read before you edit, make the smallest edit, keep the style of the file.
+- After a change run the tests that concern it with run_tests, and mend what you broke.
+- For work of several steps write a plan with todo_write, and keep it up to date.
+- When the work is done, stop: say in a few sentences what you did and what is left.
+
+Rules:
+- Do what was asked and no more. When it is unclear in a way that matters, ask.
+- The user may refuse a call or change it. Take the reason seriously; do not try the same by another way.
+- Copy old_string from the file exactly, without the line numbers.
+- Paths are relative to the repository root. Read with read_file and search with grep_search, not with the shell.
+- There is no network. git commit and the like are not possible; the user has commands for that.
+- Write Markdown, short lines, no more words than needed."""
+
+
 def system_prompt() -> Message:
     """Return the system message of `fix`. It is the same for every repository and run."""
     return Message("system", _FIX)
+
+
+def chat_prompt() -> Message:
+    """Return the system message of `chat`. It is the same for every repository and session."""
+    return Message("system", _CHAT)
+
+
+def said(
+    text: str, *, instructions: str = "", files: str = "", notes: Sequence[tuple[str, str]] = (), cut: bool = False
+) -> Message:
+    """Return what the user says in a conversation, with what goes with it.
+
+    In this order: that the last reply was `cut` off by the user; the repository's `instructions` (the first time);
+    `notes` (title, text), as the output of commands; the `files` that it names; the words as they were typed.
+    """
+    parts = [
+        "(The reply before this was interrupted by the user.)" if cut else "",
+        _part("instructions from the repository", instructions),
+        *(_part(title, note) for title, note in notes),
+        _part("files that the message names", files),
+        trimmed(text.strip(), SAID_CHARS, line_chars=SAID_CHARS),
+    ]
+    return Message("user", "\n\n".join(part for part in parts if part))
 
 
 def first_message(

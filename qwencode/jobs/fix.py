@@ -4,11 +4,8 @@ Search and model first look at the whole goal; where that does not mend it, each
 """
 
 import math
-import signal
-import threading
 import time
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -23,6 +20,7 @@ from qwencode.jobs.ground import TEST_SECONDS, Ground
 from qwencode.jobs.judging import Judging
 from qwencode.jobs.line_part import LABEL, LineWork
 from qwencode.jobs.search_part import SearchPart
+from qwencode.jobs.undisturbed import undisturbed
 from qwencode.messages import Usage
 from qwencode.model.protocol import Model, Options
 from qwencode.repair.cluster import independent
@@ -317,17 +315,3 @@ def _nothing_to_do(baseline: Baseline) -> str:
     passing = len(baseline.run.passing)
     which = "The only test passes" if passing == 1 else f"All {passing} tests pass"
     return f"{which} already; give a goal with -m to change something."
-
-
-@contextmanager
-def undisturbed() -> Generator[None]:
-    """Hold back Ctrl-C and requests to end while files are put back: half a restore is worse than a second's wait."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    old = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in old.items():
-            signal.signal(number, handler)

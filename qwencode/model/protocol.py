@@ -67,6 +67,15 @@ class Model(Protocol):
         ...
 
 
+@runtime_checkable
+class Reads(Protocol):
+    """A model that can be given a history before a reply is wanted. One in this process can."""
+
+    def read(self, history: Sequence[Message], tools: Sequence[ToolSpec]) -> Generator[Event, None, None]:
+        """Evaluate the history, so that a reply to it begins at once. Raises ModelUnavailable as `stream` does."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Likelihood:
     """How likely a text is: the natural logarithm of its probability, and of how many tokens that is the product."""

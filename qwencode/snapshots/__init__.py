@@ -6,6 +6,6 @@
 """
 
 from qwencode.snapshots.commit import commit_paths
-from qwencode.snapshots.run import Run, recover, undo
+from qwencode.snapshots.run import UNCHANGED, Run, recover, undo
 
-__all__ = ["Run", "commit_paths", "recover", "undo"]
+__all__ = ["UNCHANGED", "Run", "commit_paths", "recover", "undo"]

@@ -107,13 +107,14 @@ class Journal:
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
-    def new_record(self, session: str) -> Record:
-        """Return a record with a name that no run and no ref has yet."""
+    def new_record(self, session: str, wanted: str = "") -> Record:
+        """Return a record with a name that no run and no ref has yet, the wanted one if it can be had."""
         numbers = [record.number for end in _ENDS for record in self.ended(end)]
-        name, count = session, 1
+        wanted = wanted or session
+        name, count = wanted, 1
         while (self.folder / "runs" / name).exists() or self._listed(f"{self.refs}/{name}"):
             count += 1
-            name = f"{session}-{count}"
+            name = f"{wanted}-{count}"
         return Record(name, max(numbers, default=0) + 1, session, os.getpid(), self.head())
 
     def head(self) -> str:

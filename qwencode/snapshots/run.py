@@ -28,6 +28,9 @@ _DIFF_SETTINGS = (
     "core.abbrev=7",
 )
 
+UNCHANGED = hashlib.sha256(b"").hexdigest()
+"""What `Run.state` says as long as nothing has changed."""
+
 
 class Run:
     """One run in a repository: begun with a snapshot of the working tree, ended by `finish`.
@@ -45,8 +48,8 @@ class Run:
         self._open = True
 
     @classmethod
-    def begin(cls, workspace: Workspace, session_id: str) -> "Run":
-        """Keep the working tree and open the run.
+    def begin(cls, workspace: Workspace, session_id: str, name: str = "") -> "Run":
+        """Keep the working tree and open the run, under a name of its own where a session has several.
 
         Raises UsageError when another run is going on or was cut off (see `recover`), when a file cannot be read, and
         when there is no room or no right to write in git's directory; then nothing has been changed.
@@ -57,7 +60,7 @@ class Run:
             if cut_off := journal.opened():
                 raise UsageError(f"The run {cut_off.session} was interrupted here. Take it back first: qwencode undo")
             with readable_errors():
-                record = journal.new_record(session_id)
+                record = journal.new_record(session_id, name)
                 journal.run_folder(record).mkdir(parents=True)
                 _keep_index(workspace, journal, record)
                 before = take(workspace.root, journal.folder, journal.index(record), known=journal.last())

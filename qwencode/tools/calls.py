@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, cast
 
-from qwencode.errors import ToolError
+from qwencode.errors import Declined, ToolError
 from qwencode.messages import ToolCall, ToolSpec
 from qwencode.tools.protocol import Tool, ToolResult
 
@@ -23,7 +23,8 @@ def carry_out(tools: Mapping[str, Tool], call: ToolCall) -> ToolResult:
         tool = tools[call.name]
         return tool.run(**checked(tool.spec, call.arguments))
     except ToolError as error:
-        return ToolResult(str(error), f"{call.name}: {str(error).partition(chr(10))[0]}", ok=False, refused=True)
+        wrong = not isinstance(error, Declined)
+        return ToolResult(str(error), f"{call.name}: {str(error).partition(chr(10))[0]}", ok=False, refused=wrong)
 
 
 def refusal(tool: Tool, arguments: Mapping[str, Any]) -> str:

@@ -175,6 +175,13 @@ class LlamaModel:
             found.append(likelihood(self._live, tokens, self.fit.draft_tokens + 1))
         return found
 
+    def read(self, history: Sequence[Message], tools: Sequence[ToolSpec]) -> Generator[Event, None, None]:
+        """Bring a history into memory. Implements `qwencode.model.protocol.Reads`."""
+        prompt, turn = self._begin(history, tools, thinking=False)
+        prompt = replace(prompt, tokens=prompt.tokens[: prompt.stops[-1]])
+        self._seen = Seen(_system(history), tuple(tools), prompt.keys)
+        yield from self._prefill(prompt, self._align(prompt), turn)
+
     def warm(self, history: Sequence[Message], tools: Sequence[ToolSpec]) -> Generator[Event, None, Warmed]:
         """Bring the fixed prefix of a history into memory and into the store, and nothing after it."""
         if self._prefixes is None:

@@ -1,0 +1,189 @@
+"""The model's tools in a conversation: the same as elsewhere, each asking for consent where that is needed.
+
+Consent to an edit is asked with the very change that is about to be written; a file that was changed while the user
+was thinking is not written. Before anything can change, the files of the turn are kept.
+"""
+
+import difflib
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from qwencode.context.repomap.repository import RepositoryMap
+from qwencode.errors import Declined, ToolError, UsageError
+from qwencode.jobs.chat.person import Answer, Person, Question
+from qwencode.jobs.chat.status import Mode
+from qwencode.jobs.chat.step import Step
+from qwencode.jobs.ground import TEST_SECONDS
+from qwencode.messages import ToolCall
+from qwencode.sandbox.protocol import Sandbox
+from qwencode.tools.approvals import Rules, lasting
+from qwencode.tools.protocol import Arguments, Tool, ToolResult
+from qwencode.tools.toolbox import toolbox
+from qwencode.verify.commands import discover
+from qwencode.verify.protected import is_test_path
+from qwencode.verify.results import TestRun
+from qwencode.verify.runners import run
+from qwencode.workspace import TextFile, Workspace
+
+_PLANNING = (
+    "Not done: the user lets you read and plan only, for now. Say what you would do; the user decides when it is done."
+)
+_SHELL, _TESTS = "run_shell_command", "run_tests"
+
+
+class Desk:
+    """The tools of one conversation. `step` is the turn that is going on; `rules` may grow by what is answered.
+
+    `test` gives the user's own test command, '' for none.
+    """
+
+    def __init__(
+        self, workspace: Workspace, sandbox: Sandbox, person: Person, maps: Path, rules: Rules, test: Callable[[], str]
+    ):
+        self.workspace, self.sandbox, self.person, self.rules = workspace, sandbox, person, rules
+        self.mode: Mode = "ask"
+        self.step: Step | None = None
+        self._test = test
+        look = RepositoryMap(workspace, maps).look
+        tools = dict(toolbox(_Asking(self), sandbox, self.run_tests, look=look))
+        tools[_SHELL] = replace(tools[_SHELL], run=self._shell(tools[_SHELL]))
+        tools[_TESTS] = replace(tools[_TESTS], run=self._tests(tools[_TESTS]))
+        for name in ("edit", "write_file"):
+            tools[name] = replace(tools[name], preflight=self._early(tools[name]))
+        self.tools: Mapping[str, Tool] = tools
+
+    @property
+    def confined(self) -> bool:
+        """Whether commands run in a sandbox that stops anything."""
+        return self.sandbox.rung != "none"
+
+    def run_tests(self, tests: tuple[str, ...]) -> TestRun:
+        """Run tests as the repository does. Raises ToolError where it has none."""
+        try:
+            command = discover(self.workspace, self._test())
+        except UsageError as error:
+            raise ToolError(f"There are no tests that could be run here: {error}") from error
+        return run(command, self.sandbox, tests=tests, seconds=TEST_SECONDS)
+
+    def may_change(self, path: str, before: str | None, after: str) -> None:
+        """Return when a file may be written. Raises Declined."""
+        name = self.workspace.relative(self.workspace.resolve(path))
+        self._check_path(name)
+        if self.mode == "ask" and self.rules.path(name) != "allow":
+            verb, test = "Edit" if before is not None else "Create", " (it belongs to the tests)" * is_test_path(name)
+            question = Question(
+                ToolCall("", "edit" if before is not None else "write_file", {"file_path": name}),
+                f"{verb} {name}{test}",
+                diff=_diff(name, before, after),
+                always=f"changes of {name}, in this session",
+            )
+            if self._answered(question).lasting:
+                self.rules = replace(self.rules, allow_paths=(*self.rules.allow_paths, _literal(name)))
+        self._keep()
+
+    def _shell(self, tool: Tool) -> Callable[..., ToolResult]:
+        def run_shell_command(command: str, **others: Any) -> ToolResult:
+            return tool.run(command=self._may_run(command), **others)
+
+        return run_shell_command
+
+    def _tests(self, tool: Tool) -> Callable[..., ToolResult]:
+        def run_tests(**arguments: Any) -> ToolResult:
+            if self.mode == "plan":
+                raise Declined(_PLANNING)
+            if not self.confined:
+                call = ToolCall("", _TESTS, arguments)
+                self._answered(Question(call, "Run the tests, without a sandbox"))
+            self._keep()
+            return tool.run(**arguments)
+
+        return run_tests
+
+    def _early(self, tool: Tool) -> Callable[[Arguments], str]:
+        def preflight(arguments: Arguments) -> str:
+            if "file_path" in arguments:
+                self._check_path(self.workspace.relative(self.workspace.resolve(arguments["file_path"])))
+            return tool.preflight(arguments) if tool.preflight else ""
+
+        return preflight
+
+    def _check_path(self, name: str) -> None:
+        if self.mode == "plan":
+            raise Declined(_PLANNING)
+        if self.rules.path(name) == "deny":
+            raise Declined(f"Not done: the user's settings say that {name} is not to be changed. Work without it.")
+
+    def _may_run(self, command: str) -> str:
+        """Return the command that may be run in the place of this one. Raises Declined."""
+        verdict = self.rules.command(command)
+        self._check_command(command)
+        doubt = verdict == "ask" and bool(self.rules.deny_commands) and not _plain(command)
+        if verdict == "ask" and self.mode == "plan":
+            raise Declined(_PLANNING)
+        if verdict == "ask" and (self.mode == "ask" or not self.confined or doubt):
+            command = self._asked(command)
+            self._check_command(command)
+        self._keep()
+        return command
+
+    def _asked(self, command: str) -> str:
+        covered = lasting(command)
+        shown = ", ".join(f"`{' '.join(words)}{' …' * more}`" for words, more in dict.fromkeys(covered))
+        always = f"{shown}, in this session" if covered else ""
+        where = "" if self.confined else ", without a sandbox"
+        call = ToolCall("", _SHELL, {"command": command})
+        answer = self._answered(Question(call, f"Run a command{where}", command=command, always=always))
+        if answer.lasting:
+            prefixes = tuple(" ".join(words) for words, more in covered if more)
+            exact = self.rules.exact.union(words for words, more in covered if not more)
+            self.rules = replace(self.rules, allow_commands=(*self.rules.allow_commands, *prefixes), exact=exact)
+        return answer.command or command
+
+    def _check_command(self, command: str) -> None:
+        if self.rules.command(command) == "deny":
+            raise Declined("Not run: the user's settings say that this command is not to be run. Work without it.")
+
+    def _answered(self, question: Question) -> Answer:
+        """Ask the user. Raises Declined for a no."""
+        answer = self.person.allow(question)
+        if not answer.allow:
+            said = f"The user's reason: {answer.reason}" if answer.reason else "Ask what is wanted instead, or go on."
+            raise Declined(f"Not done: the user did not allow it. {said}")
+        return answer
+
+    def _keep(self) -> None:
+        if self.step is not None:
+            self.step.begin()
+
+
+class _Asking(Workspace):
+    """The workspace as the model's tools see it: it asks before it writes."""
+
+    def __init__(self, desk: Desk):
+        super().__init__(desk.workspace.root, desk.workspace.start)
+        self._desk = desk
+
+    def create(self, path: str | Path, text: str) -> None:
+        self._desk.may_change(str(path), None, text)
+        super().create(path, text)
+
+    def replace(self, path: str | Path, before: TextFile, text: str) -> None:
+        self._desk.may_change(str(path), before.text, text)
+        super().replace(path, before, text)
+
+
+def _plain(command: str) -> bool:
+    return bool(lasting(command))
+
+
+def _literal(name: str) -> str:
+    """Return a pattern that means this file alone."""
+    return f"./{name}" if "/" in name else f"/{name}"
+
+
+def _diff(name: str, before: str | None, after: str) -> str:
+    old, new = (before or "").splitlines(keepends=True), after.splitlines(keepends=True)
+    lines = difflib.unified_diff(old, new, f"a/{name}" if before is not None else "/dev/null", f"b/{name}")
+    return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)

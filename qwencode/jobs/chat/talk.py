@@ -1,0 +1,109 @@
+"""What a conversation holds: its messages, the turns of the user, and what was taken back. A fold over its events."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+from qwencode.events import Event, HistoryRewound, MessageAdded, TurnEnded, TurnsRedone, TurnStarted, TurnsUndone
+from qwencode.messages import Message
+
+INTERRUPTED = "interrupted"
+"""How a turn ends that the user has stopped."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One thing that the user said. `before` is the history as it was then, also where it was compacted since.
+
+    `state` names the run in which the files are kept as they were; `files` are those that have changed.
+    """
+
+    number: int
+    text: str
+    before: tuple[Message, ...]
+    state: str
+    files: tuple[str, ...] = ()
+    reason: str = ""
+    """How it ended; '' while it goes on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Undone:
+    """What was taken back last: the turns, with their talk (then `history` is the one that held it) or their files."""
+
+    turns: tuple[Turn, ...]
+    talk: bool
+    files: bool
+    history: tuple[Message, ...]
+
+
+@dataclass(slots=True)
+class Talk:
+    """One conversation. `told` counts the messages of the history that events have told of so far.
+
+    `states` counts the turns that were ever begun, so that no two have a state of the same name.
+    """
+
+    history: list[Message] = field(default_factory=list[Message])
+    turns: list[Turn] = field(default_factory=list[Turn])
+    undone: list[Undone] = field(default_factory=list[Undone])
+    told: int = 0
+    states: int = 0
+
+    @property
+    def was_cut(self) -> bool:
+        """Whether the last thing in the history is half a reply, which the user has cut off."""
+        cut = bool(self.turns) and self.turns[-1].reason == INTERRUPTED
+        return cut and bool(self.history) and self.history[-1].role == "assistant"
+
+    def heard(self, event: Event) -> None:
+        """Take note of an event; the history itself is as it says already."""
+        match event:
+            case MessageAdded():
+                self.told += 1
+            case HistoryRewound(length):
+                self.told = length
+            case TurnStarted(number, text, _, state):
+                self.turns.append(Turn(number, text, tuple(self.history), state))
+                self.undone.clear()
+                self.states += 1
+            case TurnEnded(_, reason, files):
+                self.turns[-1] = replace(self.turns[-1], files=files, reason=reason)
+            case TurnsUndone(first, talk, files):
+                self.undone.append(Undone(tuple(self.turns[first - 1 :]), talk, files, tuple(self.history)))
+                if talk:
+                    del self.turns[first - 1 :]
+            case TurnsRedone():
+                done = self.undone.pop()
+                self.turns += done.turns if done.talk else ()
+            case _:
+                pass
+
+    def take(self, event: Event) -> None:
+        """Take note of an event, and do to the history what it says."""
+        if isinstance(event, MessageAdded):
+            self.history.append(event.message)
+        elif isinstance(event, HistoryRewound):
+            del self.history[event.length :]
+        self.heard(event)
+
+    def untold(self) -> list[Event]:
+        """Return the events that bring those who listened up to the history as it is."""
+        events: list[Event] = []
+        if self.told > len(self.history):
+            events.append(HistoryRewound(len(self.history), "interrupted"))
+        return [*events, *(MessageAdded(message) for message in self.history[self.told :])]
+
+
+def folded(events: Iterable[Event]) -> Talk:
+    """Return the conversation that these events tell of, all of it."""
+    talk = Talk()
+    for event in events:
+        talk.take(event)
+    return talk
+
+
+def becoming(now: Sequence[Message], wanted: Sequence[Message], reason: str) -> list[Event]:
+    """Return the events that turn one history into another."""
+    same = next((n for n, (a, b) in enumerate(zip(now, wanted, strict=False)) if a != b), min(len(now), len(wanted)))
+    events: list[Event] = [HistoryRewound(same, reason)] if same < len(now) else []
+    return [*events, *(MessageAdded(message) for message in wanted[same:])]

@@ -1,0 +1,138 @@
+"""Which calls need consent: rules for commands by their first words, and for files by patterns of their paths.
+
+A rule is a hint for how often to ask, not a wall: what confines a command is the sandbox. A text is allowed only if
+every command in it is, and only if it can be read without doubt; anything that a shell would expand, redirect or nest
+is doubted. Not covered: what an allowed program does by itself (`make` runs whatever the Makefile says).
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Literal
+
+Verdict = Literal["allow", "ask", "deny"]
+Words = tuple[str, ...]
+"""Of one command; never empty."""
+
+_PLAIN = re.compile(r"[A-Za-z0-9_@%+=:,./-]+")
+_SINGLE = re.compile(r"'([^'\n]*)'")
+_DOUBLE = re.compile(r'"([^"$`\\!\n]*)"')
+_OPERATOR = re.compile(r"&&|\|\||;|\|(?!&)")
+_ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\+?=")
+_SHELL_WORDS = "if then else elif fi for while until do done case esac in function select time coproc { } ! [[ ]]"
+_HOSTS = """
+sudo doas su env command builtin exec eval source . sh bash dash zsh ksh fish csh tcsh xargs parallel nohup nice ionice
+setsid timeout stdbuf watch time find fd awk gawk mawk sed perl python python3 ruby node deno bun php lua ssh docker
+podman kubectl make tmux screen script busybox chroot unshare nsenter strace gdb trap alias vim vi ed ex rm dd mkfs
+shred truncate chmod chown ln mv cp tee install crontab at kill pkill killall
+"""
+"""Programs for which a lasting yes covers the very command only: they run others, or all they do is in their words."""
+_WITH_SUBCOMMANDS = """
+git npm pnpm yarn cargo go pip pip3 uv poetry hatch tox nox dotnet gradle mvn bundle rake composer apt brew conda rustup
+gh hg svn bazel just task pre-commit mix cabal stack swift flutter dart terraform helm
+"""
+_WORD = re.compile(r"[^\s;&|<>()`$'\"\\{}]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What the user has laid down. Commands are given by their first words, files by patterns of their paths.
+
+    `exact` are whole commands that were allowed as they are.
+    """
+
+    allow_commands: tuple[str, ...] = ()
+    deny_commands: tuple[str, ...] = ()
+    allow_paths: tuple[str, ...] = ()
+    deny_paths: tuple[str, ...] = ()
+    exact: frozenset[Words] = frozenset()
+
+    def command(self, text: str) -> Verdict:
+        """Judge a command line."""
+        parts = simple_commands(text)
+        denied = [tuple(rule.split()) for rule in self.deny_commands if rule.split()]
+        if any(_begins((PurePosixPath(part[0]).name, *part[1:]), rule) for part in parts or () for rule in denied):
+            return "deny"
+        if any(_holds(text, rule) for rule in denied) or not parts:
+            return "ask"  # it may be hidden behind another program, or in what cannot be read without doubt
+        allowed = [tuple(rule.split()) for rule in self.allow_commands if rule.split()]
+        fine = all(part in self.exact or any(_begins(part, rule) for rule in allowed) for part in parts)
+        return "allow" if fine else "ask"
+
+    def path(self, path: str) -> Verdict:
+        """Judge a file that is to be changed, given relative to the root with forward slashes."""
+        if any(matches(path.casefold(), pattern.casefold()) for pattern in self.deny_paths):
+            return "deny"
+        return "allow" if any(matches(path, pattern) for pattern in self.allow_paths) else "ask"
+
+
+def simple_commands(text: str) -> list[Words] | None:
+    """Return the words of every command in a line of shell; None when it cannot be read without doubt.
+
+    What is read: plain words, quoted ones without anything that a shell would expand, and `&&`, `||`, `;`, `|` between
+    commands. All else is doubted: substitutions, variables, patterns, redirections, groups, background, several lines,
+    comments, escapes, assignments before a command, words that have a meaning of their own to a shell.
+    """
+    commands, words, at, glued = list[Words](), list[str](), 0, False
+    text = text.strip(" \t\n")
+    while at < len(text):
+        if text[at] in " \t":
+            at, glued = at + 1, False
+        elif found := _PLAIN.match(text, at) or _SINGLE.match(text, at) or _DOUBLE.match(text, at):
+            part = found.group(1) if found.re is not _PLAIN else found.group()
+            if glued:
+                words[-1] += part
+            else:
+                words.append(part)
+            at, glued = found.end(), True
+        elif found := _OPERATOR.match(text, at):
+            commands.append(tuple(words))
+            words, at, glued = [], found.end(), False
+        else:
+            return None
+    if words or not text.endswith(";"):
+        commands.append(tuple(words))
+    doubtful = any(not words or _ASSIGNMENT.match(words[0]) or words[0] in _SHELL_WORDS.split() for words in commands)
+    return None if doubtful else commands
+
+
+def lasting(text: str) -> list[tuple[Words, bool]]:
+    """Return what a lasting yes to a command line would cover: words, and whether more may follow. Empty: nothing."""
+    return [_covered(words) for words in simple_commands(text) or ()]
+
+
+def matches(path: str, pattern: str) -> bool:
+    """Say whether a path is meant by a pattern: `*` and `?` stay within a name, `**` does not.
+
+    A pattern without a slash is for names anywhere; one that names a folder is for all that is in it.
+    """
+    pattern = pattern.removeprefix("./")
+    if "/" not in pattern.rstrip("/"):
+        pattern = f"**/{pattern}"
+    parts = re.split(r"(\*\*/|\*\*|\*|\?)", pattern.strip("/"))
+    made = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+    return bool(re.fullmatch("".join(made.get(part, re.escape(part)) for part in parts) + "(?:/.*)?", path, re.DOTALL))
+
+
+def _covered(words: Words) -> tuple[Words, bool]:
+    first = words[0]
+    if words[:2] in (("python", "-m"), ("python3", "-m")) and len(words) > 2:
+        return words[:3], True
+    if first in _HOSTS.split() or "/" in first:
+        return words, False
+    if first in _WITH_SUBCOMMANDS.split():
+        plain = len(words) > 1 and not words[1].startswith("-")
+        return (words[:2], True) if plain else (words, False)
+    return words[:1], True
+
+
+def _begins(words: Sequence[str], rule: Sequence[str]) -> bool:
+    return tuple(words[: len(rule)]) == tuple(rule)
+
+
+def _holds(text: str, rule: Words) -> bool:
+    """Say whether the words of a rule stand in a row anywhere in a text, however it is put together."""
+    words = [PurePosixPath(word).name or word for word in _WORD.findall(text.replace("\\\n", ""))]
+    loose = [PurePosixPath(word).name for word in re.sub(r"['\"\\]", "", text).split()]
+    return any(_begins(each[at:], rule) for each in (words, loose) for at in range(len(each)))

@@ -1,0 +1,89 @@
+"""Turns of a conversation: what the model is given, what stays when it is interrupted, what is on disk."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chat_ground import Held, Someone, hold
+from qwencode.events import MessageAdded, TextDelta, ToolStarted, TurnEnded, TurnStarted
+from qwencode.model.scripted import ScriptedModel, call
+from qwencode.session import read
+
+Talking = Callable[..., Held]
+
+
+@pytest.fixture
+def talking(repository: Path, own_directories: Path) -> Iterator[Talking]:
+    opened: list[Held] = []
+
+    def begin(*lines: Any, **others: Any) -> Held:
+        opened.append(hold(repository, own_directories, lines, **others))
+        return opened[-1]
+
+    yield begin
+    for held in opened:
+        held.chat.close()
+
+
+def test_a_question_and_another(talking: Talking):
+    held = talking("Two.", "Three.")
+    held.say("How many files?")
+    held.say("And folders?")
+    roles = [role for role, _ in held.talked]
+    assert roles == ["system", "user", "assistant", "user", "assistant"]
+    assert held.talked[1:] == [
+        ("user", "How many files?"),
+        ("assistant", "Two."),
+        ("user", "And folders?"),
+        ("assistant", "Three."),
+    ]
+    assert [(event.number, event.text) for event in held.of(TurnStarted)] == [
+        (1, "How many files?"),
+        (2, "And folders?"),
+    ]
+    assert [event.reason for event in held.of(TurnEnded)] == ["answered", "answered"]
+    model = held.model
+    assert isinstance(model, ScriptedModel)
+    (first, tools, _), (second, again, _) = model.requests
+    assert second[: len(first)] == first and tools == again
+
+
+def test_a_file_is_made_and_kept(talking: Talking, repository: Path):
+    person = Someone()
+    held = talking(call("write_file", file_path="a.txt", content="one\n"), "Made it.", person=person)
+    held.say("Make a.txt")
+    assert (repository / "a.txt").read_text() == "one\n"
+    (ended,) = held.of(TurnEnded)
+    assert ended.files == ("a.txt",)
+    assert person.asked[0].what == "Create a.txt" and "+one" in person.asked[0].diff
+
+
+def test_interrupted_in_a_reply(talking: Talking):
+    held = talking("It is a long story.", "Well.")
+    held.say("Tell me", stop_at=lambda event: isinstance(event, TextDelta))
+    assert held.talked[-1] == ("assistant", "It is a long story.")
+    assert held.of(TurnEnded)[-1].reason == "interrupted"
+    held.say("Go on")
+    assert held.talked[-2] == ("user", "(The reply before this was interrupted by the user.)\n\nGo on")
+
+
+def test_interrupted_in_a_tool(talking: Talking):
+    held = talking(call("read_file", file_path="README.md"), "Well.")
+    held.say("Read", stop_at=lambda event: isinstance(event, ToolStarted))
+    assert held.talked[-1] == ("tool", "Interrupted by the user.")
+    assert [event.message for event in held.of(MessageAdded)] == held.chat.talk.history
+    held.say("Go on")
+    assert held.talked[-2:] == [("user", "Go on"), ("assistant", "Well.")]
+
+
+def test_what_is_on_disk_is_the_conversation(talking: Talking):
+    held = talking("One.", "Two.")
+    assert held.chat.recording.path is None
+    held.say("a")
+    held.say("b", stop_at=lambda event: isinstance(event, TextDelta))
+    path = held.chat.recording.path
+    assert path is not None
+    told = [event.message for event in read(path) if isinstance(event, MessageAdded)]
+    assert told == held.chat.talk.history
