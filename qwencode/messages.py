@@ -85,8 +85,8 @@ class Usage:
         return Usage(*(getattr(self, each.name) + getattr(other, each.name) for each in fields(self)))
 
 
-Finish = Literal["stop", "tool_calls", "length", "repetition", "refused"]
-"""`refused`: the reply was stopped inside a call that its tool would not have carried out."""
+Finish = Literal["stop", "tool_calls", "length", "repetition", "refused", "interrupted"]
+"""`refused`: stopped inside a call that its tool would not have carried out. `interrupted`: stopped by the user."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,13 +5,13 @@ complete then. Not covered, so that nothing is ever stopped that would have been
 of the same reply may change; whatever follows a call of which it is not certain that it will be read as it was shown.
 """
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from qwencode.events import CallDelta, Event, PrefillProgress, TextDelta, ThinkingDelta
 from qwencode.messages import Message, Reply, ToolCall, ToolSpec, Usage
 from qwencode.model.dialect.arguments import build_call
-from qwencode.model.protocol import CallRefused
+from qwencode.model.protocol import CallRefused, ReplyInterrupted, Stopped
 from qwencode.tools.calls import refusal
 from qwencode.tools.protocol import Tool
 
@@ -20,8 +20,15 @@ _CHARS_PER_TOKEN = 4
 _UNFINISHED = "unfinished"
 
 
+def _nowhere(message: Message) -> None:
+    """Keep nothing."""
+
+
 def watched(
-    stream: Generator[Event, None, Reply], tools: Mapping[str, Tool], history: Sequence[Message] = ()
+    stream: Generator[Event, None, Reply],
+    tools: Mapping[str, Tool],
+    history: Sequence[Message] = (),
+    keep: Callable[[Message], None] = _nowhere,
 ) -> Generator[Event, None, Reply]:
     """Pass a model's reply on, and stop it inside a call that its tool refuses: finish `refused`.
 
@@ -30,20 +37,39 @@ def watched(
     took is known to a model that catches CallRefused; for others the tokens generated are estimated, four characters
     each, and those of the prompt are what the last PrefillProgress said, 0 where there was none.
 
+    `keep` is given what there is of a reply that is closed or interrupted before its end, if that is anything.
+
     `stream` must be the model's own: something between that catches exceptions would keep the model from stopping well.
     """
     said = _Said(tools, 1 + sum(len(message.tool_calls) for message in history))
     try:
         while True:
             try:
-                event = next(stream)
+                said.last = event = next(stream)
             except StopIteration as end:
                 return end.value
             yield event
+            said.last = None
             if problem := said.take(event):
                 return (yield from _stopped(stream, CallRefused(said.message(problem)), said.usage()))
+    except (GeneratorExit, KeyboardInterrupt) as stop:
+        message = stop.message if isinstance(stop, ReplyInterrupted) else _half(stream, said)
+        if message.content or message.reasoning or message.tool_calls:
+            keep(message)
+        raise
     finally:
         stream.close()
+
+
+def _half(stream: Generator[Event, None, Reply], said: "_Said") -> Message:
+    """End a reply where it is and return what there is of it."""
+    try:
+        stream.throw(Stopped())
+    except StopIteration as end:
+        return end.value.message
+    except Stopped:
+        pass
+    return said.so_far()
 
 
 def _stopped(
@@ -79,6 +105,7 @@ class _Said:
     sure: bool = True  # the calls before the last one will be read as they were shown
     prefill: PrefillProgress | None = None
     characters: int = 0
+    last: Event | None = None  # that was passed on, but not taken note of
 
     def take(self, event: Event) -> str:
         """Take note of an event. Returns why its call will not be carried out, '' as long as it may be."""
@@ -109,6 +136,13 @@ class _Said:
         cut = self._built(len(before), last, _UNFINISHED)
         made.append(ToolCall(cut.id, cut.name, cut.arguments, problem, refused=True))
         return Message("assistant", "".join(self.content), "".join(self.reasoning), tuple(made))
+
+    def so_far(self) -> Message:
+        """Return what was said, without a last call, which may not be whole."""
+        if self.last:
+            self.take(self.last)
+        calls = (self._built(number, call, "") for number, call in enumerate(self.calls[:-1]))
+        return Message("assistant", "".join(self.content), "".join(self.reasoning), tuple(calls))
 
     def usage(self) -> Usage:
         """Estimate what was used so far."""

@@ -42,13 +42,21 @@ class Turn:
 def ask(
     model: Model, tools: Mapping[str, Tool], options: Options, decision: Decision, history: list[Message], meter: Meter
 ) -> Generator[Event, None, Reply | None]:
-    """Ask for one message and add it. None when the time was up before its end; then the history has not changed."""
+    """Ask for one message and add it. None when the time was up before its end; then the history has not changed.
+
+    Where it is closed or interrupted, what there is of the reply is in the history, and nobody is told of it.
+    """
     most = options.max_tokens if meter.tokens_left is None else min(options.max_tokens, meter.tokens_left)
     budget = min(options.thinking_budget or decision.budget, most // 2)  # and as much again for what it says and does
     yield ThinkingDecided(decision.on, decision.reason, budget * decision.on)
     options = replace(options, thinking=decision.on, thinking_budget=budget, max_tokens=most)
     specs = [tool.spec for tool in tools.values()]
-    reply = yield from meter.within(watched(model.stream(history, specs, options), tools, history))
+    half: list[Message] = []
+    try:
+        reply = yield from meter.within(watched(model.stream(history, specs, options), tools, history, half.append))
+    except (GeneratorExit, KeyboardInterrupt):
+        history += half
+        raise
     if reply is not None:
         yield ReplyFinished(reply.finish, reply.usage, reply.seed)
         yield from add(history, reply.message)

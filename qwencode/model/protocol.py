@@ -34,14 +34,30 @@ class CallRefused(Exception):
         self.message = message
 
 
+class Stopped(Exception):
+    """Thrown into a reply that is being written, at the event that it last yielded: it ends here, with what there is.
+
+    A model that knows what it has in memory catches it and returns a reply of that with finish `interrupted`, so that a
+    history with this message goes on from there. For any other it is a close.
+    """
+
+
+class ReplyInterrupted(KeyboardInterrupt):
+    """A Ctrl-C that came while a model was at work. `message` is what it has written, and still has in memory."""
+
+    def __init__(self, message: Message):
+        super().__init__()
+        self.message = message
+
+
 class Model(Protocol):
     """Anything that continues a history.
 
     `stream` is given the whole history every time and never shows tokens or checkpoints: rewinding, retrying, forking
     and undoing are nothing but passing a shorter or different list. It yields events (prefill progress, thinking, text,
     call deltas) as they happen and returns the reply. It never raises for what the model wrote: a call that cannot be
-    parsed carries its `problem`. Closing the generator, or throwing CallRefused into it, stops the work between two
-    tokens and leaves a usable model.
+    parsed carries its `problem`. Closing the generator, or throwing CallRefused or Stopped into it, stops the work
+    between two tokens and leaves a usable model.
 
     Raises ModelUnavailable when the model cannot be reached or the history does not fit.
     """

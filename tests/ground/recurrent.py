@@ -26,6 +26,7 @@ class Recurrent:
         self.outputs = 0
         self.rolled_back = False
         self.breaks_after = -1  # tokens until Ctrl-C arrives, right after they were evaluated
+        self.decoded = False
         self.takes = True  # what is loaded
 
     def decode(self, tokens: Sequence[int], position: int, outputs: int) -> None:

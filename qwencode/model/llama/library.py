@@ -96,6 +96,7 @@ class Engine(Vocabulary):
         if self._head:
             contexts.append(self._head.context)
         self.guesses = fit.mtp
+        self.decoded = False
         for at in range(fit.batch):
             self._batch.n_seq_id[at] = 1
             self._batch.seq_id[at][0] = _SEQUENCE
@@ -117,8 +118,10 @@ class Engine(Vocabulary):
     def decode(self, tokens: Sequence[int], position: int, outputs: int) -> None:
         """Evaluate at most `batch_size` tokens that follow the first `position`, with the logits of the last `outputs`.
 
-        Raises ModelUnavailable when llama.cpp cannot; what it has in memory is then not to be relied upon.
+        Raises ModelUnavailable when llama.cpp cannot; what it has in memory is then not to be relied upon. `decoded`
+        says whether that is so after an interruption, too.
         """
+        self.decoded = False
         count = len(tokens)
         ids, positions, flags = self._places
         ids[:count] = tokens
@@ -136,6 +139,7 @@ class Engine(Vocabulary):
         if self._head and self.guesses and not status:
             ids, positions, _ = self._places
             self._head.follow(ids[: self._batch.n_tokens], int(positions[0]))
+        self.decoded = not status
         return status
 
     def _decode_stoppably(self) -> int:

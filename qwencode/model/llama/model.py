@@ -31,7 +31,7 @@ from qwencode.model.llama.steering import Steering
 from qwencode.model.llama.transcript import Prompt, Transcript
 from qwencode.model.llama.vocabulary import CONTROL, UNUSED, USER_DEFINED
 from qwencode.model.llama.writer import Writer
-from qwencode.model.protocol import CallRefused, Likelihood, Options
+from qwencode.model.protocol import CallRefused, Likelihood, Options, ReplyInterrupted, Stopped
 from qwencode.model.sampling import LINES, sampling_for
 
 _STOPS_KEPT = 8  # of a long prompt that is read at once, the last ones
@@ -142,11 +142,17 @@ class LlamaModel:
             self._check_turn(turn)
             writer.drain()
             message, finish = refusal.message, "refused"
+        except Stopped:
+            self._check_turn(turn)
+            message, finish = writer.broken_off(), "interrupted"
+        except KeyboardInterrupt:
+            message = writer.broken_off()
+            self._keep(prompt, seen, message, writer, options.thinking)
+            raise ReplyInterrupted(message) from None
         finally:
             if self._turn == turn:
                 decoder.close()
-        key = self._transcript.keep(prompt, message, writer.ids, writer.text, options.thinking)
-        self._seen = replace(seen, keys=[*prompt.keys, key], replied=True)
+        self._keep(prompt, seen, message, writer, options.thinking)
         usage = Usage(
             prompt=len(prompt.tokens),
             cached=cached,
@@ -334,6 +340,11 @@ class LlamaModel:
                 break
         yield from writer.drain()
         return cut
+
+    def _keep(self, prompt: Prompt, seen: Seen, message: Message, writer: Writer, thinking: bool) -> None:
+        """Remember with which tokens a message was written."""
+        key = self._transcript.keep(prompt, message, writer.ids, writer.text, thinking)
+        self._seen = replace(seen, keys=[*prompt.keys, key], replied=True)
 
     def _read(self, history: Sequence[Message]) -> None:
         """Give the files that messages show to the lookup, without the line numbers: that is how they are copied."""

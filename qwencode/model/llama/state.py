@@ -13,6 +13,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from qwencode.errors import Interrupted
+
 State = NDArray[np.uint8]
 Logits = NDArray[np.float32]
 
@@ -22,6 +24,11 @@ class Evaluator(Protocol):
 
     @property
     def batch_size(self) -> int: ...
+    @property
+    def decoded(self) -> bool:
+        """Whether the last call of `decode` has done its work, also where it was interrupted."""
+        ...
+
     def decode(self, tokens: Sequence[int], position: int, outputs: int) -> None: ...
     def logits(self, row: int = -1) -> Logits: ...
     def rollback(self, length: int) -> bool: ...
@@ -133,10 +140,18 @@ class LiveState:
         """Evaluate at most one batch of further tokens; the logits after the last `outputs` of them will be wanted."""
         self._torn = True
         self._restored = None
-        self._engine.decode(tokens, len(self._tokens), outputs)
+        stop: BaseException | None = None
+        try:
+            self._engine.decode(tokens, len(self._tokens), outputs)
+        except (KeyboardInterrupt, Interrupted) as error:
+            if not self._engine.decoded:
+                raise
+            stop = error  # it came while the last token was at work, which is in memory by now
         self._tokens += tokens
         self._fresh, self._dropped, self._outputs = len(tokens), 0, outputs
         self._torn = False
+        if stop:
+            raise stop
 
     def drop(self, count: int) -> None:
         """Take back the last `count` live tokens; the logits after those before them are known afterwards.

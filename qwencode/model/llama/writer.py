@@ -56,6 +56,11 @@ class Writer:
         message = self._parser.finish(cut is not None)
         return message, cut or ("tool_calls" if message.tool_calls else "stop")
 
+    def broken_off(self) -> Message:
+        """Return the message that there is where the user has stopped it. Nothing may be taken afterwards."""
+        self.drain()
+        return self.finish("interrupted")[0]
+
     def _take(self, token: int) -> list[Event]:
         text = self._decoder.decode(self._engine.piece(token))
         special = self._engine.attributes(token) & (CONTROL | USER_DEFINED)
