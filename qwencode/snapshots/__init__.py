@@ -6,6 +6,7 @@
 """
 
 from qwencode.snapshots.commit import commit_paths
-from qwencode.snapshots.run import UNCHANGED, Run, recover, undo
+from qwencode.snapshots.later import Conflicts, Moved, change, move, undo
+from qwencode.snapshots.run import UNCHANGED, Run, recover
 
-__all__ = ["UNCHANGED", "Run", "commit_paths", "recover", "undo"]
+__all__ = ["UNCHANGED", "Conflicts", "Moved", "Run", "change", "commit_paths", "move", "recover", "undo"]

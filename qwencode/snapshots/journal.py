@@ -14,8 +14,9 @@ import fcntl
 import json
 import os
 import shutil
+import tempfile
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,8 +25,24 @@ from qwencode.errors import UsageError
 from qwencode.snapshots.tree import Snapshot
 from qwencode.workspace import GitError, Workspace, git, write_atomic
 
-KEPT_RUNS = 20
+KEPT_SESSIONS = 20
+"""Sessions of which the runs are kept: one of `fix` has one, one of `chat` a run for every turn that changed a file."""
+KEPT_RUNS = 1_000
+"""Runs that are kept in all."""
+KEPT_RECOVERED = 20
 _TRIES, _TRY_AGAIN = 10, 0.05  # half a second in all
+_DIFF_OPTIONS = ("--no-ext-diff", "--no-textconv", "--no-color", "--no-renames", "--src-prefix=a/", "--dst-prefix=b/")
+# A bare repository takes .gitattributes from the index. With an empty one, no file can hide a change in another.
+_DIFF_SETTINGS = (
+    "-c",
+    "core.bare=true",
+    "-c",
+    "core.attributesFile=/dev/null",
+    "-c",
+    "diff.suppressBlankEmpty=false",
+    "-c",
+    "core.abbrev=7",
+)
 _LINKED = "worktree-"
 _ENDS = ("kept", "undone", "left")
 
@@ -145,10 +162,29 @@ class Journal:
         (self.folder / "open.json").replace(self.run_folder(record) / f"{end}.json")
         self._prune()
 
+    def found(self, name: str, end: str) -> Record | None:
+        """Return the run of this name, if it ended so."""
+        return _read(self.folder / "runs" / name / f"{end}.json")
+
     def undo(self, record: Record) -> None:
         """Note that a kept run was taken back."""
         folder = self.run_folder(record)
         (folder / "kept.json").replace(folder / "undone.json")
+
+    def redo(self, record: Record) -> None:
+        """Note that a run that was taken back is done again."""
+        folder = self.run_folder(record)
+        (folder / "undone.json").replace(folder / "kept.json")
+
+    def difference(self, before: str, after: str, files: Sequence[str] = ()) -> str:
+        """Return what differs between two kept trees, in some files or all, as a unified diff in git's form.
+
+        The user's own settings for diffs make no difference.
+        """
+        command = ["--literal-pathspecs", *_DIFF_SETTINGS, "diff-tree", "-r", "-p", *_DIFF_OPTIONS, before, after]
+        with tempfile.TemporaryDirectory(dir=self.folder) as nothing:
+            found = git(self.root, *command, *(["--", *files] if files else []), index=Path(nothing, "index"))
+        return found.decode(errors="replace")
 
     def drop(self, record: Record) -> None:
         """Close the open run and forget it."""
@@ -159,11 +195,12 @@ class Journal:
     def _prune(self) -> None:
         """Forget all but the last runs, what was left half begun, and work trees that are gone."""
         records = sorted((record for end in _ENDS for record in self.ended(end)), key=lambda record: -record.number)
-        names = {record.name for record in records[:KEPT_RUNS]}
+        sessions = list(dict.fromkeys(record.session for record in records))[:KEPT_SESSIONS]
+        names = {record.name for record in records[:KEPT_RUNS] if record.session in sessions}
         for folder in (self.folder / "runs").iterdir():
             if folder.name not in names:
                 shutil.rmtree(folder, ignore_errors=True)
-        recovered = self._listed(f"{self.refs}/recovered/")[-KEPT_RUNS:]
+        recovered = self._listed(f"{self.refs}/recovered/")[-KEPT_RECOVERED:]
         stale = [
             ref for ref in self._listed(f"{self.refs}/") if ref.split("/")[3] not in names and ref not in recovered
         ]

@@ -1,7 +1,6 @@
-"""A run's hold on the working tree, what happens after a crash, and taking a run back later."""
+"""A run's hold on the working tree, and what happens after a crash."""
 
 import hashlib
-import os
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -11,22 +10,9 @@ from types import TracebackType
 
 from qwencode.errors import UsageError
 from qwencode.snapshots.journal import Busy, Journal, Record, readable_errors
-from qwencode.snapshots.restore import is_rule, put, restore, set_folders
-from qwencode.snapshots.tree import Entry, Snapshot, look, outer, real_folder, show, take
+from qwencode.snapshots.restore import restore
+from qwencode.snapshots.tree import Entry, Snapshot, show, take
 from qwencode.workspace import GitError, Workspace, git
-
-_DIFF_OPTIONS = ("--no-ext-diff", "--no-textconv", "--no-color", "--no-renames", "--src-prefix=a/", "--dst-prefix=b/")
-# A bare repository takes .gitattributes from the index. With an empty one, no file can hide a change in another.
-_DIFF_SETTINGS = (
-    "-c",
-    "core.bare=true",
-    "-c",
-    "core.attributesFile=/dev/null",
-    "-c",
-    "diff.suppressBlankEmpty=false",
-    "-c",
-    "core.abbrev=7",
-)
 
 UNCHANGED = hashlib.sha256(b"").hexdigest()
 """What `Run.state` says as long as nothing has changed."""
@@ -90,10 +76,8 @@ class Run:
         The user's own settings for diffs make no difference.
         """
         now = self._look(keep=True)
-        with readable_errors(), tempfile.TemporaryDirectory(dir=self._journal.folder) as nothing:
-            command = ["diff-tree", "-r", "-p", *_DIFF_OPTIONS, (since or self.before).id, now.id]
-            found = git(self._journal.root, *_DIFF_SETTINGS, *command, index=Path(nothing, "index"))
-        return found.decode(errors="replace")
+        with readable_errors():
+            return self._journal.difference((since or self.before).id, now.id)
 
     def unsaved(self, names: Sequence[str]) -> tuple[str, ...]:
         """Return those of the files that held work of the user's that was not committed when the run began.
@@ -168,37 +152,9 @@ def recover(workspace: Workspace) -> str | None:
     try:
         with journal.locked():
             cut_off = journal.opened()
-            return _take_back(journal, cut_off) if cut_off else None
+            return take_back(journal, cut_off) if cut_off else None
     except Busy:
         return None
-
-
-def undo(workspace: Workspace) -> str:
-    """Take back the last run, interrupted or kept, and return a sentence about it. Done again, it goes further back.
-
-    Raises UsageError, and changes nothing, when there is no run, or the user has changed the same files since.
-    """
-    journal = Journal(workspace)
-    with journal.locked():
-        if cut_off := journal.opened():
-            nothing = "The last run was interrupted before it changed a file; there is nothing to take back."
-            return _take_back(journal, cut_off) or nothing
-        kept = journal.ended()
-        if not kept:
-            raise UsageError(f"There is no run of qwencode to take back in {journal.root}.")
-        record = kept[0]
-        before, after = journal.snapshot(record, "before"), journal.snapshot(record, "after")
-        names = before.differing(after)
-        with readable_errors():
-            if conflicts := _conflicts(journal, before, after, names):
-                refs = f"{journal.refs}/{record.name}"
-                raise UsageError(
-                    f"Since the run {record.session} you have changed {_some(conflicts)}; nothing was taken back. "
-                    f"What the run did: git diff {refs}/before {refs}/after"
-                )
-            _put_back(journal, before, after, names)
-            journal.undo(record)
-        return f"Took back the run {record.session}: as before it are {_some(names)}."
 
 
 def _keep_index(workspace: Workspace, journal: Journal, record: Record) -> None:
@@ -215,7 +171,7 @@ def _keep_index(workspace: Workspace, journal: Journal, record: Record) -> None:
         journal.hold(record, "index", staged.decode().strip())
 
 
-def _take_back(journal: Journal, record: Record) -> str | None:
+def take_back(journal: Journal, record: Record) -> str | None:
     """Put back what an interrupted run left, and close it. None when it had changed nothing."""
     before, index = journal.snapshot(record, "before"), journal.index(record)
     refs: list[str] = []
@@ -242,43 +198,12 @@ def _take_back(journal: Journal, record: Record) -> str | None:
         restore(journal.root, journal.folder, index, before, keep)
         journal.drop(record)
     return (
-        f"The run {record.session} was interrupted; as before it are {_some(names)}. "
+        f"The run {record.session} was interrupted; as before it are {some(names)}. "
         f"What was there is kept: git diff {' '.join(refs[:1])}"
     )
 
 
-def _conflicts(journal: Journal, before: Snapshot, after: Snapshot, names: list[str]) -> list[str]:
-    """Return what the user has changed since, or put in the way of what is to be put back."""
-    present, seen = look(journal.root, names, journal.folder, journal.last(), keep=False)
-    away = {name for name in names if name not in before.files}
-    found = [name for name in names if present.get(name) not in (before.files.get(name), after.files.get(name))]
-    for name in sorted(before.files.keys() & set(names)):
-        path = journal.root / name
-        if path.is_dir() and not path.is_symlink():
-            below = (os.path.relpath(Path(at, file), journal.root) for at, _, files in os.walk(path) for file in files)
-            found += [other for other in below if other not in away]
-        for folder in outer(name):
-            in_the_way = not real_folder(journal.root, folder, seen) and os.path.lexists(journal.root / folder)
-            if in_the_way and away.isdisjoint((folder, *outer(folder))):
-                found.append(folder)
-    return sorted(set(found))
-
-
-def _put_back(journal: Journal, before: Snapshot, after: Snapshot, names: list[str]) -> None:
-    """Give the files their state before. What was created stays if the old `.gitignore` files call it ignored."""
-    rules = [name for name in names if is_rule(name)]
-    put(journal.root, {name: before.files.get(name) for name in rules})
-    plan = {name: before.files.get(name) for name in names if name not in rules}
-    if rules:
-        listed = git(journal.root, "ls-files", "-z", "--others", "--ignored", "--exclude-standard")
-        ignored = {os.fsdecode(name) for name in listed.split(b"\0")}
-        plan = {name: entry for name, entry in plan.items() if entry or name not in ignored}
-    put(journal.root, plan)
-    wanted = {name: mode for name, mode in before.folders.items() if after.folders.get(name) != mode}
-    set_folders(journal.root, after.folders.keys() - before.folders.keys(), wanted)
-
-
-def _some(names: Sequence[str]) -> str:
+def some(names: Sequence[str]) -> str:
     """Return the first few names, and how many more there are."""
     more = f" and {len(names) - 5} more" if len(names) > 5 else ""
     return ", ".join(show(name) for name in names[:5]) + more if names else "the directories"

@@ -14,7 +14,7 @@ from snapshot_ground import begin, git, of_git, on_disk
 
 from qwencode.errors import UsageError
 from qwencode.snapshots import undo
-from qwencode.snapshots.journal import KEPT_RUNS, Busy
+from qwencode.snapshots.journal import KEPT_SESSIONS, Busy
 from qwencode.snapshots.tree import take
 from qwencode.workspace import Workspace
 
@@ -166,13 +166,13 @@ def test_only_one_run_at_a_time(project: Path):
 
 
 def test_old_runs_are_forgotten(project: Path):
-    for number in range(KEPT_RUNS + 3):
+    for number in range(KEPT_SESSIONS + 3):
         run = begin(project, f"20260101-000000-{number:04x}")
         (project / "counter").write_bytes(b"%d" % number)
         run.finish(kept=True)
     names = {ref.split(b"/")[3] for ref in git(project, "for-each-ref", "--format=%(refname)", "refs/qwencode").split()}
-    assert names == {b"20260101-000000-%04x" % number for number in range(3, KEPT_RUNS + 3)}
-    assert len(list((project / ".git" / "qwencode" / "runs").iterdir())) == KEPT_RUNS
+    assert names == {b"20260101-000000-%04x" % number for number in range(3, KEPT_SESSIONS + 3)}
+    assert len(list((project / ".git" / "qwencode" / "runs").iterdir())) == KEPT_SESSIONS
 
 
 def test_a_garbage_collection_keeps_it(project: Path):
