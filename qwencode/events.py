@@ -307,11 +307,14 @@ class TurnEnded:
 
 @dataclass(frozen=True, slots=True)
 class TurnsUndone:
-    """The user went back to before turn `first`: `talk` (events of the history follow), `files`, or both."""
+    """The user went back to before turn `first`: with the `talk` (events of the history follow), or the files alone.
+
+    `runs` are those of the snapshots that were taken back.
+    """
 
     first: int
     talk: bool
-    files: bool
+    runs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,7 +323,7 @@ class TurnsRedone:
 
     first: int
     talk: bool
-    files: bool
+    runs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

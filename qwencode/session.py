@@ -1,6 +1,7 @@
 """A run on disk: every event as one JSON line, written as it happens."""
 
 import errno
+import fcntl
 import json
 import os
 import secrets
@@ -36,16 +37,22 @@ def new_id() -> str:
 class Session:
     """The trace of one run: append-only JSON lines, readable by the user alone.
 
-    Opened again, it goes on; what a crash left half-written at the end is cut off. Raises UsageError when it cannot be
-    written, also later (a full disk).
+    Opened again, it goes on; what a crash left half-written at the end is cut off. It is open in one process at a
+    time. Raises UsageError when it cannot be written, also later (a full disk).
     """
 
     def __init__(self, folder: Path, session_id: str):
         self.id = session_id
         self.path = folder / f"{session_id}.jsonl"
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            folder.chmod(0o700)
             handle = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                os.close(handle)
+                raise UsageError(f"The session {session_id} is open in another process.") from error
             whole = self.path.read_bytes().rfind(b"\n") + 1
             os.truncate(handle, whole)
         except OSError as error:

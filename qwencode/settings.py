@@ -5,7 +5,7 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import platformdirs
 
@@ -13,7 +13,8 @@ from qwencode.errors import UsageError
 
 PROJECT_FILE = Path(".qwencode") / "config.toml"
 _WORDS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
-_PROJECT_MAY_SET = {"test", "max_steps", "max_minutes"}
+_PROJECT_MAY_SET = {"test", "max_steps", "max_minutes", "mode", "deny_commands", "deny_paths"}
+_MODES = ("plan", "ask", "auto")  # the strictest first
 _NEAR = 70  # of 100: how much alike a mistaken name must be to be taken for a slip
 
 
@@ -58,6 +59,23 @@ class Settings:
     draft_tokens: int = field(
         default=-1, metadata={"least": -1, "help": "Tokens guessed ahead at most; 0: none. -1: what pays and fits."}
     )
+    mode: str = field(
+        default="ask",
+        metadata={"among": _MODES, "help": "In chat: plan (only read), ask (before edits and commands), or auto."},
+    )
+    allow_commands: tuple[str, ...] = field(
+        default=(), metadata={"help": "Commands, by their first words, that the model may run without asking."}
+    )
+    deny_commands: tuple[str, ...] = field(
+        default=(), metadata={"help": "Commands, by their first words, that the model may never run."}
+    )
+    allow_paths: tuple[str, ...] = field(
+        default=(), metadata={"help": "Patterns of files that the model may change without asking."}
+    )
+    deny_paths: tuple[str, ...] = field(
+        default=(), metadata={"help": "Patterns of files that the model may never edit."}
+    )
+    keys: str = field(default="emacs", metadata={"among": ("emacs", "vi"), "help": "Keys of the prompt of chat."})
     no_sandbox: bool = field(default=False, metadata={"help": "Run commands unconfined when no sandbox works here."})
 
 
@@ -116,20 +134,14 @@ def load(
     Raises UsageError that names the file and the key. A project file may set only what cannot loosen safety or send the
     code elsewhere: it is part of what was cloned, not of what the user decided.
     """
-    settings = Settings()
-    for source, values in _sources(places, project, os.environ if environment is None else environment):
-        settings = _apply(settings, values, source)
+    settings, _ = _merged(places, project, environment)
     return _apply(settings, {key: value for key, value in flags.items() if value is not None}, "the command line")
 
 
 def explain(places: Places, project: Path | None, environment: Mapping[str, str] | None = None) -> list[Set]:
     """Return every setting with its value and the source that decided it. Raises UsageError as `load` does."""
-    settings = load(places, project, {}, environment)
-    origins = dict.fromkeys(_FIELDS, "default")
-    for source, values in _sources(places, project, os.environ if environment is None else environment):
-        named = {key: str(source) if isinstance(source, Path) else _variable(key) for key in values}
-        origins.update(named)
-    return [Set(name, getattr(settings, name), origins[name]) for name in _FIELDS]
+    settings, origins = _merged(places, project, environment)
+    return [Set(name, getattr(settings, name), origins.get(name, "default")) for name in _FIELDS]
 
 
 def user_file(places: Places) -> Path:
@@ -159,6 +171,19 @@ def _instead(name: str) -> str:
     return f"; did you mean {near[0]!r}?" if near else f". There are: {', '.join(_FIELDS)}."
 
 
+def _merged(
+    places: Places, project: Path | None, environment: Mapping[str, str] | None
+) -> tuple[Settings, dict[str, str]]:
+    """Return what all files and the environment come to, and who has the last word on what."""
+    settings, origins = Settings(), dict[str, str]()
+    for source, values in _sources(places, project, os.environ if environment is None else environment):
+        if project is not None and source == project / PROJECT_FILE:
+            values = _tightening(settings, values)
+        settings = _apply(settings, values, source)
+        origins |= {key: str(source) if isinstance(source, Path) else _variable(key) for key in values}
+    return settings, origins
+
+
 def _sources(
     places: Places, project: Path | None, environment: Mapping[str, str]
 ) -> Iterator[tuple[Path | str, Mapping[str, Any]]]:
@@ -171,6 +196,17 @@ def _sources(
             raise UsageError(f"{project / PROJECT_FILE} sets {refused[0]!r}; a project file may set only: {allowed}.")
         yield project / PROJECT_FILE, values
     yield "the environment", _from_environment(environment)
+
+
+def _tightening(settings: Settings, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a project file sets so that it forbids more than the user does, and never less."""
+    found = dict(values)
+    for key in ("deny_commands", "deny_paths"):
+        if isinstance(own := found.get(key), list):
+            found[key] = [*getattr(settings, key), *own]
+    if (mode := found.get("mode")) in _MODES and _MODES.index(mode) > _MODES.index(settings.mode):
+        del found["mode"]
+    return found
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -201,6 +237,8 @@ def _value(text: str, kind: type, what: str) -> Any:
         if text.lower() not in _WORDS:
             raise UsageError(f"{what} is neither yes nor no.")
         return _WORDS[text.lower()]
+    if kind is tuple:
+        return [part.strip() for part in text.split(",") if part.strip()]
     try:
         return kind(text)
     except ValueError as error:
@@ -216,8 +254,12 @@ def _apply(settings: Settings, values: Mapping[str, Any], source: Path | str) ->
         wanted = kinds[key]
         if wanted is float and type(value) is int:
             value = float(value)
+        if wanted is tuple and isinstance(value, list):
+            items = cast("list[Any]", value)
+            value = tuple(items) if all(type(item) is str for item in items) else items
         if type(value) is not wanted:
-            raise UsageError(f"{source} sets {key!r} to {value!r}; it takes a value of type {wanted.__name__}.")
+            named = "a list of texts" if wanted is tuple else f"a value of type {wanted.__name__}"
+            raise UsageError(f"{source} sets {key!r} to {value!r}; it takes {named}.")
         bounds = _FIELDS[key].metadata
         least = bounds.get("least", 0)
         if isinstance(value, int | float) and not value >= least:  # nor NaN
@@ -229,7 +271,7 @@ def _apply(settings: Settings, values: Mapping[str, Any], source: Path | str) ->
     return replace(settings, **right)
 
 
-def _kinds() -> dict[str, type[str] | type[int] | type[float] | type[bool]]:
+def _kinds() -> dict[str, type[Any]]:
     """Return the type of each setting: that of its default."""
     default = Settings()
     return {setting.name: type(getattr(default, setting.name)) for setting in fields(Settings)}

@@ -20,7 +20,7 @@ def put(path: Path, name: str, text: str) -> Any:
     value = parse(name, text)
 
     def change(document: dict[str, Any]) -> None:
-        document[name] = value
+        document[name] = list(value) if isinstance(value, tuple) else value  # pyright: ignore
 
     _rewrite(path, change)
     return value

@@ -18,7 +18,7 @@ LAYERS = [  # each line may import the lines below it; on its own line only itse
     {"agent"},
     {"tools", "repair", "context", "machine"},
     {"model", "verify"},
-    {"sandbox", "snapshots", "session", "practice", "settings_file"},
+    {"sandbox", "snapshots", "session", "sessions", "practice", "settings_file"},
     {"workspace"},
     {"event_json"},
     {"events"},

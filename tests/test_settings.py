@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qwencode.errors import UsageError
-from qwencode.settings import PROJECT_FILE, Places, Settings, load
+from qwencode.settings import PROJECT_FILE, Places, Settings, explain, load
 
 DEFAULTS = asdict(Settings())
-LOOSENING = sorted(DEFAULTS.keys() - {"test", "max_steps", "max_minutes"})
+LOOSENING = sorted(DEFAULTS.keys() - {"test", "max_steps", "max_minutes", "mode", "deny_commands", "deny_paths"})
 
 
 @pytest.fixture
@@ -130,8 +130,33 @@ def test_a_project_file_can_never_loosen_safety(places: Places, project: Path, k
     path = project_file(project, f"max_steps = 3\n{key} = 1\n")
     with pytest.raises(UsageError) as caught:
         load(places, project, {key: None}, {})
-    allowed = "max_minutes, max_steps, test"
+    allowed = "deny_commands, deny_paths, max_minutes, max_steps, mode, test"
     assert str(caught.value) == f"{path} sets '{key}'; a project file may set only: {allowed}."
+
+
+def test_a_project_file_may_forbid_more(places: Places, project: Path):
+    user_file(places, 'mode = "ask"\ndeny_commands = ["rm"]\nallow_commands = ["git status"]\n')
+    path = project_file(project, 'mode = "plan"\ndeny_commands = ["curl"]\ndeny_paths = ["*.lock"]\n')
+    found = load(places, project, {}, {})
+    assert (found.mode, found.deny_commands, found.deny_paths) == ("plan", ("rm", "curl"), ("*.lock",))
+    assert found.allow_commands == ("git status",)
+    project_file(project, 'mode = "auto"\ndeny_commands = []\n')
+    found = load(places, project, {}, {})
+    assert (found.mode, found.deny_commands) == ("ask", ("rm",)), "it forbids nothing more, and allows nothing"
+    origins = {each.name: each.origin for each in explain(places, project, {})}
+    assert origins["mode"] == str(places.config / "config.toml") and origins["deny_commands"] == str(path)
+    assert load(places, project, {"mode": "auto"}, {}).mode == "auto"
+
+
+def test_lists_come_from_files_and_from_text(places: Places):
+    user_file(places, 'allow_commands = ["git log", "make, all"]\n')
+    assert load(places, None, {}, {}).allow_commands == ("git log", "make, all")
+    assert load(places, None, {}, {"QWENCODE_ALLOW_COMMANDS": "git log, ls ,"}).allow_commands == ("git log", "ls")
+    for text in ('"git log"', "[1]", "3"):
+        path = user_file(places, f"deny_paths = {text}\n")
+        with pytest.raises(UsageError, match="it takes a list of texts") as caught:
+            load(places, None, {}, {})
+        assert str(path) in str(caught.value)
 
 
 def test_places_follow_the_users_directories(own_directories: Path):

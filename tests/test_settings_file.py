@@ -140,3 +140,10 @@ def test_every_setting_says_where_it_comes_from(tmp_path: Path):
     assert by_name["threads"] == (1, str(tmp_path / "config.toml"))
     assert by_name["max_steps"] == (3, str(project / ".qwencode" / "config.toml"))
     assert by_name["test"] == ("c", "QWENCODE_TEST")
+
+
+def test_a_list_is_written_as_one(tmp_path: Path):
+    path = tmp_path / "config.toml"
+    assert put(path, "deny_commands", "rm, git push") == ("rm", "git push")
+    assert 'deny_commands = ["rm", "git push"]' in path.read_text()
+    assert load(places(tmp_path), None, {}, {}).deny_commands == ("rm", "git push")

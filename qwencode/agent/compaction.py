@@ -52,7 +52,9 @@ def request_options(options: Options, size: int) -> Options:
     return replace(options, thinking=False, max_tokens=min(SUMMARY_TOKENS, max(size // 16, 64)))
 
 
-def resumed(summary: str, plan: Sequence[tuple[str, str]], diff: str) -> Message:
+def resumed(
+    summary: str, plan: Sequence[tuple[str, str]], diff: str, last: str = "Go on with the task from here."
+) -> Message:
     """Return the message with which the work goes on. `plan` is (text, state); empty parts are left out."""
     text = trimmed(summary.strip(), SUMMARY_CHARS, line_chars=PARAGRAPH_CHARS) or _SILENT
     marks = {"done": "x", "in_progress": ">", "pending": " "}
@@ -62,6 +64,6 @@ def resumed(summary: str, plan: Sequence[tuple[str, str]], diff: str) -> Message
         f"<<< summary\n{text}\n>>>",
         f"<<< plan\n{steps}\n>>>" if steps else "",
         f"<<< change so far, already in the files\n{trimmed(diff.strip(), DIFF_CHARS)}\n>>>" if diff.strip() else "",
-        "Go on with the task from here.",
+        last,
     ]
     return Message("user", "\n\n".join(part for part in parts if part))

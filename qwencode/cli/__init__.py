@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from qwencode import __version__
-from qwencode.cli import config, models
+from qwencode.cli import config, models, sessions
 from qwencode.cli.doctor import doctor
 from qwencode.errors import Interrupted, QwencodeError, UsageError
 
@@ -26,6 +26,7 @@ app = typer.Typer(
 
 app.add_typer(config.app, name="config")
 app.add_typer(models.app, name="models")
+app.add_typer(sessions.app, name="sessions")
 app.command()(doctor)
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON event a line.")]
@@ -46,6 +47,10 @@ ThinkBudget = Annotated[
     int | None,
     typer.Option("--think-budget", metavar="N", min=0, help="Tokens of thinking in one turn at most. [by the step]"),
 ]
+Mode = Annotated[
+    str | None, typer.Option("--mode", metavar="MODE", help="What needs consent: plan (only read), ask, auto. [ask]")
+]
+Trust = Annotated[bool, typer.Option("--trust", help="Use AGENTS.md, commands and settings of this folder.")]
 Minutes = Annotated[float | None, typer.Option("--max-minutes", metavar="N", min=0.0, help="Minutes at most. [30]")]
 
 
@@ -130,16 +135,42 @@ def fix(
 @app.command()
 def chat(
     path: Annotated[str, typer.Argument(metavar="PATH", help="The repository.")] = ".",
+    last: Annotated[bool, typer.Option("--continue", "-c", help="Go on with the last conversation here.")] = False,
+    resume: Annotated[str, typer.Option("--resume", metavar="ID", help="Go on with this conversation.")] = "",
     model: Model = None,
+    mode: Mode = None,
     think: Think = None,
+    trust: Trust = False,
     no_sandbox: NoSandbox = False,
     json: Json = False,
 ) -> None:
-    """Work on a repository in conversation: ask, change, run, go back."""
+    """Work on a repository in conversation: ask, change, run, go back. Without a terminal it reads lines."""
     from qwencode.cli.chat import ChatRequest, run_chat
 
-    flags = {"model": model, "think": think, "no_sandbox": no_sandbox or None}
-    raise typer.Exit(run_chat(ChatRequest(path, flags, json)))
+    if last and resume:
+        raise UsageError("Give --continue or --resume, not both.")
+    flags = {"model": model, "mode": mode, "think": think, "no_sandbox": no_sandbox or None}
+    raise typer.Exit(run_chat(ChatRequest(path, flags, json, trust, resume, last)))
+
+
+@app.command()
+def ask(
+    text: Annotated[str, typer.Argument(metavar="TEXT|-", help="The question; - reads it from stdin.")],
+    path: Annotated[str, typer.Option("--in", metavar="PATH", help="The repository.")] = ".",
+    model: Model = None,
+    mode: Annotated[
+        str, typer.Option("--mode", metavar="MODE", help="plan (only read), or auto (change and run).")
+    ] = "plan",
+    think: Think = None,
+    trust: Trust = False,
+    no_sandbox: NoSandbox = False,
+    json: Json = False,
+) -> None:
+    """Have one question about a repository answered. What is piped in goes with it."""
+    from qwencode.cli.chat import ChatRequest, run_ask
+
+    flags = {"model": model, "mode": mode, "think": think, "no_sandbox": no_sandbox or None}
+    raise typer.Exit(run_ask(ChatRequest(path, flags, json, trust), text))
 
 
 @app.command()

@@ -1,57 +1,150 @@
-"""`chat` and `ask`: building a conversation, and holding it at a terminal, line by line, or for one question."""
+"""`chat`, `ask`, `sessions`: building a conversation; holding it at a terminal, by lines, or for one question.
 
+Nothing heavy is imported before the prompt stands on the screen.
+"""
+
+import os
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from qwencode.errors import Interrupted, ModelUnavailable
-from qwencode.jobs.chat.chat import Chat
-from qwencode.jobs.chat.driving import drive
-from qwencode.jobs.chat.parts import Parts
-from qwencode.jobs.chat.person import Nobody, Person
-from qwencode.jobs.chat.recording import Recording
-from qwencode.model.choose import check_model, find_default, mends_lines, open_model, wishes
-from qwencode.sandbox.ladder import open_sandbox
-from qwencode.session import new_id
-from qwencode.settings import Places, Settings, load
-from qwencode.ui.reader import open_reader
-from qwencode.workspace import Workspace
+from qwencode.errors import Interrupted, ModelUnavailable, UsageError
+from qwencode.events import Event, Notice, TurnEnded
+
+if TYPE_CHECKING:
+    from qwencode.jobs.chat.chat import Chat
+    from qwencode.jobs.chat.person import Person
+    from qwencode.settings import Places, Settings
+
+_FAILED = 1
+_STDIN_CHARS = 200_000
 
 
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
-    """What the command line asked for. `flags` are those that override settings; None was not given."""
+    """What the command line asked for. `flags` are those that override settings; None was not given.
+
+    `resume`: the session that goes on, by the beginning of its id; `last`: the newest one of the repository.
+    """
 
     path: str
-    flags: Mapping[str, Any]
+    flags: Mapping[str, Any] = field(default_factory=dict[str, Any])
     json: bool = False
+    trust: bool = False
+    resume: str = ""
+    last: bool = False
 
 
 def run_chat(request: ChatRequest) -> int:
     """Hold a conversation to its end and return the exit code. Raises QwencodeError as `fix` does."""
-    if sys.stdin.isatty() and sys.stdout.isatty() and not request.json:
-        from qwencode.ui.chat.app import talk
+    if request.json or not _is_terminal():
+        return _by_lines(request)
+    from qwencode.jobs.chat.status import Status, mode_of
+    from qwencode.settings import Places, load
+    from qwencode.ui.chat.app import talk
 
-        return talk(lambda person: build_chat(request, person))
+    places = Places.of_user()
+    settings = load(places, None, request.flags)
+    first = Status(settings.model, False, mode_of(settings.mode), settings.think, 0, 0, 0.0, "", None)
+    return talk(lambda person: build_chat(request, person), places.state / "history", first, settings.keys)
+
+
+def run_ask(request: ChatRequest, text: str) -> int:
+    """Have one question answered and return the exit code. Raises QwencodeError as `fix` does."""
+    from qwencode.jobs.chat.driving import drive
+    from qwencode.jobs.chat.person import Nobody
+    from qwencode.ui.reader import open_reader
+
+    piped = "" if sys.stdin.isatty() else _piped()
+    said = piped if text == "-" else f"{text}\n\n{piped}" if piped else text
+    if not said.strip():
+        raise UsageError("There is no question: give it as words, or pipe it in with `qwencode ask -`.")
     chat, reader = build_chat(request, Nobody()), open_reader(request.json)
+    ended: list[str] = []
+
+    def show(event: Event) -> None:
+        if isinstance(event, TurnEnded):
+            ended.append(event.reason)
+        if request.json or not _is_chatter(event):
+            reader.show(event)
+
     try:
-        drive(chat.open(), reader.show)
-        for line in _lines():
-            drive(chat.take(line), reader.show)
-            if chat.over:
-                break
+        drive(chat.open(), show)
+        drive(chat.take(said if not said.startswith(("/", "!")) else f" {said}"), show)
     except KeyboardInterrupt:
         raise Interrupted("Interrupted.") from None
     finally:
         chat.close()
         reader.close()
-    return 0
+    if ended == ["interrupted"]:
+        raise Interrupted("Interrupted.")
+    return 0 if ended == ["answered"] else _FAILED
 
 
-def build_chat(request: ChatRequest, person: Person) -> Chat:
+def list_sessions(everywhere: bool, json: bool) -> Iterator[str]:
+    """Yield a line for each session: those of this repository, or all."""
+    import json as writer
+
+    from qwencode.cli.config import project_root
+    from qwencode.excerpt import clip
+    from qwencode.jobs.chat.session_commands import ago
+    from qwencode.sessions import summaries
+    from qwencode.settings import Places
+    from qwencode.ui.words import safe
+
+    root = project_root()
+    found = summaries(Places.of_user().sessions)
+    if not everywhere and root is not None:
+        found = [each for each in found if each.repository == str(root)]
+    for each in found:
+        if json:
+            data = {"id": each.id, "job": each.job, "repository": each.repository, "words": each.words}
+            yield writer.dumps({**data, "age": round(each.age)})
+        else:
+            where = f"  {each.repository}" if everywhere or root is None else ""
+            yield safe(f"{each.id}  {each.job:<4}  {ago(each.age):>12}  {clip(each.words, 60)}{where}")
+    if not found and not json:
+        yield "There is no session yet." if everywhere or root is None else "There is no session in this repository."
+
+
+def show_session(name: str) -> str:
+    """Return a session as Markdown. Raises UsageError when there is none of this name."""
+    from qwencode.jobs.chat.export import markdown
+    from qwencode.jobs.chat.talk import folded
+    from qwencode.sessions import find, load
+    from qwencode.settings import Places
+    from qwencode.ui.words import safe
+
+    path = find(Places.of_user().sessions, name)
+    loaded = load(path)
+    for text in loaded.notices:
+        sys.stderr.write(f"qwencode: {text}\n")
+    return safe(markdown(folded(loaded.events).history, f"Session {path.stem}"))
+
+
+def remove_session(name: str) -> str:
+    """Delete a session and return a sentence. Raises UsageError when there is none of this name."""
+    from qwencode.sessions import find, remove
+    from qwencode.settings import Places
+
+    path = find(Places.of_user().sessions, name)
+    remove(path)
+    return f"Removed the session {path.stem}. What it changed in your files stays; `qwencode undo` takes that back."
+
+
+def build_chat(request: ChatRequest, person: "Person") -> "Chat":
     """Return a conversation that is not open yet. Raises QwencodeError for what is known without loading a model."""
+    from qwencode.jobs.chat.chat import Chat
+    from qwencode.jobs.chat.parts import Parts
+    from qwencode.jobs.chat.recording import Recording
+    from qwencode.model.choose import open_model
+    from qwencode.sandbox.ladder import open_sandbox
+    from qwencode.session import new_id
+    from qwencode.settings import Places, Settings, load
+    from qwencode.workspace import Workspace
+
     places, workspace = Places.of_user(), Workspace.find(Path(request.path))
 
     def settings(trusted: bool) -> Settings:
@@ -65,12 +158,37 @@ def build_chat(request: ChatRequest, person: Person) -> Chat:
         lambda chosen: open_sandbox(workspace.root, allow_none=chosen.no_sandbox),
         lambda name, chosen: open_model(name, chosen, places),
         _model_name(settings(False), places),
+        request.trust,
+        _to_resume(request, places, workspace.root),
     )
     return Chat(parts, Recording(places.sessions, new_id()))
 
 
-def _model_name(settings: Settings, places: Places) -> str:
+def _by_lines(request: ChatRequest) -> int:
+    """Hold a conversation with a program, or a file: a line is a message or a command."""
+    from qwencode.jobs.chat.driving import drive
+    from qwencode.jobs.chat.person import Nobody
+    from qwencode.ui.reader import open_reader
+
+    chat, reader = build_chat(request, Nobody()), open_reader(request.json)
+    try:
+        drive(chat.open(), reader.show)
+        for line in iter(sys.stdin.readline, ""):
+            drive(chat.take(line), reader.show)
+            if chat.over:
+                break
+    except KeyboardInterrupt:
+        raise Interrupted("Interrupted.") from None
+    finally:
+        chat.close()
+        reader.close()
+    return 0
+
+
+def _model_name(settings: "Settings", places: "Places") -> str:
     """Return the model to talk to. Raises ModelUnavailable when there is none that can hold a conversation."""
+    from qwencode.model.choose import check_model, find_default, mends_lines, wishes
+
     if settings.model:
         check_model(settings.model, places)
     name = find_default(settings, places)
@@ -83,7 +201,40 @@ def _model_name(settings: Settings, places: Places) -> str:
     return name
 
 
-def _lines() -> Iterator[str]:
-    """Yield the lines of the standard input, as they come."""
-    for line in iter(sys.stdin.readline, ""):
-        yield line.rstrip("\n")
+def _to_resume(request: ChatRequest, places: "Places", root: Path) -> Path | None:
+    from qwencode.sessions import find, summaries
+
+    if request.resume:
+        return find(places.sessions, request.resume)
+    if not request.last:
+        return None
+    here = [each for each in summaries(places.sessions) if each.job == "chat" and each.repository == str(root)]
+    if not here:
+        raise UsageError(f"There is no conversation in {root} that could go on; begin one with `qwencode chat`.")
+    return find(places.sessions, here[0].id)
+
+
+def _piped() -> str:
+    try:
+        text = sys.stdin.read(_STDIN_CHARS + 1)
+    except UnicodeDecodeError as error:
+        raise UsageError("What is piped in is not UTF-8 text.") from error
+    if len(text) > _STDIN_CHARS:
+        raise UsageError(f"What is piped in is longer than {_STDIN_CHARS:,} characters; give a part of it.")
+    return text
+
+
+def _is_chatter(event: Event) -> bool:
+    """Say whether an event is of no interest to who wants an answer and nothing else."""
+    return not isinstance(event, Notice) and type(event).__name__ in (
+        "RunStarted",
+        "PhaseStarted",
+        "SandboxReady",
+        "ThinkingDecided",
+        "ContextFilled",
+        "ReplyFinished",
+    )
+
+
+def _is_terminal() -> bool:
+    return sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM", "dumb") not in ("", "dumb")

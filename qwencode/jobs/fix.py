@@ -90,6 +90,8 @@ class Parts:
     """Opens what proposes edits to the search beside its own; None where no model may be used."""
     seconds_to_read: Callable[[int], float] | None = None
     """How long it takes to load the model and to let it read so many tokens; infinite where it could say nothing."""
+    run: str = ""
+    """What the run of the snapshots is called, in a session that has several."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +128,7 @@ class Fix:
         """
         sandbox = self.parts.sandbox
         yield SandboxReady(sandbox.rung, sandbox.covers, sandbox.gaps)
-        run = Run.begin(self.parts.workspace, self.parts.session)
+        run = Run.begin(self.parts.workspace, self.parts.session, self.parts.run)
         kept, unsaved = False, ()
         try:
             outcome = yield from self._mend(run)

@@ -5,8 +5,21 @@
 `refs/qwencode/`, the rest in `.git/qwencode/`. The index, HEAD, branches, stash and reflogs are never touched.
 """
 
-from qwencode.snapshots.commit import commit_paths
-from qwencode.snapshots.later import Conflicts, Moved, change, move, undo
+from qwencode.snapshots.commit import commit_paths, commit_staged, staged
+from qwencode.snapshots.later import Conflicts, Moved, change, move, undo, unsaved
 from qwencode.snapshots.run import UNCHANGED, Run, recover
 
-__all__ = ["UNCHANGED", "Conflicts", "Moved", "Run", "change", "commit_paths", "move", "recover", "undo"]
+__all__ = [
+    "UNCHANGED",
+    "Conflicts",
+    "Moved",
+    "Run",
+    "change",
+    "commit_paths",
+    "commit_staged",
+    "move",
+    "recover",
+    "staged",
+    "undo",
+    "unsaved",
+]

@@ -16,14 +16,10 @@ def commit_paths(workspace: Workspace, paths: Sequence[str], message: str) -> st
     refuses, in the middle of a merge or rebase, and when one of the files holds staged changes of the user's, which
     would be swept along; then nothing is committed and the index is as before.
     """
-    for name in ("MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD", "rebase-merge", "rebase-apply"):
-        if (workspace.git_dir / name).exists():
-            raise UsageError(
-                "The change is in your files but not committed: git is in the middle of a merge or rebase."
-            )
+    _check_no_merge(workspace)
     names = sorted(set(paths))
     listing = b"\0".join(os.fsencode(name) for name in names)
-    if mixed := sorted(_staged(workspace).intersection(names)):
+    if mixed := sorted(staged(workspace).intersection(names)):
         raise UsageError(
             f"The change is in your files but not committed: {show(mixed[0])} has staged changes of yours. "
             "Commit them first, or commit the change yourself."
@@ -43,7 +39,29 @@ def commit_paths(workspace: Workspace, paths: Sequence[str], message: str) -> st
     return git(workspace.root, "rev-parse", "HEAD").decode().strip()
 
 
-def _staged(workspace: Workspace) -> set[str]:
+def commit_staged(workspace: Workspace, message: str) -> str:
+    """Commit what the user has staged, as it is, and return the commit's id.
+
+    The user's hooks, identity and signing apply. Raises UsageError as `commit_paths` does.
+    """
+    _check_no_merge(workspace)
+    command = ["git", "commit", "--quiet", "--cleanup=whitespace", "-m", message]
+    done = subprocess.run(command, cwd=workspace.root, env=git_environment(), capture_output=True, check=False)
+    if done.returncode:
+        said = (done.stderr or done.stdout).decode(errors="replace").strip() or f"exit code {done.returncode}"
+        raise UsageError(f"Nothing was committed; git or one of its hooks says: {said}")
+    return git(workspace.root, "rev-parse", "HEAD").decode().strip()
+
+
+def _check_no_merge(workspace: Workspace) -> None:
+    for name in ("MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD", "rebase-merge", "rebase-apply"):
+        if (workspace.git_dir / name).exists():
+            raise UsageError(
+                "The change is in your files but not committed: git is in the middle of a merge or rebase."
+            )
+
+
+def staged(workspace: Workspace) -> set[str]:
     """Return the paths whose staged state is not that of HEAD; all of them before the first commit."""
     try:
         git(workspace.root, "rev-parse", "--verify", "--quiet", "HEAD")

@@ -9,7 +9,7 @@ from typing import Literal
 from qwencode.errors import UsageError
 from qwencode.snapshots.journal import Journal, Record, readable_errors
 from qwencode.snapshots.restore import is_rule, put, set_folders
-from qwencode.snapshots.run import some, take_back
+from qwencode.snapshots.run import some, take_back, unsaved_before
 from qwencode.snapshots.tree import Entry, Snapshot, look, outer, real_folder, take
 from qwencode.workspace import Workspace, git
 
@@ -26,9 +26,10 @@ class Conflicts(UsageError):
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """What was done: the files that changed, and the ref that holds what was overwritten of the user's, or ''."""
+    """What was done: the runs that were moved, the files that changed, the ref of what was overwritten, or ''."""
 
-    files: tuple[str, ...]
+    runs: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
     kept: str = ""
 
 
@@ -117,6 +118,21 @@ def change(workspace: Workspace, names: Sequence[str]) -> tuple[str, tuple[str, 
         return journal.difference(first.id, now.id, sorted(files)), tuple(sorted(files))
 
 
+def unsaved(workspace: Workspace, names: Sequence[str], files: Sequence[str]) -> tuple[str, ...]:
+    """Return those of the files that held work of the user's, not committed, when one of these runs first changed them.
+
+    To commit one of these is to commit that work as well.
+    """
+    journal, found, left = Journal(workspace), set[str](), set(files)
+    with journal.locked(), readable_errors():
+        for record in [record for name in names if (record := journal.found(name, "kept"))]:
+            before, after = journal.snapshot(record, "before"), journal.snapshot(record, "after")
+            touched = left.intersection(before.differing(after))
+            found.update(unsaved_before(journal, record, before, sorted(touched)))
+            left -= touched
+    return tuple(sorted(found))
+
+
 def _move(journal: Journal, records: Sequence[Record], direction: Direction, *, force: bool) -> Moved:
     plan = _Plan()
     for record in records:
@@ -133,7 +149,7 @@ def _move(journal: Journal, records: Sequence[Record], direction: Direction, *, 
         _put(journal, plan)
         for record in records:
             journal.undo(record) if direction == "back" else journal.redo(record)
-    return Moved(tuple(sorted(plan.files)), kept)
+    return Moved(tuple(record.name for record in records), tuple(sorted(plan.files)), kept)
 
 
 def _conflicts(journal: Journal, plan: _Plan) -> tuple[set[str], set[str]]:

@@ -84,9 +84,7 @@ class Run:
 
         To commit one of these is to commit that work as well.
         """
-        root = self._journal.root
-        with readable_errors():
-            return tuple(name for name in names if name in self.before.files and not self._is_committed(root, name))
+        return unsaved_before(self._journal, self._record, self.before, names)
 
     def restore(self, to: Snapshot | None = None) -> None:
         """Put the working tree back to what it was, or was at a mark, byte for byte; ignored files stay as they are."""
@@ -120,16 +118,6 @@ class Run:
     ) -> None:
         self.finish(kept=False)
 
-    def _is_committed(self, root: Path, name: str) -> bool:
-        """Say whether a file was, but for git's conversions, what the commit holds that the run began on."""
-        entry, commit = self.before.files[name], self._record.head
-        listed = git(root, "--literal-pathspecs", "ls-tree", commit, "--", name).split() if commit else []
-        if not listed or listed[0] != entry.git_mode.encode():
-            return False
-        content = git(root, "cat-file", "blob", entry.oid)
-        path = ("--no-filters",) if entry.is_link else (f"--path={name}",)
-        return git(root, "hash-object", "--stdin", *path, stdin=content).split()[0] == listed[2]
-
     def _look(self, keep: bool) -> Snapshot:
         journal = self._journal
         with readable_errors():
@@ -155,6 +143,25 @@ def recover(workspace: Workspace) -> str | None:
             return take_back(journal, cut_off) if cut_off else None
     except Busy:
         return None
+
+
+def unsaved_before(journal: Journal, record: Record, before: Snapshot, names: Sequence[str]) -> tuple[str, ...]:
+    """Return those of the files that held work that was not committed when a run began."""
+    with readable_errors():
+        return tuple(
+            name for name in names if name in before.files and not _is_committed(journal, record, before, name)
+        )
+
+
+def _is_committed(journal: Journal, record: Record, before: Snapshot, name: str) -> bool:
+    """Say whether a file was, but for git's conversions, what the commit holds that the run began on."""
+    root, entry, commit = journal.root, before.files[name], record.head
+    listed = git(root, "--literal-pathspecs", "ls-tree", commit, "--", name).split() if commit else []
+    if not listed or listed[0] != entry.git_mode.encode():
+        return False
+    content = git(root, "cat-file", "blob", entry.oid)
+    path = ("--no-filters",) if entry.is_link else (f"--path={name}",)
+    return git(root, "hash-object", "--stdin", *path, stdin=content).split()[0] == listed[2]
 
 
 def _keep_index(workspace: Workspace, journal: Journal, record: Record) -> None:

@@ -6,11 +6,14 @@ from dataclasses import replace
 from typing import TypeVar
 
 from qwencode import __version__
+from qwencode.agent.turns import estimated_tokens
 from qwencode.context.prompts import chat_prompt
-from qwencode.errors import QwencodeError, ToolError
+from qwencode.errors import Interrupted, QwencodeError, ToolError, UsageError
 from qwencode.events import (
     ContextFilled,
     Event,
+    HistoryRewound,
+    MessageAdded,
     Notice,
     PhaseStarted,
     ReplyFinished,
@@ -18,18 +21,25 @@ from qwencode.events import (
     SandboxReady,
     TurnEnded,
 )
+from qwencode.excerpt import listed
 from qwencode.jobs.chat.command import Command, Completion
 from qwencode.jobs.chat.commands import COMMANDS, dispatch
 from qwencode.jobs.chat.completing import FileNames, completions
+from qwencode.jobs.chat.custom import custom
 from qwencode.jobs.chat.desk import Desk
 from qwencode.jobs.chat.parts import Parts
+from qwencode.jobs.chat.person import Nobody
 from qwencode.jobs.chat.recording import Recording
-from qwencode.jobs.chat.status import Mode, Status
+from qwencode.jobs.chat.resuming import go_on
+from qwencode.jobs.chat.status import MODES, Mode, Status, mode_of
 from qwencode.jobs.chat.step import Step
 from qwencode.jobs.chat.talk import Talk
+from qwencode.jobs.chat.trust import known, remember, to_be_trusted
 from qwencode.jobs.chat.turn import say
+from qwencode.jobs.chat.work_commands import shell
 from qwencode.model.protocol import Model, Reads
-from qwencode.snapshots import recover
+from qwencode.session import new_id
+from qwencode.snapshots import change, recover
 from qwencode.tools.approvals import Rules
 from qwencode.tools.protocol import Tool
 from qwencode.workspace import GitError, git
@@ -40,16 +50,18 @@ T = TypeVar("T")
 class Chat:
     """One conversation. `open` comes first; then every line that is typed goes to `take`, one at a time.
 
-    Both are generators of events, to be driven from one thread: `driving.drive` does it. `status` and `completions` may
-    be asked from any thread at any time.
+    Both are generators of events, to be driven from one thread: `driving.drive` does it. `status`, `switch_mode` and
+    `completions` may be called from any thread at any time.
     """
 
-    def __init__(self, parts: Parts, recording: Recording, talk: Talk | None = None):
-        self.parts, self.recording, self.talk = parts, recording, talk or Talk()
+    def __init__(self, parts: Parts, recording: Recording):
+        self.parts, self.recording, self.talk = parts, recording, Talk()
         self.trusted = parts.trusted
         self.settings = parts.settings(self.trusted)
+        self.mode: Mode = mode_of(self.settings.mode)
         self.think = self.settings.think
-        self.model_name, self.model = parts.model, None
+        self.model: Model | None = None
+        self.model_name = parts.model
         self.commands: Sequence[Command] = COMMANDS
         self.over = False
         self.notes: list[tuple[str, str]] = []
@@ -57,57 +69,55 @@ class Chat:
         self.added: list[str] = []
         """Files that go with the next message."""
         self.step: Step | None = None
-        self.model: Model | None = None
-        self._mode: Mode = "ask"
         self._desk: Desk | None = None
         self._names = FileNames(parts.workspace)
-        self._status = Status(parts.model, False, "ask", self.think, 0, 0, 0.0, "", None)
+        self._status = Status(parts.model, False, self.mode, self.think, 0, 0, 0.0, "", None)
 
     @property
     def status(self) -> Status:
-        return replace(self._status, model=self.model_name, loaded=self.model is not None, mode=self._mode)
-
-    @property
-    def mode(self) -> Mode:
-        return self._mode
-
-    @mode.setter
-    def mode(self, mode: Mode) -> None:
-        self._mode = mode
-        if self._desk:
-            self._desk.mode = mode
+        """How things stand, as they were last seen."""
+        loaded = self.model is not None
+        return replace(self._status, model=self.model_name, loaded=loaded, mode=self.mode, think=self.think)
 
     @property
     def desk(self) -> Desk:
-        """What the model works with. Raises QwencodeError before the conversation is open."""
+        """What the model works with. Raises UsageError before the conversation is open."""
         if self._desk is None:
-            raise QwencodeError("The session is not open yet.")
+            raise UsageError("The session could not be opened; begin again.")
         return self._desk
 
     @property
     def tools(self) -> Mapping[str, Tool]:
         return self.desk.tools
 
+    @property
+    def bare(self) -> bool:
+        """Whether commands run without a sandbox."""
+        return not self.desk.confined
+
     def open(self) -> Generator[Event, None, None]:
         """Load the model and let it read what there is. Raises QwencodeError for what makes a start impossible."""
         parts = self.parts
         self._look()
+        yield from self._ask_for_trust()
         if recovered := recover(parts.workspace):
             yield Notice(recovered, "warning")
         sandbox = parts.open_sandbox(self.settings)
-        self._desk = Desk(
-            parts.workspace, sandbox, parts.person, parts.places.maps, Rules(), lambda: self.settings.test
-        )
-        self._desk.mode = self._mode
-        root, session = str(parts.workspace.root), self.recording.id
-        yield self.told(RunStarted("chat", root, session, __version__, model=self.model_name))
+        test = lambda: self.settings.test  # noqa: E731 (the settings may change)
+        rules = self._rules()
+        self._desk = Desk(parts.workspace, sandbox, parts.person, parts.places.maps, rules, test, lambda: self.mode)
+        yield self.begin()
         yield SandboxReady(sandbox.rung, sandbox.covers, sandbox.gaps)
+        if parts.resume:
+            yield from go_on(self, parts.resume)
         yield from self.ready()
 
     def take(self, line: str) -> Generator[Event, None, None]:
-        """Do what a line says: a message, a command after `/`, or a shell command after `!`."""
+        """Do what a line says: a message, a command after `/`, or a shell command after `!`. Never raises for it."""
         try:
             yield from self._taken(line.strip())
+        except Interrupted:
+            raise  # the process is to end
         except (QwencodeError, ToolError) as error:
             yield Notice(str(error), "error")
         except KeyboardInterrupt:
@@ -118,6 +128,10 @@ class Chat:
     def completions(self, text: str) -> list[Completion]:
         """Return what may follow the text, which stands left of the cursor."""
         return completions(self, self._names, text)
+
+    def switch_mode(self) -> None:
+        """Go to the next mode. It holds from the next call of a tool on."""
+        self.mode = MODES[(MODES.index(self.mode) + 1) % len(MODES)]
 
     def close(self) -> None:
         """End what runs. What is on disk stays. Idempotent."""
@@ -130,14 +144,42 @@ class Chat:
 
     def ready(self) -> Generator[Event, None, None]:
         """Have the model loaded, with the conversation in its memory. Raises ModelUnavailable."""
-        if self.model is not None:
-            return
-        yield PhaseStarted("model", f"Loading {self.model_name}")
-        self.model = self.parts.open_model(self.model_name, self.settings)
+        if self.model is None:
+            yield PhaseStarted("model", f"Loading {self.model_name}")
+            self.model = self.parts.open_model(self.model_name, self.settings)
+            yield from self.read_again()
+
+    def read_again(self) -> Generator[Event, None, None]:
+        """Let a model in this process read the conversation now, so that a reply begins at once."""
         if isinstance(self.model, Reads):
             yield PhaseStarted("prefill", "Reading what the conversation begins with")
             specs = [tool.spec for tool in self.tools.values()]
             yield from self.model.read(self.talk.history or [chat_prompt()], specs)
+
+    def change_model(self, name: str) -> Generator[Event, None, None]:
+        """Go on with another model. Raises ModelUnavailable; then there is none, and the next turn tries again."""
+        if self.model:
+            self.model.close()  # first: both may not fit into the memory
+            self.model = None
+        self.model_name = name
+        yield from self.ready()
+
+    def change_to(self, recording: Recording, talk: Talk) -> None:
+        """Hold another conversation from now on."""
+        self.recording.close()
+        self.recording, self.talk = recording, talk
+        self.notes, self.added = [], []
+        self._status = replace(self._status, tokens=estimated_tokens(talk.history))
+
+    def begin_anew(self) -> None:
+        """Hold a new conversation from now on."""
+        self.change_to(Recording(self.recording.folder, new_id()), Talk())
+        self.begin()
+
+    def begin(self) -> Event:
+        """Put on record which conversation this is, and where."""
+        root, session = str(self.parts.workspace.root), self.recording.id
+        return self.told(RunStarted("chat", root, session, __version__, model=self.model_name))
 
     def told(self, event: Event) -> Event:
         """Put an event on record, and return it."""
@@ -150,6 +192,14 @@ class Chat:
                 self._status = replace(self._status, speed=usage.generated / usage.decode_seconds)
             case _:
                 pass
+        return event
+
+    def took(self, event: Event) -> Event:
+        """Put an event on record, do to the history what it says, and return it."""
+        self.recording.record(event)
+        self.talk.take(event)
+        if isinstance(event, HistoryRewound | MessageAdded):
+            self._status = replace(self._status, tokens=estimated_tokens(self.talk.history))
         return event
 
     def recorded(self, work: Generator[Event, None, T]) -> Generator[Event, None, T]:
@@ -180,11 +230,57 @@ class Chat:
             events.append(Notice(str(error), "error"))
         return [self.told(event) for event in [*events, TurnEnded(number, reason, files)]]
 
+    def run_names(self) -> list[str]:
+        """Return the names of the runs that kept the files of this conversation's turns."""
+        return [turn.state for turn in self.talk.turns]
+
+    def session_change(self) -> tuple[str, tuple[str, ...]]:
+        """Return the change that the turns of this conversation have made, as a diff, and its files."""
+        return change(self.parts.workspace, self.run_names())
+
+    def read_settings(self) -> None:
+        """Take the settings as they are on disk now. Raises UsageError when they are wrong."""
+        self.settings = self.parts.settings(self.trusted)
+        if self._desk:
+            self._desk.rules = self._rules()
+
+    def _rules(self) -> Rules:
+        now = self.settings
+        return Rules(now.allow_commands, now.deny_commands, now.allow_paths, now.deny_paths)
+
+    def _ask_for_trust(self) -> Generator[Event, None, None]:
+        """Ask about a folder that was never opened, if it holds what would be used; then use it, or do not."""
+        parts, workspace = self.parts, self.parts.workspace
+        held = to_be_trusted(workspace)
+        said = True if parts.trusted else known(parts.places, workspace.root)
+        if held and said is None and not isinstance(parts.person, Nobody):
+            question = (
+                f"{workspace.root} was never opened here. It has {listed(held, 5)}. Do you trust it, and use them?"
+            )
+            said = parts.person.confirm(question)
+        if said is not None:
+            remember(parts.places, workspace.root, said)
+        self.trusted = bool(said)
+        if held and not self.trusted:
+            how = "qwencode chat --trust uses them."
+            yield Notice(
+                f"Not used, since you have not said that you trust this folder: {listed(held, 5)}. {how}", "warning"
+            )
+        if self.trusted:
+            self.settings = parts.settings(True)
+            self.mode, self.think = mode_of(self.settings.mode), self.settings.think
+        own, notices = custom(workspace, parts.places, self.trusted, COMMANDS)
+        self.commands = (*COMMANDS, *own)
+        yield from notices
+
     def _taken(self, line: str) -> Generator[Event, None, None]:
         name, _, rest = line[1:].partition(" ")
         if not line:
             return
-        if line.startswith("/") and "/" not in name and name:
+        if line.startswith("!"):
+            keep = line.startswith("!!")
+            yield from shell(self, line[1 + keep :].strip(), keep)
+        elif line.startswith("/") and name and "/" not in name and "\n" not in name:
             yield from dispatch(self, name, rest.strip())
         else:
             yield from say(self, line)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from rapidfuzz import fuzz, process
 
 from qwencode.jobs.chat.command import Completion
+from qwencode.jobs.chat.resuming import held_here
+from qwencode.model.choose import on_disk
 from qwencode.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -59,5 +61,20 @@ def completions(chat: "Chat", names: FileNames, text: str) -> list[Completion]:
 
 
 def file_names(chat: "Chat") -> list[str]:
-    """Stand for the files of the repository in the table of commands."""
+    """Stand in the table of commands for the files of the repository."""
     return []
+
+
+def model_names(chat: "Chat") -> list[str]:
+    """Return the models on this machine."""
+    return [file.name for file in on_disk(chat.parts.places)]
+
+
+def session_names(chat: "Chat") -> list[str]:
+    """Return the conversations in this repository."""
+    return [each.id for each in held_here(chat)]
+
+
+def turn_numbers(chat: "Chat") -> list[str]:
+    """Return the turns that /rewind can go back to."""
+    return [str(turn.number) for turn in reversed(chat.talk.turns)]

@@ -36,16 +36,22 @@ _SHELL, _TESTS = "run_shell_command", "run_tests"
 class Desk:
     """The tools of one conversation. `step` is the turn that is going on; `rules` may grow by what is answered.
 
-    `test` gives the user's own test command, '' for none.
+    `test` gives the user's own test command, '' for none; `mode` says what needs consent at this moment.
     """
 
     def __init__(
-        self, workspace: Workspace, sandbox: Sandbox, person: Person, maps: Path, rules: Rules, test: Callable[[], str]
+        self,
+        workspace: Workspace,
+        sandbox: Sandbox,
+        person: Person,
+        maps: Path,
+        rules: Rules,
+        test: Callable[[], str],
+        mode: Callable[[], Mode],
     ):
         self.workspace, self.sandbox, self.person, self.rules = workspace, sandbox, person, rules
-        self.mode: Mode = "ask"
         self.step: Step | None = None
-        self._test = test
+        self._test, self._mode = test, mode
         look = RepositoryMap(workspace, maps).look
         tools = dict(toolbox(_Asking(self), sandbox, self.run_tests, look=look))
         tools[_SHELL] = replace(tools[_SHELL], run=self._shell(tools[_SHELL]))
@@ -71,7 +77,7 @@ class Desk:
         """Return when a file may be written. Raises Declined."""
         name = self.workspace.relative(self.workspace.resolve(path))
         self._check_path(name)
-        if self.mode == "ask" and self.rules.path(name) != "allow":
+        if self._mode() == "ask" and self.rules.path(name) != "allow":
             verb, test = "Edit" if before is not None else "Create", " (it belongs to the tests)" * is_test_path(name)
             question = Question(
                 ToolCall("", "edit" if before is not None else "write_file", {"file_path": name}),
@@ -91,7 +97,7 @@ class Desk:
 
     def _tests(self, tool: Tool) -> Callable[..., ToolResult]:
         def run_tests(**arguments: Any) -> ToolResult:
-            if self.mode == "plan":
+            if self._mode() == "plan":
                 raise Declined(_PLANNING)
             if not self.confined:
                 call = ToolCall("", _TESTS, arguments)
@@ -110,7 +116,7 @@ class Desk:
         return preflight
 
     def _check_path(self, name: str) -> None:
-        if self.mode == "plan":
+        if self._mode() == "plan":
             raise Declined(_PLANNING)
         if self.rules.path(name) == "deny":
             raise Declined(f"Not done: the user's settings say that {name} is not to be changed. Work without it.")
@@ -120,9 +126,9 @@ class Desk:
         verdict = self.rules.command(command)
         self._check_command(command)
         doubt = verdict == "ask" and bool(self.rules.deny_commands) and not _plain(command)
-        if verdict == "ask" and self.mode == "plan":
+        if verdict == "ask" and self._mode() == "plan":
             raise Declined(_PLANNING)
-        if verdict == "ask" and (self.mode == "ask" or not self.confined or doubt):
+        if verdict == "ask" and (self._mode() == "ask" or not self.confined or doubt):
             command = self._asked(command)
             self._check_command(command)
         self._keep()

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from qwencode.jobs.chat.person import Person
 from qwencode.model.protocol import Model
@@ -27,3 +28,5 @@ class Parts:
     model: str
     trusted: bool = False
     """The user has said that this folder is trusted, so that nobody has to be asked."""
+    resume: Path | None = None
+    """The session on disk that goes on."""

@@ -1,10 +1,16 @@
 """What the toolbar of a session shows."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 Mode = Literal["plan", "ask", "auto"]
 """plan: the model only reads. ask: edits and commands need consent. auto: neither does, inside the sandbox."""
+MODES: tuple[Mode, ...] = get_args(Mode)
+
+
+def mode_of(name: str) -> Mode:
+    """Return the mode of this name. Raises StopIteration for one that is none."""
+    return next(mode for mode in MODES if mode == name)
 
 
 @dataclass(frozen=True, slots=True)

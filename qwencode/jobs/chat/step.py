@@ -5,10 +5,14 @@ from qwencode.workspace import Workspace
 
 
 class Step:
-    """A run of the snapshots that begins when it is needed. `name` names what it keeps, within its session."""
+    """A run of the snapshots that begins when it is needed. `name` names what it keeps, within its session.
+
+    `changed`: files of which it is known that they have changed, in a run of its own under this name.
+    """
 
     def __init__(self, workspace: Workspace, session: str, name: str):
         self.name = name
+        self.changed: tuple[str, ...] = ()
         self._workspace, self._session = workspace, session
         self._run: Run | None = None
 
@@ -29,7 +33,7 @@ class Step:
         """Close the run, with the files as they are now, and return those that have changed."""
         run, self._run = self._run, None
         if run is None:
-            return ()
+            return self.changed
         changed = run.changed()
         run.finish(kept=True)
         return changed

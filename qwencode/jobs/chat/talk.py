@@ -24,15 +24,17 @@ class Turn:
     files: tuple[str, ...] = ()
     reason: str = ""
     """How it ended; '' while it goes on."""
+    said: tuple[Message, ...] = ()
+    """The messages with which it began."""
 
 
 @dataclass(frozen=True, slots=True)
 class Undone:
-    """What was taken back last: the turns, with their talk (then `history` is the one that held it) or their files."""
+    """What was taken back: the turns, with their talk (`history` is the one that held it) or the files alone."""
 
     turns: tuple[Turn, ...]
     talk: bool
-    files: bool
+    runs: tuple[str, ...]
     history: tuple[Message, ...]
 
 
@@ -48,6 +50,7 @@ class Talk:
     undone: list[Undone] = field(default_factory=list[Undone])
     told: int = 0
     states: int = 0
+    _beginning: bool = False
 
     @property
     def was_cut(self) -> bool:
@@ -58,18 +61,26 @@ class Talk:
     def heard(self, event: Event) -> None:
         """Take note of an event; the history itself is as it says already."""
         match event:
-            case MessageAdded():
+            case MessageAdded(message):
                 self.told += 1
+                if self._beginning:
+                    self._beginning = message.role in ("system", "user")
+                    said = self.turns[-1].said + (message,) * self._beginning
+                    self.turns[-1] = replace(self.turns[-1], said=said)
             case HistoryRewound(length):
                 self.told = length
             case TurnStarted(number, text, _, state):
                 self.turns.append(Turn(number, text, tuple(self.history), state))
                 self.undone.clear()
                 self.states += 1
+                self._beginning = True
             case TurnEnded(_, reason, files):
+                self._beginning = False
                 self.turns[-1] = replace(self.turns[-1], files=files, reason=reason)
-            case TurnsUndone(first, talk, files):
-                self.undone.append(Undone(tuple(self.turns[first - 1 :]), talk, files, tuple(self.history)))
+            case TurnsUndone(first, talk, runs):
+                if self.turns[-1].reason:  # else it was cut off in the middle, and there is no way back to that
+                    self.undone.append(Undone(tuple(self.turns[first - 1 :]), talk, runs, tuple(self.history)))
+                self._beginning = False
                 if talk:
                     del self.turns[first - 1 :]
             case TurnsRedone():

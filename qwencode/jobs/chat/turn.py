@@ -11,7 +11,7 @@ from qwencode.agent.turns import add
 from qwencode.context.instructions import instructions
 from qwencode.context.mentions import mentioned
 from qwencode.context.prompts import chat_prompt, said
-from qwencode.errors import ModelUnavailable, QwencodeError
+from qwencode.errors import Interrupted, ModelUnavailable, QwencodeError
 from qwencode.events import Event, InputOffered, Notice, TurnStarted
 from qwencode.jobs.chat.talk import INTERRUPTED
 from qwencode.jobs.undisturbed import undisturbed
@@ -62,6 +62,8 @@ def turn(chat: "Chat", text: str, work: Callable[[], Generator[Event, None, str]
         reason = yield from work()
     except KeyboardInterrupt:
         ending.append(Notice("Interrupted. What there is of the reply is kept."))
+    except Interrupted:
+        raise  # the process is to end
     except QwencodeError as error:
         reason = str(error)
         ending.append(Notice(reason, "error"))

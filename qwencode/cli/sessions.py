@@ -1,0 +1,41 @@
+"""`qwencode sessions`: what was said before, on this machine."""
+
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(no_args_is_help=False, rich_markup_mode=None, help="List, show and remove sessions.")
+Name = Annotated[str, typer.Argument(metavar="ID", help="A session, or the beginning of its id.")]
+Everywhere = Annotated[bool, typer.Option("--all", help="Those of all repositories.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")]
+
+
+@app.callback(invoke_without_command=True)
+def _default(context: typer.Context) -> None:  # pyright: ignore[reportUnusedFunction]
+    if context.invoked_subcommand is None:
+        show_list()
+
+
+@app.command(name="list")
+def show_list(everywhere: Everywhere = False, json: Json = False) -> None:
+    """List the sessions of this repository, the newest first."""
+    from qwencode.cli.chat import list_sessions
+
+    for line in list_sessions(everywhere, json):
+        typer.echo(line)
+
+
+@app.command()
+def show(name: Name) -> None:
+    """Print a session as Markdown."""
+    from qwencode.cli.chat import show_session
+
+    typer.echo(show_session(name))
+
+
+@app.command()
+def rm(name: Name) -> None:
+    """Remove a session. What it changed in files stays."""
+    from qwencode.cli.chat import remove_session
+
+    typer.echo(remove_session(name))

@@ -1,0 +1,156 @@
+"""Going back: to before any turn of the conversation, with its talk, its files or both; and forth again.
+
+The talk costs no prefill: the history becomes a list that the model has seen. Files are put back from the runs that
+kept them, newest turn first. What the user has changed in them since is overwritten only after a question.
+"""
+
+from collections.abc import Generator, Sequence
+from typing import TYPE_CHECKING, Literal
+
+from qwencode.errors import UsageError
+from qwencode.events import Event, InputOffered, Listed, Notice, TurnsRedone, TurnsUndone
+from qwencode.excerpt import clip, listed
+from qwencode.jobs.chat.talk import Turn, becoming
+from qwencode.jobs.chat.turn import ask
+from qwencode.jobs.undisturbed import undisturbed
+from qwencode.snapshots import Conflicts, Moved, move
+
+if TYPE_CHECKING:
+    from qwencode.jobs.chat.chat import Chat
+
+Scope = Literal["files", "talk", "both"]
+SCOPES: Sequence[Scope] = ("both", "talk", "files")
+_NAMED = 5
+
+
+def undo(chat: "Chat", rest: str) -> Generator[Event, None, None]:
+    """Take the last turn back: what was said, and what it changed."""
+    yield from _back(chat, _last(chat), "both")
+
+
+def redo(chat: "Chat", rest: str) -> Generator[Event, None, None]:
+    """Do again what was taken back last."""
+    talk = chat.talk
+    if not talk.undone:
+        raise UsageError("There is nothing that was taken back, or something else was said since.")
+    done = talk.undone[-1]
+    moved = _moved(chat, done.runs[::-1], "forth")
+    if moved is None:
+        yield Notice("Nothing was done.")
+        return
+    with undisturbed():
+        events = [chat.took(TurnsRedone(done.turns[0].number, done.talk, moved.runs))]
+        if done.talk:
+            events += [chat.took(event) for event in becoming(talk.history, done.history, "done again")]
+    yield from events
+    yield from _told(chat, moved, f"Turn {done.turns[0].number} is there again", done.talk)
+
+
+def rewind(chat: "Chat", rest: str) -> Generator[Event, None, None]:
+    """List the turns, or go back to before one of them."""
+    words = rest.split()
+    number = next((int(word) for word in words if word.isdecimal()), None)
+    scope = _scope(words)
+    if [word for word in words if not word.isdecimal() and word not in SCOPES]:
+        raise UsageError("Say which turn to go back to, and what: /rewind 3, /rewind 3 files, /rewind 3 talk.")
+    turns = chat.talk.turns
+    if not turns:
+        raise UsageError("Nothing was said yet.")
+    if number is None:
+        rows = [f"{turn.number}  {_words(turn)}{_changed(turn)}" for turn in turns]
+        chosen = chat.parts.person.choose("Go back to before", rows)
+        if chosen is None:
+            table = tuple((str(turn.number), _words(turn), listed(turn.files, _NAMED)) for turn in turns)
+            yield Listed("Turns: /rewind N goes back to before one", ("turn", "said", "changed"), table)
+            return
+        number = turns[chosen].number
+    if not 1 <= number <= len(turns):
+        raise UsageError(f"There is no turn {number}; they go from 1 to {len(turns)}.")
+    turn = turns[number - 1]
+    if (yield from _back(chat, turn, scope)) and scope != "files":
+        yield InputOffered(turn.text)
+
+
+def retry(chat: "Chat", rest: str) -> Generator[Event, None, None]:
+    """Have the last turn answered anew, from the same files and the very same message."""
+    if rest not in ("", "think"):
+        raise UsageError("It is /retry, or /retry think.")
+    turn = _last(chat)
+    if not turn.said:
+        raise UsageError(f"Turn {turn.number} asked the model for nothing; type it again.")
+    yield from chat.ready()
+    if (yield from _back(chat, turn, "both")):
+        yield from ask(chat, turn.text, list(turn.said), "always" if rest else "")
+
+
+def edit_last(chat: "Chat", rest: str) -> Generator[Event, None, None]:
+    """Take the last turn back, and offer its words to be changed."""
+    turn = _last(chat)
+    if (yield from _back(chat, turn, "both")):
+        yield InputOffered(turn.text)
+
+
+def _scope(words: Sequence[str]) -> Scope:
+    for scope in SCOPES:
+        if scope in words:
+            return scope
+    return "both"
+
+
+def _last(chat: "Chat") -> Turn:
+    if not chat.talk.turns:
+        raise UsageError("Nothing was said yet.")
+    return chat.talk.turns[-1]
+
+
+def _back(chat: "Chat", turn: Turn, scope: Scope) -> Generator[Event, None, bool]:
+    """Go back to before a turn. False when the user does not want it after all."""
+    talk, turns = scope != "files", chat.talk.turns[turn.number - 1 :]
+    moved = _moved(chat, [turn.state for turn in reversed(turns)], "back") if scope != "talk" else Moved()
+    if moved is None:
+        yield Notice("Nothing was done.")
+        return False
+    with undisturbed():
+        events = [chat.took(TurnsUndone(turn.number, talk, moved.runs))]
+        if talk:
+            wanted = turn.before
+            events += [chat.took(event) for event in becoming(chat.talk.history, wanted, f"before turn {turn.number}")]
+    yield from events
+    where = f"turn {turn.number}" if len(turns) == 1 else f"turns {turn.number} to {turns[-1].number}"
+    yield from _told(chat, moved, f"Took back {where}", talk)
+    return True
+
+
+def _moved(chat: "Chat", names: Sequence[str], direction: Literal["back", "forth"]) -> Moved | None:
+    """Take runs back, or do them again. None when that would overwrite something, and the user says no."""
+    workspace = chat.parts.workspace
+    with undisturbed():
+        try:
+            return move(workspace, names, direction)
+        except Conflicts as error:
+            files = error.files
+    question = (
+        f"You have changed {listed(files, _NAMED)} since. Overwrite? What is there now is kept under a ref of git."
+    )
+    if not chat.parts.person.confirm(question):
+        return None
+    with undisturbed():
+        return move(workspace, names, direction, force=True)
+
+
+def _told(chat: "Chat", moved: Moved, what: str, talk: bool) -> Generator[Event, None, None]:
+    """Say what was done. Where only files went back, the model has to know, or it would take its edits for made."""
+    files = f": {listed(moved.files, _NAMED)} as before" if moved.files else ", no file was changed"
+    yield Notice(f"{what}{files if moved.files or not talk else ''}.")
+    if moved.kept:
+        yield Notice(f"What you had in these files is kept: git show {moved.kept}:FILE")
+    if moved.files and not talk:
+        chat.notes.append(("note", f"The user has put these files back to an earlier state: {', '.join(moved.files)}."))
+
+
+def _words(turn: Turn) -> str:
+    return clip(" ".join(turn.text.split()), 60)
+
+
+def _changed(turn: Turn) -> str:
+    return f"  ({listed(turn.files, 3)})" if turn.files else ""
