@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Literal
 
-Verdict = Literal["allow", "ask", "deny"]
+Verdict = Literal["allow", "ask", "doubt", "deny"]
+"""`doubt`: it may hold what is denied, so it is asked about wherever else it would not be."""
 Words = tuple[str, ...]
 """Of one command; never empty."""
 
@@ -39,7 +40,7 @@ _WORD = re.compile(r"[^\s;&|<>()`$'\"\\{}]+")
 class Rules:
     """What the user has laid down. Commands are given by their first words, files by patterns of their paths.
 
-    `exact` are whole commands that were allowed as they are.
+    `exact` are whole commands that were allowed as they are, `files` files.
     """
 
     allow_commands: tuple[str, ...] = ()
@@ -47,6 +48,7 @@ class Rules:
     allow_paths: tuple[str, ...] = ()
     deny_paths: tuple[str, ...] = ()
     exact: frozenset[Words] = frozenset()
+    files: frozenset[str] = frozenset()
 
     def command(self, text: str) -> Verdict:
         """Judge a command line."""
@@ -54,8 +56,10 @@ class Rules:
         denied = [tuple(rule.split()) for rule in self.deny_commands if rule.split()]
         if any(_begins((PurePosixPath(part[0]).name, *part[1:]), rule) for part in parts or () for rule in denied):
             return "deny"
-        if any(_holds(text, rule) for rule in denied) or not parts:
-            return "ask"  # it may be hidden behind another program, or in what cannot be read without doubt
+        if any(_holds(text, rule) for rule in denied) or (denied and not parts):
+            return "doubt"  # hidden behind another program, or in what cannot be read
+        if not parts:
+            return "ask"
         allowed = [tuple(rule.split()) for rule in self.allow_commands if rule.split()]
         fine = all(part in self.exact or any(_begins(part, rule) for rule in allowed) for part in parts)
         return "allow" if fine else "ask"
@@ -64,7 +68,8 @@ class Rules:
         """Judge a file that is to be changed, given relative to the root with forward slashes."""
         if any(matches(path.casefold(), pattern.casefold()) for pattern in self.deny_paths):
             return "deny"
-        return "allow" if any(matches(path, pattern) for pattern in self.allow_paths) else "ask"
+        allowed = path in self.files or any(matches(path, pattern) for pattern in self.allow_paths)
+        return "allow" if allowed else "ask"
 
 
 def simple_commands(text: str) -> list[Words] | None:

@@ -88,6 +88,16 @@ class Held:
         return [(message.role, message.content) for message in self.chat.talk.history]
 
 
+class Renamed:
+    """A sandbox that says of itself that it is on another rung."""
+
+    def __init__(self, sandbox: Any, rung: str):
+        self._sandbox, self.rung = sandbox, rung
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sandbox, name)
+
+
 def places(home: Path) -> Places:
     return Places(home / "config", home / "data", home / "state", home / "cache")
 
@@ -103,7 +113,7 @@ def hold(
     session: str = "20260101-000000-0000",
     rung: str = "",
     trusted: bool = True,
-    **others: Any,
+    resume: Path | None = None,
 ) -> Held:
     """Open a conversation in a repository; `rung` is what the sandbox says of itself."""
     model = model or ScriptedModel(lines)
@@ -111,8 +121,7 @@ def hold(
 
     def sandbox(chosen: Settings) -> Any:
         opened = open_sandbox(root, allow_none=True)
-        opened.rung = rung or opened.rung
-        return opened
+        return Renamed(opened, rung) if rung else opened
 
     parts = Parts(
         Workspace.find(root),
@@ -123,7 +132,8 @@ def hold(
         lambda name, chosen: model,
         "scripted",
         trusted,
+        resume,
     )
-    held = Held(Chat(parts, Recording(places(home).sessions, session), **others), model, person)
+    held = Held(Chat(parts, Recording(places(home).sessions, session)), model, person)
     drive(held.chat.open(), held.events.append)
     return held

@@ -86,7 +86,7 @@ class Desk:
                 always=f"changes of {name}, in this session",
             )
             if self._answered(question).lasting:
-                self.rules = replace(self.rules, allow_paths=(*self.rules.allow_paths, _literal(name)))
+                self.rules = replace(self.rules, files=self.rules.files | {name})
         self._keep()
 
     def _shell(self, tool: Tool) -> Callable[..., ToolResult]:
@@ -123,12 +123,11 @@ class Desk:
 
     def _may_run(self, command: str) -> str:
         """Return the command that may be run in the place of this one. Raises Declined."""
-        verdict = self.rules.command(command)
         self._check_command(command)
-        doubt = verdict == "ask" and bool(self.rules.deny_commands) and not _plain(command)
-        if verdict == "ask" and self._mode() == "plan":
+        verdict = self.rules.command(command)
+        if verdict != "allow" and self._mode() == "plan":
             raise Declined(_PLANNING)
-        if verdict == "ask" and (self._mode() == "ask" or not self.confined or doubt):
+        if verdict == "doubt" or (verdict == "ask" and (self._mode() == "ask" or not self.confined)):
             command = self._asked(command)
             self._check_command(command)
         self._keep()
@@ -142,6 +141,7 @@ class Desk:
         call = ToolCall("", _SHELL, {"command": command})
         answer = self._answered(Question(call, f"Run a command{where}", command=command, always=always))
         if answer.lasting:
+            covered = lasting(answer.command) if answer.command else covered
             prefixes = tuple(" ".join(words) for words, more in covered if more)
             exact = self.rules.exact.union(words for words, more in covered if not more)
             self.rules = replace(self.rules, allow_commands=(*self.rules.allow_commands, *prefixes), exact=exact)
@@ -178,15 +178,6 @@ class _Asking(Workspace):
     def replace(self, path: str | Path, before: TextFile, text: str) -> None:
         self._desk.may_change(str(path), before.text, text)
         super().replace(path, before, text)
-
-
-def _plain(command: str) -> bool:
-    return bool(lasting(command))
-
-
-def _literal(name: str) -> str:
-    """Return a pattern that means this file alone."""
-    return f"./{name}" if "/" in name else f"/{name}"
 
 
 def _diff(name: str, before: str | None, after: str) -> str:

@@ -1,30 +1,14 @@
 """Turns of a conversation: what the model is given, what stays when it is interrupted, what is on disk."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import pytest
-
-from chat_ground import Held, Someone, hold
+from chat_ground import Held, Someone
 from qwencode.events import MessageAdded, TextDelta, ToolStarted, TurnEnded, TurnStarted
 from qwencode.model.scripted import ScriptedModel, call
 from qwencode.session import read
 
 Talking = Callable[..., Held]
-
-
-@pytest.fixture
-def talking(repository: Path, own_directories: Path) -> Iterator[Talking]:
-    opened: list[Held] = []
-
-    def begin(*lines: Any, **others: Any) -> Held:
-        opened.append(hold(repository, own_directories, lines, **others))
-        return opened[-1]
-
-    yield begin
-    for held in opened:
-        held.chat.close()
 
 
 def test_a_question_and_another(talking: Talking):

@@ -1,0 +1,142 @@
+"""A conversation on disk: gone on with, forked, cut off by a kill, held by one process at a time."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from chat_ground import Held, Someone, places
+from qwencode.events import InputOffered, Listed, ScreenCleared, TextDelta, TurnStarted
+from qwencode.model.scripted import call
+from qwencode.session import read
+from qwencode.sessions import summaries
+
+Talking = Callable[..., Held]
+
+
+def test_it_goes_on_where_it_stopped(talking: Talking, repository: Path, own_directories: Path):
+    held = talking(call("write_file", file_path="a.txt", content="1\n"), "Made.", "Half a story", person=Someone())
+    held.say("make")
+    held.say("tell", stop_at=lambda event: isinstance(event, TextDelta))
+    history, turns, path = list(held.chat.talk.history), held.chat.talk.turns, held.chat.recording.path
+    held.chat.close()
+    again = talking("Well.", resume=path, session="other")
+    assert again.chat.talk.history == history and again.chat.talk.turns == turns
+    assert again.chat.recording.id == held.chat.recording.id
+    again.say("go on")
+    assert again.talked[-2][1] == "(The reply before this was interrupted by the user.)\n\ngo on"
+    again.say("/rewind 1")
+    assert again.talked == [] and not (repository / "a.txt").exists()
+    assert [each.id for each in summaries(places(own_directories).sessions)] == [held.chat.recording.id]
+
+
+def test_what_was_taken_back_can_be_done_again_after_it(talking: Talking, repository: Path):
+    held = talking(call("write_file", file_path="a.txt", content="1\n"), "Made.", person=Someone())
+    held.say("make")
+    held.say("/undo")
+    path = held.chat.recording.path
+    held.chat.close()
+    again = talking(resume=path)
+    assert again.talked == []
+    again.say("/redo")
+    assert again.talked[-1] == ("assistant", "Made.") and (repository / "a.txt").exists()
+
+
+def test_resume_sessions_and_clear(talking: Talking):
+    held = talking("One.", "Two.", person=Someone())
+    held.say("/sessions")
+    assert "There is no other conversation" in held.notices()
+    held.say("first words")
+    first = held.chat.recording.id
+    held.say("/clear")
+    assert held.talked == [] and held.of(ScreenCleared)
+    held.say("others")
+    held.say("/sessions")
+    assert [row[0] for row in held.of(Listed)[-1].rows] == [first] and held.of(Listed)[-1].rows[0][2] == "first words"
+    held.person.rows = [0]
+    held.say("/resume")
+    assert held.talked[-1] == ("assistant", "One.") and held.chat.recording.id == first
+    held.say(f"/resume {first}")
+    assert "This is the conversation that goes on." in held.notices()
+    held.say("/resume nothing")
+    assert "There is no session 'nothing'" in held.notices()
+
+
+def test_a_fork_leaves_the_session_before_it_as_it_was(talking: Talking):
+    held = talking("One.", "Two.")
+    held.say("/fork")
+    assert "Nothing was said yet" in held.notices()
+    held.say("a")
+    source = held.chat.recording.path
+    assert source
+    before = source.read_bytes()
+    held.say("/fork")
+    held.say("b")
+    assert source.read_bytes() == before and held.chat.recording.path != source
+    copy = held.chat.recording.path
+    assert copy and [event.text for event in read(copy) if isinstance(event, TurnStarted)] == ["a", "b"]
+    held.say("/rewind 1")
+    assert held.talked == []
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from chat_ground import Someone, hold
+from qwencode.events import {event}
+from qwencode.model.scripted import call
+
+lines = [call("write_file", file_path="a.txt", content="1\\n"), "Made.",
+         call("edit", file_path="a.txt", old_string="1", new_string="2"), "A long story."]
+held = hold(Path(sys.argv[1]), Path(sys.argv[2]), lines, person=Someone())
+held.say("make")
+seen = []
+def stop(event):
+    seen.append(event)
+    if isinstance(event, {event}):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return False
+held.say("change", stop_at=stop)
+"""
+
+
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        "ToolFinished",
+        pytest.param("TurnStarted", marks=SLOW),
+        pytest.param("ToolStarted", marks=SLOW),
+        pytest.param("TextDelta", marks=SLOW),
+    ],
+)
+def test_killed_in_a_turn_it_goes_on_after_the_last_whole_one(
+    talking: Talking, repository: Path, own_directories: Path, event: str
+):
+    ground = Path(__file__).parents[2] / "ground"
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED.format(event=event), repository, own_directories],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ground), *sys.path])},
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr.decode()
+    (kept,) = summaries(places(own_directories).sessions)
+    path = places(own_directories).sessions / f"{kept.id}.jsonl"
+    with path.open("ab") as file:
+        file.write(b'{"type": "notice", "te')
+    again = talking("Well.", resume=path, session="other", person=Someone())
+    assert (repository / "a.txt").read_text() == "1\n"
+    assert again.talked[-1] == ("assistant", "Made.") and len(again.chat.talk.turns) == 1
+    assert [each.text for each in again.of(InputOffered)] == ["change"]
+    assert "half written" in again.notices() and "Turn 2 was cut off" in again.notices()
+    again.say("go on")
+    again.say("/undo")
+    again.say("/undo")
+    assert again.talked == [] and not (repository / "a.txt").exists()

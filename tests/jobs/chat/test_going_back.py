@@ -1,0 +1,146 @@
+"""Undo, redo, rewind, retry: the talk and the files, and what the user has done in between."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from chat_ground import Held, Someone
+from qwencode.events import InputOffered, Listed, TextDelta
+from qwencode.model.scripted import ScriptedModel, call
+
+Talking = Callable[..., Held]
+
+
+def write(name: str, text: str):
+    return call("write_file", file_path=name, content=text)
+
+
+def edit(name: str, old: str, new: str):
+    return call("edit", file_path=name, old_string=old, new_string=new)
+
+
+def said(held: Held) -> list[str]:
+    return [text for role, text in held.talked if role == "user"]
+
+
+@pytest.fixture
+def three(talking: Talking, repository: Path) -> Held:
+    """A conversation of three turns: the first makes a.txt, the second says something, the third changes it."""
+    person = Someone()
+    lines = [write("a.txt", "1\n"), "Made.", "Hello.", edit("a.txt", "1", "2"), "Changed.", "Again.", "And again."]
+    held = talking(*lines, person=person)
+    for line in ("make", "hello", "change"):
+        held.say(line)
+    assert (repository / "a.txt").read_text() == "2\n"
+    return held
+
+
+def test_undo_takes_turn_after_turn_and_redo_brings_them_back(three: Held, repository: Path):
+    whole, file = list(three.talked), repository / "a.txt"
+    three.say("/undo")
+    assert said(three) == ["make", "hello"] and file.read_text() == "1\n"
+    three.say("/undo")
+    three.say("/undo")
+    assert three.talked == [] and not file.exists()
+    three.say("/undo")
+    assert "Nothing was said yet." in three.notices()
+    for _ in range(3):
+        three.say("/redo")
+    assert three.talked == whole and file.read_text() == "2\n"
+    three.say("/redo")
+    assert "There is nothing that was taken back" in three.notices()
+
+
+def test_after_a_new_turn_there_is_nothing_to_redo(three: Held, repository: Path):
+    three.say("/undo")
+    three.say("something else")
+    three.say("/redo")
+    assert "something else was said since" in three.notices()
+    assert said(three) == ["make", "hello", "something else"]
+
+
+@pytest.mark.parametrize(
+    ("scope", "talk", "text"),
+    [("both", ["make"], "1\n"), ("talk", ["make"], "2\n"), ("files", ["make", "hello", "change"], "1\n")],
+)
+def test_rewind_to_any_turn(three: Held, repository: Path, scope: str, talk: list[str], text: str):
+    three.say(f"/rewind 2 {scope}")
+    assert said(three) == talk and (repository / "a.txt").read_text() == text
+    offered = [event.text for event in three.of(InputOffered)]
+    assert offered == ([] if scope == "files" else ["hello"])
+    three.say("/redo")
+    assert said(three) == ["make", "hello", "change"] and (repository / "a.txt").read_text() == "2\n"
+
+
+def test_the_model_is_told_that_files_went_back(three: Held):
+    three.say("/rewind 3 files")
+    three.say("go on")
+    assert "The user has put these files back to an earlier state: a.txt." in said(three)[-1]
+
+
+def test_rewind_lists_and_lets_choose(three: Held):
+    three.say("/rewind")
+    (table,) = three.of(Listed)
+    assert [row[:2] for row in table.rows] == [("1", "make"), ("2", "hello"), ("3", "change")]
+    three.person.rows = [1]
+    three.say("/rewind")
+    assert said(three) == ["make"]
+    for wrong in ("/rewind 7", "/rewind 0", "/rewind files now"):
+        three.say(wrong)
+    assert "There is no turn 7" in three.notices() and "Say which turn" in three.notices()
+
+
+def test_what_the_user_has_changed_is_not_overwritten_unasked(three: Held, repository: Path):
+    (repository / "a.txt").write_text("mine\n")
+    three.say("/undo")
+    assert three.person.questions == [
+        "You have changed a.txt since. Overwrite? What is there now is kept under a ref of git."
+    ]
+    assert (repository / "a.txt").read_text() == "mine\n" and said(three)[-1] == "change"
+    three.person.yes = [True]
+    three.say("/undo")
+    assert (repository / "a.txt").read_text() == "1\n" and said(three)[-1] == "hello"
+    assert "is kept: git show refs/qwencode/" in three.notices()
+
+
+def test_retry_asks_with_the_very_same_messages(three: Held, repository: Path):
+    model = three.model
+    assert isinstance(model, ScriptedModel)
+    before = model.requests[-2][0]
+    three.say("/retry")
+    assert model.requests[-1][0] == before
+    assert three.talked[-1] == ("assistant", "Again.") and (repository / "a.txt").read_text() == "1\n"
+    three.say("/retry think")
+    assert model.requests[-1][0] == before and model.requests[-1][2].thinking
+    assert three.talked[-1] == ("assistant", "And again.")
+    three.say("/retry harder")
+    assert "It is /retry, or /retry think." in three.notices()
+
+
+def test_the_last_words_are_offered_to_be_changed(three: Held, repository: Path):
+    three.say("/edit-last")
+    assert [event.text for event in three.of(InputOffered)] == ["change"]
+    assert said(three) == ["make", "hello"] and (repository / "a.txt").read_text() == "1\n"
+
+
+def test_an_interrupted_turn_can_be_taken_back(talking: Talking, repository: Path):
+    held = talking(write("a.txt", "1\n"), "A long story.", "Well.", person=Someone())
+    held.say("make", stop_at=lambda event: isinstance(event, TextDelta))
+    assert (repository / "a.txt").exists()
+    held.say("/undo")
+    assert held.talked == [] and not (repository / "a.txt").exists()
+
+
+def test_after_compaction_the_turns_before_it_are_there(three: Held):
+    whole = list(three.talked)
+    three.say("/compact")
+    assert (
+        len(three.talked) < len(whole)
+        and "What you wrote down:" in three.talked[-1][1]
+        and "Again." in three.talked[-1][1]
+    )
+    three.say("/undo")
+    assert three.talked == whole
+    three.say("/rewind 2 talk")
+    assert said(three) == ["make"]
