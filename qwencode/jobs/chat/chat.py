@@ -115,7 +115,8 @@ class Chat:
     def take(self, line: str) -> Generator[Event, None, None]:
         """Do what a line says: a message, a command after `/`, or a shell command after `!`. Never raises for it."""
         try:
-            yield from self._taken(line.strip())
+            text = line.encode("utf-8", "replace").decode().replace("\0", "�")  # what no file and no command can hold
+            yield from self._taken(text.strip())
         except Interrupted:
             raise  # the process is to end
         except (QwencodeError, ToolError) as error:
