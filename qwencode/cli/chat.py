@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qwencode.errors import Interrupted, ModelUnavailable, UsageError
-from qwencode.events import Event, Notice, TurnEnded
+from qwencode.events import Event, MessageAdded, Notice, ToolFinished, TurnEnded
 
 if TYPE_CHECKING:
     from qwencode.jobs.chat.chat import Chat
     from qwencode.jobs.chat.person import Person
     from qwencode.settings import Places, Settings
 
-_FAILED = 1
 _STDIN_CHARS = 200_000
+_STDIN_SECONDS = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,35 +52,47 @@ def run_chat(request: ChatRequest) -> int:
 
 
 def run_ask(request: ChatRequest, text: str) -> int:
-    """Have one question answered and return the exit code. Raises QwencodeError as `fix` does."""
+    """Have one question answered and return the exit code. Raises QwencodeError as `fix` does.
+
+    Where the output is no terminal, it is the answer and nothing else; what else there is to say goes to stderr.
+    """
     from qwencode.jobs.chat.driving import drive
     from qwencode.jobs.chat.person import Nobody
+    from qwencode.jobs.chat.talk import INTERRUPTED
+    from qwencode.ui.plain import Plain
     from qwencode.ui.reader import open_reader
 
-    piped = "" if sys.stdin.isatty() else _piped()
-    said = piped if text == "-" else f"{text}\n\n{piped}" if piped else text
-    if not said.strip():
-        raise UsageError("There is no question: give it as words, or pipe it in with `qwencode ask -`.")
-    chat, reader = build_chat(request, Nobody()), open_reader(request.json)
-    ended: list[str] = []
+    said = _question(text)
+    chat = build_chat(request, Nobody())
+    whole = request.json or sys.stdout.isatty()
+    reader = open_reader(request.json) if whole else Plain(sys.stderr)
+    ended, answer = "", ""
 
     def show(event: Event) -> None:
+        nonlocal ended, answer
         if isinstance(event, TurnEnded):
-            ended.append(event.reason)
-        if request.json or not _is_chatter(event):
+            ended = event.reason
+        elif isinstance(event, MessageAdded) and event.message.role == "assistant":
+            answer = event.message.content.strip()
+        told = isinstance(event, ToolFinished) or (isinstance(event, Notice) and event.level != "error")
+        if whole or told:
             reader.show(event)
 
     try:
         drive(chat.open(), show)
-        drive(chat.take(said if not said.startswith(("/", "!")) else f" {said}"), show)
+        drive(chat.ask(said), show)
     except KeyboardInterrupt:
         raise Interrupted("Interrupted.") from None
     finally:
         chat.close()
         reader.close()
-    if ended == ["interrupted"]:
+    if answer and not whole:
+        Plain(sys.stdout).show_text(answer)
+    if ended == INTERRUPTED:
         raise Interrupted("Interrupted.")
-    return 0 if ended == ["answered"] else _FAILED
+    if chat.trouble:
+        raise chat.trouble
+    return 0
 
 
 def list_sessions(everywhere: bool, json: bool) -> Iterator[str]:
@@ -214,6 +226,28 @@ def _to_resume(request: ChatRequest, places: "Places", root: Path) -> Path | Non
     return find(places.sessions, here[0].id)
 
 
+def _question(text: str) -> str:
+    """Return the question, with what is piped in. Raises UsageError when there is none."""
+    piped = "" if sys.stdin.isatty() or (text != "-" and not _has_come()) else _piped()
+    said = piped if text == "-" else f"{text}\n\n<<< piped in\n{piped}\n>>>" if piped.strip() else text
+    if not said.strip() or said == "-":
+        raise UsageError("There is no question: give it as words, or pipe it in with `qwencode ask -`.")
+    return said
+
+
+def _has_come() -> bool:
+    """Say whether something is piped in: nothing may ever come where nobody closes the standard input."""
+    import select
+
+    try:
+        ready, _, _ = select.select([sys.stdin], [], [], _STDIN_SECONDS)
+    except (OSError, ValueError):  # closed, or nothing that can be waited for
+        return False
+    if not ready:
+        sys.stderr.write(f"qwencode: nothing was piped in for {_STDIN_SECONDS:.0f} s; going on without.\n")
+    return bool(ready)
+
+
 def _piped() -> str:
     try:
         text = sys.stdin.read(_STDIN_CHARS + 1)
@@ -222,18 +256,6 @@ def _piped() -> str:
     if len(text) > _STDIN_CHARS:
         raise UsageError(f"What is piped in is longer than {_STDIN_CHARS:,} characters; give a part of it.")
     return text
-
-
-def _is_chatter(event: Event) -> bool:
-    """Say whether an event is of no interest to who wants an answer and nothing else."""
-    return not isinstance(event, Notice) and type(event).__name__ in (
-        "RunStarted",
-        "PhaseStarted",
-        "SandboxReady",
-        "ThinkingDecided",
-        "ContextFilled",
-        "ReplyFinished",
-    )
 
 
 def _is_terminal() -> bool:

@@ -33,6 +33,10 @@ class Plain:
                 for _, text in lines(event):
                     self._print(text)
 
+    def show_text(self, text: str) -> None:
+        """Print a text that is no event."""
+        self._print(text)
+
     def ask(self, question: str) -> bool | None:
         return ask_on(self._out, question)
 

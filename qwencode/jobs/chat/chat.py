@@ -64,6 +64,8 @@ class Chat:
         self.model_name = parts.model
         self.commands: Sequence[Command] = COMMANDS
         self.over = False
+        self.trouble: QwencodeError | None = None
+        """Why the last line did not come to a good end."""
         self.notes: list[tuple[str, str]] = []
         """What goes with the next message: title and text."""
         self.added: list[str] = []
@@ -114,12 +116,20 @@ class Chat:
 
     def take(self, line: str) -> Generator[Event, None, None]:
         """Do what a line says: a message, a command after `/`, or a shell command after `!`. Never raises for it."""
+        yield from self._safely(self._taken(_plain(line)))
+
+    def ask(self, text: str) -> Generator[Event, None, None]:
+        """Have a text answered, whatever it begins with."""
+        yield from self._safely(say(self, _plain(text)))
+
+    def _safely(self, work: Generator[Event, None, None]) -> Generator[Event, None, None]:
+        self.trouble = None
         try:
-            text = line.encode("utf-8", "replace").decode().replace("\0", "�")  # what no file and no command can hold
-            yield from self._taken(text.strip())
+            yield from work
         except Interrupted:
             raise  # the process is to end
         except (QwencodeError, ToolError) as error:
+            self.trouble = error if isinstance(error, QwencodeError) else UsageError(str(error))
             yield Notice(str(error), "error")
         except KeyboardInterrupt:
             yield Notice("Interrupted.")
@@ -294,3 +304,8 @@ class Chat:
             branch = rows[0].removeprefix(b"## ").removeprefix(b"No commits yet on ").partition(b"...")[0]
             unsaved = sum(bool(row) for row in rows[1:])
             self._status = replace(self._status, branch=branch.decode(errors="replace"), unsaved=unsaved)
+
+
+def _plain(text: str) -> str:
+    """Return what was typed without what no file, no command and no server can hold."""
+    return text.encode("utf-8", "replace").decode().replace("\0", "�").strip()

@@ -11,7 +11,7 @@ from qwencode.agent.turns import add
 from qwencode.context.instructions import instructions
 from qwencode.context.mentions import mentioned
 from qwencode.context.prompts import chat_prompt, said
-from qwencode.errors import Interrupted, ModelUnavailable, QwencodeError
+from qwencode.errors import BudgetSpent, Interrupted, ModelUnavailable, QwencodeError
 from qwencode.events import Event, InputOffered, Notice, TurnStarted
 from qwencode.jobs.chat.talk import INTERRUPTED
 from qwencode.jobs.undisturbed import undisturbed
@@ -65,7 +65,7 @@ def turn(chat: "Chat", text: str, work: Callable[[], Generator[Event, None, str]
     except Interrupted:
         raise  # the process is to end
     except QwencodeError as error:
-        reason = str(error)
+        reason, chat.trouble = str(error), error
         ending.append(Notice(reason, "error"))
     finally:
         with undisturbed():
@@ -83,6 +83,7 @@ def _answer(chat: "Chat", messages: list[Message], think: str) -> Generator[Even
     agent = Agent(model, chat.tools, options, budget, think=POLICIES[think], tree=tree)
     outcome = yield from chat.recorded(agent.run(history))
     if outcome.ended != "done":
+        chat.trouble = BudgetSpent(outcome.reason) if outcome.ended == "budget" else QwencodeError(outcome.reason)
         yield Notice(_sentence(outcome), "warning")
     return ANSWERED if outcome.ended == "done" else outcome.reason
 
