@@ -30,10 +30,10 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 ROOM_LINES = {  # what a room may grow to before something has to be taken out of it
     "agent": 1_150,
     "cli": 1_500,
-    "context": 1_620,
+    "context": 1_670,
     "jobs": 3_600,
     "machine": 1_200,
-    "model": 6_520,
+    "model": 6_570,
     "repair": 4_250,
     "sandbox": 1_600,
     "snapshots": 1_250,
@@ -41,7 +41,7 @@ ROOM_LINES = {  # what a room may grow to before something has to be taken out o
     "ui": 2_800,
     "verify": 2_250,
 }
-LOOSE_LINES = 1_650
+LOOSE_LINES = 1_760
 FILE_LINES = 400
 FUNCTION_LINES = 60
 LOOP_LINES = 150

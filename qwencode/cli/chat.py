@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qwencode.errors import Interrupted, ModelUnavailable, UsageError
-from qwencode.events import Event, MessageAdded, Notice, ToolFinished, TurnEnded
 
 if TYPE_CHECKING:
+    from qwencode.events import Event
     from qwencode.jobs.chat.chat import Chat
     from qwencode.jobs.chat.person import Person
     from qwencode.settings import Places, Settings
@@ -56,6 +56,7 @@ def run_ask(request: ChatRequest, text: str) -> int:
 
     Where the output is no terminal, it is the answer and nothing else; what else there is to say goes to stderr.
     """
+    from qwencode.events import MessageAdded, Notice, ToolFinished, TurnEnded
     from qwencode.jobs.chat.driving import drive
     from qwencode.jobs.chat.person import Nobody
     from qwencode.jobs.chat.talk import INTERRUPTED
@@ -68,7 +69,7 @@ def run_ask(request: ChatRequest, text: str) -> int:
     reader = open_reader(request.json) if whole else Plain(sys.stderr)
     ended, answer = "", ""
 
-    def show(event: Event) -> None:
+    def show(event: "Event") -> None:
         nonlocal ended, answer
         if isinstance(event, TurnEnded):
             ended = event.reason

@@ -23,14 +23,17 @@ from qwencode.events import (
     TestCommandChosen,
     ThinkingDecided,
     ToolFinished,
+    TurnEnded,
     VerdictReached,
 )
+from qwencode.excerpt import listed
 from qwencode.messages import Usage
 
 Line = tuple[str, str]
 _SHOWN_TESTS = 8
 _SHOWN_SUSPECTS = 3
 _SHOWN_COVERS = 2
+_SHOWN_FILES = 5
 _WORTH_TELLING = 0.5  # seconds of a reply: below, what it took is of no interest
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _MARKS = {"done": "✓", "in_progress": "▸", "pending": "·"}
@@ -76,6 +79,8 @@ def lines(event: Event) -> list[Line]:
         case HistoryRewound():
             where = f"Went back to message {event.length}" if event.length else "Began anew"
             return [("dim", f"{where}: {event.reason}")]
+        case TurnEnded() if event.files:
+            return [("dim", f"Changed: {listed(event.files, _SHOWN_FILES)} (/diff shows it, /undo takes it back)")]
         case CacheMissed():
             again = f", {plural(event.again, 'token')} of earlier messages with it" if event.again else ""
             return [("dim", f"Cache: {event.reason}; it is read again from there{again}")]

@@ -9,9 +9,9 @@ import pytest
 
 from qwencode.context.instructions import Instructions, instructions
 from qwencode.context.localised import AROUND, localised
-from qwencode.context.prompts import first_message, still_failing, system_prompt
+from qwencode.context.prompts import chat_prompt, first_message, said, still_failing, system_prompt
 from qwencode.events import Notice, Suspect
-from qwencode.messages import ToolSpec
+from qwencode.messages import Message, ToolSpec
 from qwencode.model.dialect.qwen import render_prefix
 from qwencode.tools.toolbox import toolbox
 from qwencode.verify.results import Baseline, TestCommand, TestResult, TestRun
@@ -77,13 +77,15 @@ def baseline(tmp_path: Path, **messages: str) -> Baseline:
 
 
 class TestPromptBudget:
-    def test_system_prompt_and_declarations_fit(self, declared: list[ToolSpec]):
-        text = "".join(piece.text for piece in render_prefix(system_prompt().content, declared))
+    @pytest.mark.parametrize("prompt", [system_prompt(), chat_prompt()], ids=["fix", "chat"])
+    def test_system_prompt_and_declarations_fit(self, declared: list[ToolSpec], prompt: Message):
+        text = "".join(piece.text for piece in render_prefix(prompt.content, declared))
         assert math.ceil(len(text) / CHARS_PER_TOKEN) <= PROMPT_TOKENS
 
-    def test_the_text_is_kept(self, declared: list[ToolSpec]):
-        text = "".join(piece.text for piece in render_prefix(system_prompt().content, declared))
-        same_as_snapshot("fix_prefix.txt", text)
+    @pytest.mark.parametrize(("name", "prompt"), [("fix", system_prompt()), ("chat", chat_prompt())])
+    def test_the_text_is_kept(self, declared: list[ToolSpec], name: str, prompt: Message):
+        text = "".join(piece.text for piece in render_prefix(prompt.content, declared))
+        same_as_snapshot(f"{name}_prefix.txt", text)
 
     def test_declarations_are_flat_and_required_parameters_come_first(self, declared: list[ToolSpec]):
         files = ["read_file", "grep_search", "repo_map", "edit", "write_file"]
@@ -151,6 +153,23 @@ class TestFirstMessage:
         assert "12 of the tests still fail: 0, 1, 2, 3, 4, 5, 6, 7, and 4 more." in still_failing(
             [*map(str, range(12))]
         )
+
+
+class TestSaid:
+    def test_words_alone_stay_as_they_are(self):
+        assert said("Why?\n\n  x = 1").content == "Why?\n\n  x = 1"
+
+    def test_all_that_may_go_with_them(self):
+        message = said("Why?", instructions="Be brief.", files="a.py\n1|x", notes=[("note", "n")], cut=True)
+        assert message.content == (
+            "(The reply before this was interrupted by the user.)\n\n"
+            "<<< instructions from the repository\nBe brief.\n>>>\n\n<<< note\nn\n>>>\n\n"
+            "<<< files that the message names\na.py\n1|x\n>>>\n\nWhy?"
+        )
+
+    def test_ten_thousand_lines_are_cut(self):
+        text = said("\n".join(f"line {n}" for n in range(10_000))).content
+        assert len(text) < 61_000 and "line 0\n" in text and text.endswith("line 9999") and "left out" in text
 
 
 class TestLocalised:

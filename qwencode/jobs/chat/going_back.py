@@ -43,7 +43,7 @@ def redo(chat: "Chat", rest: str) -> Generator[Event, None, None]:
         if done.talk:
             events += [chat.took(event) for event in becoming(talk.history, done.history, "done again")]
     yield from events
-    yield from _told(chat, moved, f"Turn {done.turns[0].number} is there again", done.talk)
+    yield from _told(chat, moved, f"Turn {done.turns[0].number} is there again", "as it left them", done.talk)
 
 
 def rewind(chat: "Chat", rest: str) -> Generator[Event, None, None]:
@@ -117,7 +117,7 @@ def _back(chat: "Chat", turn: Turn, scope: Scope) -> Generator[Event, None, bool
             events += [chat.took(event) for event in becoming(chat.talk.history, wanted, f"before turn {turn.number}")]
     yield from events
     where = f"turn {turn.number}" if len(turns) == 1 else f"turns {turn.number} to {turns[-1].number}"
-    yield from _told(chat, moved, f"Took back {where}", talk)
+    yield from _told(chat, moved, f"Took back {where}", "as before", talk)
     return True
 
 
@@ -138,9 +138,9 @@ def _moved(chat: "Chat", names: Sequence[str], direction: Literal["back", "forth
         return move(workspace, names, direction, force=True)
 
 
-def _told(chat: "Chat", moved: Moved, what: str, talk: bool) -> Generator[Event, None, None]:
+def _told(chat: "Chat", moved: Moved, what: str, how: str, talk: bool) -> Generator[Event, None, None]:
     """Say what was done. Where only files went back, the model has to know, or it would take its edits for made."""
-    files = f": {listed(moved.files, _NAMED)} as before" if moved.files else ", no file was changed"
+    files = f": {listed(moved.files, _NAMED)} {how}" if moved.files else ", no file was changed"
     yield Notice(f"{what}{files if moved.files or not talk else ''}.")
     if moved.kept:
         yield Notice(f"What you had in these files is kept: git show {moved.kept}:FILE")
