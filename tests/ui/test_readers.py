@@ -48,6 +48,8 @@ RUN: list[events.Event] = [
     ),
     events.TurnStarted(1, "why?", 2, "run-1"),
     events.TurnEnded(1, "answered", ("x.py",)),
+    events.TurnsUndone(1, True, ("run-1",)),
+    events.TurnsRedone(1, True, ("run-1",)),
     events.Listed("Sessions", ("id", "begun"), (("s1", "today"), ("s2", "yesterday"))),
     events.InputOffered("why?"),
     events.ScreenCleared(),

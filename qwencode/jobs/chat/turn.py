@@ -7,12 +7,11 @@ from qwencode.agent.budget import Budget
 from qwencode.agent.loop import Agent, Tree
 from qwencode.agent.outcome import Outcome
 from qwencode.agent.thinking import POLICIES
-from qwencode.agent.turns import add
 from qwencode.context.instructions import instructions
 from qwencode.context.mentions import mentioned
 from qwencode.context.prompts import chat_prompt, said
 from qwencode.errors import BudgetSpent, Interrupted, ModelUnavailable, QwencodeError
-from qwencode.events import Event, InputOffered, Notice, TurnStarted
+from qwencode.events import Event, InputOffered, MessageAdded, Notice, TurnStarted
 from qwencode.jobs.chat.talk import INTERRUPTED
 from qwencode.jobs.undisturbed import undisturbed
 from qwencode.messages import Message
@@ -76,7 +75,7 @@ def turn(chat: "Chat", text: str, work: Callable[[], Generator[Event, None, str]
 def _answer(chat: "Chat", messages: list[Message], think: str) -> Generator[Event, None, str]:
     history, step, model = chat.talk.history, chat.step, chat.model
     assert step is not None and model is not None
-    yield from chat.recorded(add(history, *messages))
+    yield from [chat.took(MessageAdded(message)) for message in messages]  # all or none of them
     options = Options(thinking_budget=chat.settings.think_budget)
     budget = Budget(chat.settings.max_steps or STEPS, 0.0)
     tree = Tree(step.state, step.diff)
