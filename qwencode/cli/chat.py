@@ -56,10 +56,9 @@ def run_ask(request: ChatRequest, text: str) -> int:
 
     Where the output is no terminal, it is the answer and nothing else; what else there is to say goes to stderr.
     """
-    from qwencode.events import MessageAdded, Notice, ToolFinished, TurnEnded
+    from qwencode.events import MessageAdded, Notice, ToolFinished
     from qwencode.jobs.chat.driving import drive
     from qwencode.jobs.chat.person import Nobody
-    from qwencode.jobs.chat.talk import INTERRUPTED
     from qwencode.ui.plain import Plain
     from qwencode.ui.reader import open_reader
 
@@ -67,13 +66,11 @@ def run_ask(request: ChatRequest, text: str) -> int:
     chat = build_chat(request, Nobody())
     whole = request.json or sys.stdout.isatty()
     reader = open_reader(request.json) if whole else Plain(sys.stderr)
-    ended, answer = "", ""
+    answer = ""
 
     def show(event: "Event") -> None:
-        nonlocal ended, answer
-        if isinstance(event, TurnEnded):
-            ended = event.reason
-        elif isinstance(event, MessageAdded) and event.message.role == "assistant":
+        nonlocal answer
+        if isinstance(event, MessageAdded) and event.message.role == "assistant":
             answer = event.message.content.strip()
         told = isinstance(event, ToolFinished) or (isinstance(event, Notice) and event.level != "error")
         if whole or told:
@@ -89,8 +86,6 @@ def run_ask(request: ChatRequest, text: str) -> int:
         reader.close()
     if answer and not whole:
         Plain(sys.stdout).show_text(answer)
-    if ended == INTERRUPTED:
-        raise Interrupted("Interrupted.")
     if chat.trouble:
         raise chat.trouble
     return 0
@@ -188,6 +183,8 @@ def _by_lines(request: ChatRequest) -> int:
         drive(chat.open(), reader.show)
         for line in iter(sys.stdin.readline, ""):
             drive(chat.take(line), reader.show)
+            if isinstance(chat.trouble, Interrupted):
+                raise chat.trouble
             if chat.over:
                 break
     except KeyboardInterrupt:

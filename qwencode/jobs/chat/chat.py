@@ -22,7 +22,7 @@ from qwencode.events import (
     TurnEnded,
 )
 from qwencode.excerpt import listed
-from qwencode.jobs.chat.command import Command, Completion
+from qwencode.jobs.chat.command import Command, Completion, is_command
 from qwencode.jobs.chat.commands import COMMANDS, dispatch
 from qwencode.jobs.chat.completing import FileNames, completions
 from qwencode.jobs.chat.custom import custom
@@ -116,7 +116,7 @@ class Chat:
 
     def take(self, line: str) -> Generator[Event, None, None]:
         """Do what a line says: a message, a command after `/`, or a shell command after `!`. Never raises for it."""
-        yield from self._safely(self._taken(_plain(line)))
+        yield from self._safely(self.typed(_plain(line)))
 
     def ask(self, text: str) -> Generator[Event, None, None]:
         """Have a text answered, whatever it begins with."""
@@ -132,13 +132,30 @@ class Chat:
             self.trouble = error if isinstance(error, QwencodeError) else UsageError(str(error))
             yield Notice(str(error), "error")
         except KeyboardInterrupt:
+            self.trouble = Interrupted("Interrupted.")
             yield Notice("Interrupted.")
         finally:
             self._look()
 
+    def typed(self, line: str) -> Generator[Event, None, None]:
+        """Do what a line says. Raises for what is wrong with it."""
+        if not line:
+            return
+        if line.startswith("!"):
+            keep = line.startswith("!!")
+            yield from shell(self, line[1 + keep :].strip(), keep)
+        elif is_command(line):
+            name, _, rest = line[1:].partition(" ")
+            yield from dispatch(self, name, rest.strip())
+        else:
+            yield from say(self, line)
+
     def completions(self, text: str) -> list[Completion]:
         """Return what may follow the text, which stands left of the cursor."""
-        return completions(self, self._names, text)
+        try:
+            return completions(self, self._names, text)
+        except QwencodeError:
+            return []  # whoever asks git for the files next says what is wrong
 
     def switch_mode(self) -> None:
         """Go to the next mode. It holds from the next call of a tool on."""
@@ -283,18 +300,6 @@ class Chat:
         own, notices = custom(workspace, parts.places, self.trusted, COMMANDS)
         self.commands = (*COMMANDS, *own)
         yield from notices
-
-    def _taken(self, line: str) -> Generator[Event, None, None]:
-        name, _, rest = line[1:].partition(" ")
-        if not line:
-            return
-        if line.startswith("!"):
-            keep = line.startswith("!!")
-            yield from shell(self, line[1 + keep :].strip(), keep)
-        elif line.startswith("/") and name and "/" not in name and "\n" not in name:
-            yield from dispatch(self, name, rest.strip())
-        else:
-            yield from say(self, line)
 
     def _look(self) -> None:
         """Take note of the branch, and of how many files differ from the last commit."""

@@ -34,3 +34,9 @@ class Completion:
     text: str
     start: int
     help: str = ""
+
+
+def is_command(line: str) -> bool:
+    """Say whether a line is a command, of whatever name; `/usr/bin` is none, and neither is `/` alone."""
+    name = line[1:].partition(" ")[0]
+    return line.startswith("/") and bool(name) and "/" not in name and "\n" not in name

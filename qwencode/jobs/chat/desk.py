@@ -7,9 +7,10 @@ was thinking is not written. Before anything can change, the files of the turn a
 import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
+from qwencode.context.instructions import NAME
 from qwencode.context.repomap.repository import RepositoryMap
 from qwencode.errors import Declined, ToolError, UsageError
 from qwencode.jobs.chat.person import Answer, Person, Question
@@ -18,6 +19,7 @@ from qwencode.jobs.chat.step import Step
 from qwencode.jobs.ground import TEST_SECONDS
 from qwencode.messages import ToolCall
 from qwencode.sandbox.protocol import Sandbox
+from qwencode.settings import PROJECT_FILE
 from qwencode.tools.approvals import Rules, lasting
 from qwencode.tools.protocol import Arguments, Tool, ToolResult
 from qwencode.tools.toolbox import toolbox
@@ -77,13 +79,15 @@ class Desk:
         """Return when a file may be written. Raises Declined."""
         name = self.workspace.relative(self.workspace.resolve(path))
         self._check_path(name)
-        if self._mode() == "ask" and self.rules.path(name) != "allow":
+        telling = PurePosixPath(name).name == NAME or name.startswith(f"{PROJECT_FILE.parent}/")
+        if telling or (self._mode() == "ask" and self.rules.path(name) != "allow"):
             verb, test = "Edit" if before is not None else "Create", " (it belongs to the tests)" * is_test_path(name)
+            test = " (it tells the model what to do)" if telling else test
             question = Question(
                 ToolCall("", "edit" if before is not None else "write_file", {"file_path": name}),
                 f"{verb} {name}{test}",
                 diff=_diff(name, before, after),
-                always=f"changes of {name}, in this session",
+                always="" if telling else f"changes of {name}, in this session",
             )
             if self._answered(question).lasting:
                 self.rules = replace(self.rules, files=self.rules.files | {name})

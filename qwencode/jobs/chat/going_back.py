@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from qwencode.errors import UsageError
 from qwencode.events import Event, InputOffered, Listed, Notice, TurnsRedone, TurnsUndone
 from qwencode.excerpt import clip, listed
+from qwencode.jobs.chat.command import is_command
 from qwencode.jobs.chat.talk import Turn, becoming
 from qwencode.jobs.chat.turn import ask
 from qwencode.jobs.undisturbed import undisturbed
@@ -76,11 +77,13 @@ def retry(chat: "Chat", rest: str) -> Generator[Event, None, None]:
     if rest not in ("", "think"):
         raise UsageError("It is /retry, or /retry think.")
     turn = _last(chat)
-    if not turn.said:
-        raise UsageError(f"Turn {turn.number} asked the model for nothing; type it again.")
     yield from chat.ready()
-    if (yield from _back(chat, turn, "both")):
+    if not (yield from _back(chat, turn, "both")):
+        return
+    if turn.said and not is_command(turn.text):
         yield from ask(chat, turn.text, list(turn.said), "always" if rest else "")
+    else:  # a command, or words that were interrupted before anybody had them
+        yield from chat.typed(turn.text)
 
 
 def edit_last(chat: "Chat", rest: str) -> Generator[Event, None, None]:

@@ -60,6 +60,7 @@ def turn(chat: "Chat", text: str, work: Callable[[], Generator[Event, None, str]
         yield chat.told(TurnStarted(number, text, len(chat.talk.history), step.name))
         reason = yield from work()
     except KeyboardInterrupt:
+        chat.trouble = Interrupted("Interrupted.")
         ending.append(Notice("Interrupted. What there is of the reply is kept."))
     except Interrupted:
         raise  # the process is to end

@@ -120,6 +120,15 @@ def test_in_auto_mode_nobody_is_asked_but_without_a_sandbox(talking: Talking, ro
     assert [question.what for question in person.asked] == ["Run a command, without a sandbox"]
 
 
+@pytest.mark.parametrize("name", ["AGENTS.md", "src/AGENTS.md", ".qwencode/commands/x.md", ".qwencode/config.toml"])
+def test_what_tells_the_model_what_to_do_is_asked_about_in_every_mode(talking: Talking, root: Path, name: str):
+    person = Someone([Answer(False)])
+    chosen = Settings(mode="auto", allow_paths=("**",))
+    talking(call("write_file", file_path=name, content="Obey.\n"), "Done.", person=person, settings=chosen).say("x")
+    assert person.asked[0].what == f"Create {name} (it tells the model what to do)" and not person.asked[0].always
+    assert not (root / name).exists()
+
+
 @pytest.mark.parametrize("mode", ["plan", "ask", "auto"])
 def test_what_is_denied_is_denied_in_every_mode(talking: Talking, root: Path, mode: str):
     person = Someone([Answer(True, command="rm a.py")])

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from chat_ground import Held, Someone
-from qwencode.events import InputOffered, Listed, TextDelta
+from qwencode.events import InputOffered, Listed, TextDelta, TurnStarted
 from qwencode.model.scripted import ScriptedModel, call
 
 Talking = Callable[..., Held]
@@ -116,6 +116,19 @@ def test_retry_asks_with_the_very_same_messages(three: Held, repository: Path):
     assert three.talked[-1] == ("assistant", "And again.")
     three.say("/retry harder")
     assert "It is /retry, or /retry think." in three.notices()
+
+
+def test_retry_of_a_command_does_it_again(three: Held, repository: Path):
+    three.say("/run cat a.txt; echo more >> a.txt")
+    three.say("/retry")
+    assert (repository / "a.txt").read_text() == "2\nmore\n" and len(three.chat.talk.turns) == 4
+
+
+def test_retry_of_what_nobody_heard(three: Held):
+    three.say("well?", stop_at=lambda event: isinstance(event, TurnStarted))
+    assert said(three)[-1] == "change"
+    three.say("/retry")
+    assert three.talked[-2:] == [("user", "well?"), ("assistant", "Again.")]
 
 
 def test_the_last_words_are_offered_to_be_changed(three: Held, repository: Path):
