@@ -100,7 +100,6 @@ def list_sessions(everywhere: bool, json: bool) -> Iterator[str]:
     from qwencode.jobs.chat.session_commands import ago
     from qwencode.sessions import summaries
     from qwencode.settings import Places
-    from qwencode.ui.words import safe
 
     root = project_root()
     found = summaries(Places.of_user().sessions)
@@ -112,7 +111,7 @@ def list_sessions(everywhere: bool, json: bool) -> Iterator[str]:
             yield writer.dumps({**data, "age": round(each.age)})
         else:
             where = f"  {each.repository}" if everywhere or root is None else ""
-            yield safe(f"{each.id}  {each.job:<4}  {ago(each.age):>12}  {clip(each.words, 60)}{where}")
+            yield f"{each.id}  {each.job:<4}  {ago(each.age):>12}  {clip(each.words, 60)}{where}"
     if not found and not json:
         yield "There is no session yet." if everywhere or root is None else "There is no session in this repository."
 
@@ -123,13 +122,12 @@ def show_session(name: str) -> str:
     from qwencode.jobs.chat.talk import folded
     from qwencode.sessions import find, load
     from qwencode.settings import Places
-    from qwencode.ui.words import safe
 
     path = find(Places.of_user().sessions, name)
     loaded = load(path)
     for text in loaded.notices:
         sys.stderr.write(f"qwencode: {text}\n")
-    return safe(markdown(folded(loaded.events).history, f"Session {path.stem}"))
+    return markdown(folded(loaded.events).history, f"Session {path.stem}")
 
 
 def remove_session(name: str) -> str:

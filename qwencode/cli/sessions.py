@@ -1,5 +1,6 @@
 """`qwencode sessions`: what was said before, on this machine."""
 
+import sys
 from typing import Annotated
 
 import typer
@@ -20,17 +21,20 @@ def _default(context: typer.Context) -> None:  # pyright: ignore[reportUnusedFun
 def show_list(everywhere: Everywhere = False, json: Json = False) -> None:
     """List the sessions of this repository, the newest first."""
     from qwencode.cli.chat import list_sessions
+    from qwencode.ui.plain import Plain
 
+    out = Plain(sys.stdout)
     for line in list_sessions(everywhere, json):
-        typer.echo(line)
+        out.show_text(line)
 
 
 @app.command()
 def show(name: Name) -> None:
     """Print a session as Markdown."""
     from qwencode.cli.chat import show_session
+    from qwencode.ui.plain import Plain
 
-    typer.echo(show_session(name))
+    Plain(sys.stdout).show_text(show_session(name))
 
 
 @app.command()
