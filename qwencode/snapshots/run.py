@@ -3,15 +3,16 @@
 import hashlib
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
 from qwencode.errors import UsageError
 from qwencode.snapshots.journal import Busy, Journal, Record, readable_errors
 from qwencode.snapshots.restore import restore
-from qwencode.snapshots.tree import Entry, Snapshot, show, take
+from qwencode.snapshots.tree import Entry, Snapshot, show, take, write_tree
 from qwencode.workspace import GitError, Workspace, git
 
 UNCHANGED = hashlib.sha256(b"").hexdigest()
@@ -92,23 +93,48 @@ class Run:
             journal = self._journal
             restore(journal.root, journal.folder, journal.index(self._record), to or self.before)
 
-    def finish(self, kept: bool) -> None:
-        """Close the run. Kept, it can be taken back by `undo`; otherwise the tree is put back, if it is not yet."""
+    def look(self) -> Snapshot:
+        """Return the working tree as it is now, without keeping it."""
+        return self._look(keep=False)
+
+    def finish(self, kept: bool, done: Mapping[str, Entry | None] | None = None) -> None:
+        """Close the run. Kept, it can be taken back by `undo`; otherwise the tree is put back, if it is not yet.
+
+        `done`: the files that the run itself has changed, as it left them (kept by a mark); what else has changed is
+        the user's, and no part of the run. None: all of it is the run's.
+        """
         if not self._open:
             return
         if not kept:
             self.restore()
         with readable_errors():
             now = self._look(keep=kept)
-            if kept and (self.before.differing(now) or self.before.folders != now.folders):
-                now.save(self._journal.run_folder(self._record) / "after.json")
+            before, after = (self.before, now) if done is None else self._own(now, done)
+            if kept and (before.differing(after) or (done is None and before.folders != after.folders)):
+                folder = self._journal.run_folder(self._record)
+                if before is not self.before:
+                    before.save(folder / "before.json")
+                    self._journal.hold(self._record, "before", before.id)
+                after.save(folder / "after.json")
                 now.save(self._journal.folder / "last.json")
-                self._journal.hold(self._record, "after", now.id)
+                self._journal.hold(self._record, "after", after.id)
                 self._journal.end(self._record, "kept")
             else:
                 self._journal.drop(self._record)
         self._open = False
         self._lock.close()
+
+    def _own(self, now: Snapshot, done: Mapping[str, Entry | None]) -> tuple[Snapshot, Snapshot]:
+        """Return the states between which nothing lies but what the run has done, over what is there now."""
+
+        def over(known: Snapshot, entries: Mapping[str, Entry | None]) -> Snapshot:
+            files = {name: entry for name, entry in {**now.files, **entries}.items() if entry is not None}
+            if files == known.files:
+                return known
+            return replace(now, id=write_tree(self._journal.root, files, self._journal.folder), files=files)
+
+        before = over(self.before, {name: self.before.files.get(name) for name in done})
+        return replace(before, folders=self.before.folders) if before is not self.before else before, over(now, done)
 
     def __enter__(self) -> "Run":
         return self

@@ -110,7 +110,7 @@ def take(
     if not keep:
         return Snapshot("", files, folders, taken)
     try:
-        tree = _write_tree(root, files, private)
+        tree = write_tree(root, files, private)
     except GitError:
         if known is None:
             raise
@@ -249,7 +249,7 @@ def _quoted(path: bytes) -> bytes:
     return b'"' + b"".join(b"\\%03o" % byte if byte in special else bytes((byte,)) for byte in path) + b'"'
 
 
-def _write_tree(root: Path, files: Mapping[str, Entry], private: Path) -> str:
+def write_tree(root: Path, files: Mapping[str, Entry], private: Path) -> str:
     """Write the git tree of these files. Raises GitError when an object is missing."""
     with tempfile.TemporaryDirectory(dir=private, prefix="tree-") as scratch:
         index = Path(scratch, "index")

@@ -6,6 +6,7 @@ was thinking is not written. Before anything can change, the files of the turn a
 
 import difflib
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -91,11 +92,12 @@ class Desk:
             )
             if self._answered(question).lasting:
                 self.rules = replace(self.rules, files=self.rules.files | {name})
-        self._keep()
 
     def _shell(self, tool: Tool) -> Callable[..., ToolResult]:
         def run_shell_command(command: str, **others: Any) -> ToolResult:
-            return tool.run(command=self._may_run(command), **others)
+            allowed = self._may_run(command)
+            with self.working():
+                return tool.run(command=allowed, **others)
 
         return run_shell_command
 
@@ -106,8 +108,8 @@ class Desk:
             if not self.confined:
                 call = ToolCall("", _TESTS, arguments)
                 self._answered(Question(call, "Run the tests, without a sandbox"))
-            self._keep()
-            return tool.run(**arguments)
+            with self.working():
+                return tool.run(**arguments)
 
         return run_tests
 
@@ -134,7 +136,6 @@ class Desk:
         if verdict == "doubt" or (verdict == "ask" and (self._mode() == "ask" or not self.confined)):
             command = self._asked(command)
             self._check_command(command)
-        self._keep()
         return command
 
     def _asked(self, command: str) -> str:
@@ -163,9 +164,9 @@ class Desk:
             raise Declined(f"Not done: the user did not allow it. {said}")
         return answer
 
-    def _keep(self) -> None:
-        if self.step is not None:
-            self.step.begin()
+    def working(self) -> AbstractContextManager[None]:
+        """Keep the files of the turn, and take what changes meanwhile for its work."""
+        return self.step.working() if self.step is not None else nullcontext()
 
 
 class _Asking(Workspace):
@@ -177,11 +178,13 @@ class _Asking(Workspace):
 
     def create(self, path: str | Path, text: str) -> None:
         self._desk.may_change(str(path), None, text)
-        super().create(path, text)
+        with self._desk.working():
+            super().create(path, text)
 
     def replace(self, path: str | Path, before: TextFile, text: str) -> None:
         self._desk.may_change(str(path), before.text, text)
-        super().replace(path, before, text)
+        with self._desk.working():
+            super().replace(path, before, text)
 
 
 def _diff(name: str, before: str | None, after: str) -> str:

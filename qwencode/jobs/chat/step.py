@@ -1,6 +1,14 @@
-"""The files of one turn: kept as they are before anything can change them, and not before."""
+"""The files of one turn: kept as they are before anything can change them, and not before.
+
+What the model, or a command of the turn, has changed is told apart from what the user does at the same time in an
+editor: only the former is taken back later. What the user changes while a command runs cannot be told from its work.
+"""
+
+from collections.abc import Generator
+from contextlib import contextmanager
 
 from qwencode.snapshots import UNCHANGED, Run
+from qwencode.snapshots.tree import Entry
 from qwencode.workspace import Workspace
 
 
@@ -15,25 +23,33 @@ class Step:
         self.changed: tuple[str, ...] = ()
         self._workspace, self._session = workspace, session
         self._run: Run | None = None
+        self._done: dict[str, Entry | None] = {}
 
-    def begin(self) -> Run:
-        """Keep the files as they are, the first time. Raises UsageError when that is not possible."""
+    @contextmanager
+    def working(self) -> Generator[None]:
+        """Take what changes meanwhile for the work of this turn. Raises UsageError when the files cannot be kept."""
         if self._run is None:
             self._run = Run.begin(self._workspace, self._session, self.name)
-        return self._run
+        before = self._run.look()
+        try:
+            yield
+        finally:
+            after = self._run.mark()
+            self._done |= {name: after.files.get(name) for name in before.differing(after)}
 
     def state(self) -> str:
         """Name the state of the files, as `Run.state` does."""
         return self._run.state() if self._run else UNCHANGED
 
     def diff(self) -> str:
+        """Return the change since the turn began, as a diff."""
         return self._run.diff() if self._run else ""
 
     def finish(self) -> tuple[str, ...]:
-        """Close the run, with the files as they are now, and return those that have changed."""
+        """Close the run, with the files as they are now, and return those that the turn has changed."""
         run, self._run = self._run, None
         if run is None:
             return self.changed
-        changed = run.changed()
-        run.finish(kept=True)
+        changed = tuple(name for name in sorted(self._done) if run.before.files.get(name) != self._done[name])
+        run.finish(kept=True, done=self._done)
         return changed

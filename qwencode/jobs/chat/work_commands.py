@@ -54,9 +54,8 @@ def test(chat: "Chat", rest: str) -> Generator[Event, None, None]:
 
 
 def _test(chat: "Chat", rest: str) -> Generator[Event, None, str]:
-    assert chat.step is not None
-    chat.step.begin()
-    result = run_tests_tool(chat.desk.run_tests).run(selection=rest)
+    with chat.desk.working():
+        result = run_tests_tool(chat.desk.run_tests).run(selection=rest)
     yield Listed(result.summary, (), _rows(result.text))
     if not result.ok:
         chat.notes.append(("what the tests say", trimmed(result.text, NOTE_CHARS)))
@@ -72,10 +71,9 @@ def run(chat: "Chat", rest: str) -> Generator[Event, None, None]:
 
 
 def _run(chat: "Chat", command: str) -> Generator[Event, None, str]:
-    assert chat.step is not None
-    chat.step.begin()
     limits = Limits(seconds=_RUN_SECONDS, memory_bytes=MEMORY)
-    done = chat.desk.sandbox.run(["sh", "-c", command], cwd=chat.parts.workspace.root, limits=limits)
+    with chat.desk.working():
+        done = chat.desk.sandbox.run(["sh", "-c", command], cwd=chat.parts.workspace.root, limits=limits)
     how = "timed out" if done.timed_out else f"exit code {done.returncode}"
     yield from _shown(chat, command, how, plain(done.text), keep=True)
     return ANSWERED

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from chat_ground import Held, Someone
-from qwencode.events import InputOffered, Listed, TextDelta, TurnStarted
+from qwencode.events import InputOffered, Listed, TextDelta, TreeChanged, TurnEnded, TurnStarted
+from qwencode.jobs.chat.person import Answer, Question
 from qwencode.model.scripted import ScriptedModel, call
 
 Talking = Callable[..., Held]
@@ -157,3 +158,50 @@ def test_after_compaction_the_turns_before_it_are_there(three: Held):
     assert three.talked == whole
     three.say("/rewind 2 talk")
     assert said(three) == ["make"]
+
+
+def test_what_the_user_does_while_a_turn_runs_is_no_part_of_it(talking: Talking, repository: Path):
+    (repository / "b.txt").write_text("b\n")
+
+    class Busy(Someone):
+        def allow(self, question: Question) -> Answer:
+            (repository / "b.txt").write_text("mine\n")
+            (repository / "c.txt").write_text("mine\n")
+            return super().allow(question)
+
+    held = talking(write("a.txt", "1\n"), edit("a.txt", "1", "2"), "Done.", person=Busy())
+    held.say("make")
+    assert held.of(TurnEnded)[-1].files == ("a.txt",)
+    held.say("/diff")
+    assert held.of(TreeChanged)[-1].files == ("a.txt",)
+    held.say("/undo")
+    found = {path.name: path.read_text() for path in repository.iterdir() if path.is_file()}
+    assert found == {"b.txt": "mine\n", "c.txt": "mine\n"}
+    held.say("/redo")
+    assert (repository / "a.txt").read_text() == "2\n" and (repository / "b.txt").read_text() == "mine\n"
+
+
+def test_what_the_user_changes_in_the_same_file_afterwards_is_asked_about(talking: Talking, repository: Path):
+    person = Someone()
+    held = talking(write("a.txt", "1\n"), "Done.", person=person)
+
+    def mine(event: object) -> bool:
+        if isinstance(event, TextDelta):
+            (repository / "a.txt").write_text("mine\n")
+        return False
+
+    held.say("make", stop_at=mine)
+    held.say("/undo")
+    assert "You have changed a.txt since" in person.questions[0] and (repository / "a.txt").read_text() == "mine\n"
+
+
+def test_a_turn_in_which_only_the_user_changed_something_changes_nothing(talking: Talking, repository: Path):
+    def mine(event: object) -> bool:
+        if isinstance(event, TextDelta):
+            (repository / "c.txt").write_text("mine\n")
+        return False
+
+    held = talking(call("run_shell_command", command="true"), "Done.", person=Someone())
+    held.say("run", stop_at=mine)
+    held.say("/undo")
+    assert (repository / "c.txt").read_text() == "mine\n" and not held.talked
