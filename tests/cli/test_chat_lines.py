@@ -1,6 +1,11 @@
 """`qwencode chat`, `ask` and `sessions` as processes, without a terminal, with a model behind a server."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -9,6 +14,8 @@ from typing import Any
 import pytest
 
 from loopback import Answer, Loopback, delta, serving, stream
+from qwencode.jobs.chat.talk import folded
+from qwencode.sessions import load, summaries
 
 Qwencode = Callable[..., "CompletedProcess[str]"]
 
@@ -123,3 +130,39 @@ def test_a_server_that_goes_away(qwencode: Qwencode, repository: Path, server: L
     server.answers.append(Answer(status=401, pieces=[b"{}"], kind="application/json"))
     done = qwencode("ask", "Well?", "--no-sandbox", "--model", server.url, cwd=repository)
     assert done.returncode == 4 and "wants an API key" in done.stderr and done.stdout == ""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_stopped_inside_a_tool(repository: Path, server: Loopback, own_directories: Path, number: int):
+    """The process ends, what the tool had started is dead, and the session goes on from there."""
+    server.answers.append(calls("run_shell_command", command="sleep 61.5"))
+    command = [sys.executable, "-c", "from qwencode.cli import main; main()", "chat", "--json", "--no-sandbox"]
+    process = subprocess.Popen(
+        [*command, "--model", server.url],
+        cwd=repository,
+        env={**os.environ, "QWENCODE_ALLOW_COMMANDS": "sleep"},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdin and process.stdout
+    process.stdin.write("Sleep.\nNever read.\n")
+    process.stdin.flush()
+    events: list[dict[str, Any]] = []
+    for line in process.stdout:
+        events.append(json.loads(line))
+        if events[-1]["type"] == "tool_started":
+            time.sleep(0.5)  # until the command runs
+            process.send_signal(number)
+            break
+    rest, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert "Traceback" not in said
+    if number == signal.SIGINT:
+        assert json.loads(rest.splitlines()[-2])["type"] == "turn_ended" or "turn_ended" in rest
+    found = subprocess.run(["pgrep", "-f", "sleep 61.5"], capture_output=True, text=True, check=False)
+    assert not found.stdout.strip()
+    (kept,) = summaries(Path(own_directories / "state" / "qwencode" / "sessions"))
+    talk = folded(load(own_directories / "state" / "qwencode" / "sessions" / f"{kept.id}.jsonl").events)
+    assert talk.turns[-1].reason == "interrupted" and talk.history[-1].content == "Interrupted by the user."

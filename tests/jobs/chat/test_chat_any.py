@@ -135,7 +135,7 @@ class LongConversation(Conversation):
     pass
 
 
-TestAnyLongConversation = pytest.mark.slow(LongConversation.TestCase)
+TestAnyLongConversation = pytest.mark.slow(pytest.mark.timeout(600)(LongConversation.TestCase))
 TestAnyLongConversation.settings = settings(
-    max_examples=25, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=10, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
 )
