@@ -32,8 +32,8 @@ _SHOWN_TESTS = 8
 _SHOWN_SUSPECTS = 3
 _SHOWN_COVERS = 2
 _WORTH_TELLING = 0.5  # seconds of a reply: below, what it took is of no interest
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-_MARKS = {"done": "✓", "in_progress": "▸", "pending": "·"}
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+MARKS = {"done": "✓", "in_progress": "▸", "pending": "·"}
 
 
 def seconds(value: float) -> str:
@@ -46,7 +46,10 @@ def seconds(value: float) -> str:
 
 
 def safe(text: str) -> str:
-    """Return text without control characters: what a test, a tool or a model wrote must not steer the terminal."""
+    """Return text without control characters: what a test, a tool or a model wrote must not steer the terminal.
+
+    Nor may it be shown in another order than it is carried out: the marks that turn the direction of text go, too.
+    """
     return _CONTROL.sub("�", text.replace("\r\n", "\n"))
 
 
@@ -82,14 +85,14 @@ def lines(event: Event) -> list[Line]:
         case ToolFinished():
             return [("text" if event.ok else "warn", f"  {'•' if event.ok else '!'} {event.summary}")]
         case PlanChanged():
-            return [("dim", f"  {_MARKS.get(state, '·')} {text}") for text, state in event.items]
+            return [("dim", f"  {MARKS.get(state, '·')} {text}") for text, state in event.items]
         case ContextFilled() if event.size and event.tokens >= event.size / 2:
             again = f"; to read it anew would take {seconds(event.seconds)}" if event.seconds is not None else ""
             full = f"{event.tokens:,} of {event.size:,} tokens ({event.tokens / event.size:.0%})"
             return [("dim", f"Context: {full}{again}")]
         case ReplyFinished():
-            spent = event.usage.prefill_seconds + event.usage.decode_seconds
-            return [("dim", _usage(event.usage))] if event.usage.generated and spent >= _WORTH_TELLING else []
+            took = event.usage.prefill_seconds + event.usage.decode_seconds
+            return [("dim", spent(event.usage))] if event.usage.generated and took >= _WORTH_TELLING else []
         case _:
             return _results(event)
 
@@ -108,7 +111,7 @@ def _results(event: Event) -> list[Line]:
         case VerdictReached():
             return [({"partly": "warn", "not_fixed": "bad"}.get(event.status, "good"), event.reason)]
         case RunFinished() if event.exit_code in (0, 1):  # other ends are told by the sentence on stderr
-            tokens = f", {_usage(event.usage)}" if event.usage.prompt or event.usage.generated else ""
+            tokens = f", {spent(event.usage)}" if event.usage.prompt or event.usage.generated else ""
             return [("dim", f"Finished in {seconds(event.seconds)}{tokens}")]
         case _:
             return []
@@ -143,7 +146,8 @@ def _search(event: SearchFinished) -> str:
     return f"Search: {plural(event.tried, 'edit')} tried in {seconds(event.seconds)}{rate}; {found}{reason}"
 
 
-def _usage(usage: Usage) -> str:
+def spent(usage: Usage) -> str:
+    """Return what replies have cost, in tokens."""
     cached = f", {usage.cached:,} from cache" if usage.cached else ""
     speed = f" at {usage.generated / usage.decode_seconds:.1f}/s" if usage.decode_seconds > 0.05 else ""
     return f"{usage.prompt:,} tokens read{cached}, {usage.generated:,} written{speed}"
