@@ -5,7 +5,8 @@ from rich.table import Table
 from rich.text import Text
 
 from qwencode.events import VerdictReached
-from qwencode.ui.words import Line, safe
+from qwencode.ui.text import safe
+from qwencode.ui.words import Line
 
 STYLES = {"head": "bold", "dim": "dim", "good": "bold green", "bad": "red", "warn": "yellow", "text": ""}
 THEME = "ansi_dark"

@@ -24,7 +24,8 @@ from qwencode.events import (
 from qwencode.events import Progress as PhaseProgress
 from qwencode.ui import drawn
 from qwencode.ui.reader import ask_on
-from qwencode.ui.words import lines, safe, seconds
+from qwencode.ui.text import safe, seconds
+from qwencode.ui.words import lines
 
 _TAIL = 48
 

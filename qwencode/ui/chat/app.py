@@ -5,6 +5,8 @@ as in every other command. The other one holds the prompt (`screen.py`). Lines g
 the live area from here to there. Nothing that takes time to load is loaded before the prompt is on the screen.
 """
 
+from __future__ import annotations
+
 import inspect
 import signal
 import threading
@@ -15,14 +17,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qwencode.events import Event, InputOffered, ScreenCleared
-from qwencode.jobs.chat.person import Person
 from qwencode.jobs.chat.status import Status
 from qwencode.ui.chat.conversation import Conversation
 from qwencode.ui.chat.lines import Lines
 from qwencode.ui.chat.screen import Screen
 
 if TYPE_CHECKING:
+    from qwencode.events import Event
+    from qwencode.jobs.chat.person import Person
     from qwencode.ui.chat.view import View
 
 AGAIN_SECONDS = 5.0
@@ -129,7 +131,9 @@ def _converse(make: Callable[[Person], Conversation], screen: Screen, stop: Stop
         conversation.close()
 
 
-def _shown(view: "View", screen: Screen) -> Callable[[Event], None]:
+def _shown(view: View, screen: Screen) -> Callable[[Event], None]:
+    from qwencode.events import InputOffered, ScreenCleared
+
     def show(event: Event) -> None:
         match event:
             case InputOffered():

@@ -1,10 +1,14 @@
 """What the terminal needs of a conversation, and nothing else of it."""
 
-from collections.abc import Generator, Sequence
-from typing import Protocol
+from __future__ import annotations
 
-from qwencode.events import Event
+from collections.abc import Generator, Sequence
+from typing import TYPE_CHECKING, Protocol
+
 from qwencode.jobs.chat.status import Status
+
+if TYPE_CHECKING:
+    from qwencode.events import Event  # takes a tenth of the time until the prompt is there
 
 
 class Offered(Protocol):

@@ -12,7 +12,7 @@ from prompt_toolkit.history import History
 
 from qwencode.ui.chat.conversation import Conversation
 from qwencode.ui.chat.lines import Line
-from qwencode.ui.words import safe
+from qwencode.ui.text import safe
 
 FOLDED_LINES = 12
 """A paste of more lines is shown as one sign."""

@@ -19,9 +19,9 @@ from prompt_toolkit.keys import Keys
 
 from qwencode.errors import UsageError
 from qwencode.ui.chat import editor
-from qwencode.ui.chat.asking import Asking, Editing
 
 if TYPE_CHECKING:
+    from qwencode.ui.chat.asking import Asking
     from qwencode.ui.chat.screen import Screen
 
 TWICE_SECONDS = 2.0
@@ -181,14 +181,13 @@ def _answering(keys: KeyBindings, screen: Screen) -> None:
 
 def edit_field(screen: Screen) -> None:
     """Give the text of the field to the user's editor, and take its text as the answer to be sent."""
-    asking = screen.asking
-    if asking is None:
+    asking, field, text = screen.asking, screen.asking_field(), screen.field.text
+    if asking is None or field is None:
         return
-    text, name = screen.field.text, asking.name if isinstance(asking, Editing) else "command.sh"
 
     def work() -> str | UsageError:
         try:
-            return editor.edited(text, name, os.environ)
+            return editor.edited(text, field.file, os.environ)
         except UsageError as error:
             return error
 
@@ -201,7 +200,7 @@ def _edited(screen: Screen, asking: Asking[object], result: str | UsageError) ->
     elif screen.asking is asking:
         screen.field.text = result
         screen.field.cursor_position = len(result)
-        if isinstance(asking, Editing):
+        if asking.field and asking.field.editor:
             asking.entered(result)
 
 

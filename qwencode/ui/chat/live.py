@@ -8,10 +8,11 @@ from rich.text import Text
 
 from qwencode.ui.chat.paint import Paint
 from qwencode.ui.chat.toolbar import clipped
-from qwencode.ui.words import MARKS, safe, seconds
+from qwencode.ui.text import safe, seconds
+from qwencode.ui.words import MARKS
 
 _SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
-_BAR_CELLS = 16
+_BAR_CELLS = 10
 _PLAN_LINES = 5
 _SHOWN_CHARS = 6_000  # of an unfinished block: its end
 _THINKING_LINES = 8

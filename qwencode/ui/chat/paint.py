@@ -16,7 +16,7 @@ from rich.text import Text
 from rich.theme import Theme
 
 from qwencode.ui import drawn
-from qwencode.ui.words import safe
+from qwencode.ui.text import safe
 
 _PARSER = MarkdownIt("commonmark", {"html": False}).enable("strikethrough").enable("table")
 _THEME = Theme(
@@ -65,7 +65,7 @@ class _Markdown(markdown.Markdown):
 
 
 class Paint:
-    """Makes lines of the width that `width` tells. Colours follow NO_COLOR, TERM and COLORTERM."""
+    """Makes lines of the width that `width` tells, in one thread. Colours follow NO_COLOR, TERM and COLORTERM."""
 
     def __init__(self, width: Callable[[], int]):
         self._width = width
@@ -73,8 +73,9 @@ class Paint:
 
     def drawn(self, what: RenderableType, soft: bool = False) -> list[str]:
         """Return the lines of anything that rich can draw; `soft`: long lines are left to the terminal to break."""
+        self._console.width = max(self._width(), 4)
         with self._console.capture() as capture:
-            self._console.print(what, width=max(self._width(), 4), soft_wrap=soft)
+            self._console.print(what, soft_wrap=soft)
         lines = capture.get().split("\n")
         return [_stripped(line) for line in (lines[:-1] if lines[-1] == "" else lines)]
 

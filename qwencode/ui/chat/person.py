@@ -4,7 +4,8 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from qwencode.jobs.chat.person import Answer, Question
-from qwencode.ui.chat.asking import Allowing, Asking, Choosing, Confirming, Editing, is_long, one
+from qwencode.ui.chat.asking import Asking
+from qwencode.ui.chat.questions import Allowing, Choosing, Confirming, Editing, is_long, one
 from qwencode.ui.chat.screen import Screen
 from qwencode.ui.chat.view import View
 

@@ -26,7 +26,7 @@ from prompt_toolkit.layout import FormattedTextControl
 from qwencode.errors import UsageError
 from qwencode.jobs.chat.status import Status
 from qwencode.ui.chat import editor
-from qwencode.ui.chat.asking import Asking, Editing, Field
+from qwencode.ui.chat.asking import Asking, Field
 from qwencode.ui.chat.conversation import Conversation
 from qwencode.ui.chat.entry import Completing, Pastes, PrivateHistory, wants_completions
 from qwencode.ui.chat.keys import bindings, edit_field
@@ -269,7 +269,7 @@ class Screen:
         else:
             self.answering = True
             self.show_field()
-            if isinstance(self.asking, Editing) and editor.named(os.environ):
+            if self.asking.field and self.asking.field.editor and editor.named(os.environ):
                 edit_field(self)
         self.app.invalidate()
 

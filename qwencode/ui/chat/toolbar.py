@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from prompt_toolkit.utils import get_cwidth
 
 from qwencode.jobs.chat.status import Status
-from qwencode.ui.words import safe
+from qwencode.ui.text import safe
 
 Piece = tuple[str, str]
 """(style, text)."""

@@ -32,7 +32,8 @@ from qwencode.ui import drawn
 from qwencode.ui.chat.blocks import Block, Blocks
 from qwencode.ui.chat.live import Doing, Live, short_plan
 from qwencode.ui.chat.paint import Paint
-from qwencode.ui.words import lines, plural, safe, seconds, spent
+from qwencode.ui.text import plural, safe, seconds
+from qwencode.ui.words import lines, spent
 
 DIFF_LINES = 40
 """A longer diff is folded to its first part."""
@@ -180,9 +181,8 @@ class View:
                 label = self._doing.label if self._doing else event.phase
                 self._do(label, keep=True, note=note, done=event.done, total=event.total, left=event.seconds_left)
             case PrefillProgress():
-                speed = f" at {event.tokens_per_second:.0f}/s" if event.tokens_per_second else ""
-                cached = f", {event.cached:,} from cache" if event.cached else ""
-                note = f"{event.done:,} of {event.total:,} tokens{speed}{cached}"
+                cached = f"{event.cached:,} from cache" if event.cached else "tokens"
+                note = f"{event.done:,} of {event.total:,}, {cached}"
                 self._do("reading", keep=True, note=note, done=event.done, total=event.total, left=event.seconds_left)
             case ToolStarted():
                 self._end_text()

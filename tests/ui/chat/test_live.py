@@ -10,7 +10,9 @@ from prompt_toolkit.utils import get_cwidth
 from qwencode.ui.chat.live import Doing, Live, doing_line, live_lines, short_plan
 from qwencode.ui.chat.paint import Paint
 
-PLAN = tuple((f"step {number}", state) for number, state in enumerate(["done", "done", "in_progress", *["pending"] * 6]))
+PLAN = tuple(
+    (f"step {number}", state) for number, state in enumerate(["done", "done", "in_progress", *["pending"] * 6])
+)
 
 
 def plain(lines: list[str]) -> list[str]:
@@ -18,7 +20,9 @@ def plain(lines: list[str]) -> list[str]:
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.integers(0, 20), st.integers(4, 100), st.text(max_size=300), st.booleans(), st.booleans(), st.text(max_size=300))
+@given(
+    st.integers(0, 20), st.integers(4, 100), st.text(max_size=300), st.booleans(), st.booleans(), st.text(max_size=300)
+)
 def test_the_area_is_never_higher_than_it_may_be(
     height: int, width: int, rest: str, in_code: bool, open_tail: bool, tail: str
 ):
@@ -40,14 +44,14 @@ def test_a_long_block_shows_its_end():
 @pytest.mark.parametrize(
     ("width", "wanted"),
     [
-        (100, "reading ████████░░░░░░░░ · 4,096 of 8,192 tokens, 1,024 from cache · 12 s · about 34 s left"),
-        (85, "reading ████████░░░░░░░░ · 4,096 of 8,192 tokens, 1,024 from cache · about 34 s left"),
-        (50, "reading ████████░░░░░░░░ · about 34 s left"),
-        (30, "reading ████████░░░░░░░░"),
+        (100, "reading █████░░░░░ · 4,096 of 8,192, 1,024 from cache · 12 s · about 34 s left"),
+        (79, "reading █████░░░░░ · 4,096 of 8,192, 1,024 from cache · about 34 s left"),
+        (50, "reading █████░░░░░ · about 34 s left"),
+        (30, "reading █████░░░░░"),
     ],
 )
 def test_what_is_going_on_is_said_as_far_as_it_fits(width: int, wanted: str):
-    doing = Doing("reading", 0.0, 4096, 8192, "4,096 of 8,192 tokens, 1,024 from cache", 34.0)
+    doing = Doing("reading", 0.0, 4096, 8192, "4,096 of 8,192, 1,024 from cache", 34.0)
     line = doing_line(doing, width, 12.0)
     assert line[2:] == wanted
     assert get_cwidth(line) <= width
