@@ -49,7 +49,7 @@ def _stopping(keys: KeyBindings, screen: Screen) -> None:
             screen.take_all_back()
             screen.stop()
         elif screen.entry.text:
-            screen.entry.reset()
+            screen.clear_entry()
         elif time.monotonic() - pressed[0] < TWICE_SECONDS:
             screen.lines.end()
         else:
@@ -86,7 +86,7 @@ def _sending(keys: KeyBindings, screen: Screen) -> None:
         elif buffer.text.strip():
             screen.send()
         else:
-            buffer.reset()
+            screen.clear_entry()
 
     @keys.add("escape", "enter", filter=(entry | has_focus("field")) & emacs_mode)
     @keys.add("c-j", filter=entry | has_focus("field"))

@@ -122,10 +122,11 @@ def queued_text(screen: Screen) -> StyleAndTextTuples:
 
 
 def toolbar_text(screen: Screen) -> StyleAndTextTuples:
-    """Return the toolbar."""
+    """Return the toolbar, or for a moment what has to be said instead."""
+    if hint := screen.hinted:
+        return [("class:toolbar.hint", clipped(hint, screen.width - 1))]
     screen.shown = screen.status
-    found = parts(screen.shown, len(screen.lines.waiting()), screen.hinted)
-    return [*toolbar(found, screen.width - 1)]
+    return [*toolbar(parts(screen.shown, len(screen.lines.waiting())), screen.width - 1)]
 
 
 def _lines(lines: Iterable[list[Piece]]) -> StyleAndTextTuples:

@@ -22,6 +22,7 @@ from prompt_toolkit.enums import EditingMode
 from prompt_toolkit.filters import Condition
 from prompt_toolkit.input.defaults import create_input
 from prompt_toolkit.layout import FormattedTextControl
+from prompt_toolkit.output import ColorDepth
 
 from qwencode.errors import UsageError
 from qwencode.jobs.chat.status import Status
@@ -102,6 +103,7 @@ class Screen:
             erase_when_done=True,
             terminal_size_polling_interval=None,  # SIGWINCH tells
             min_redraw_interval=_REDRAW_SECONDS,
+            color_depth=ColorDepth.from_env(),  # NO_COLOR
             input=create_input(sys.stdin),
             output=self._output,
         )
@@ -304,9 +306,14 @@ class Screen:
         """Let the input wait for the main thread, and keep it for later sessions."""
         shown = self.entry.text
         self.entry.history.append_string(shown)
-        self.entry.reset()
+        self.clear_entry()
         self.lines.put(self.pastes.line(shown))
         self._last_key = 0.0  # who has sent something is not typing any more
+
+    def clear_entry(self) -> None:
+        """Begin a new input, from which what was sent before can be gone back to and searched at once."""
+        self.entry.reset()
+        self.entry.load_history_if_not_yet_loaded()
 
     def take_all_back(self) -> None:
         """Put what waits back where it was typed: who stops the one does not want the next to begin."""

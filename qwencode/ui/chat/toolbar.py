@@ -23,13 +23,12 @@ class Part:
     style: str = "class:toolbar"
 
 
-def parts(status: Status, queued: int = 0, hint: str = "") -> list[Part]:
+def parts(status: Status, queued: int = 0) -> list[Part]:
     """Return what there is to say, from left to right."""
     unsaved = status.unsaved or 0
-    found = [Part(9, (hint,), "class:toolbar.hint")] if hint else []
     model = safe(status.model) or "no model"
     state = "" if status.loaded else ", not loaded yet"
-    found.append(Part(6, (model + state, clipped(model, 20), clipped(model, 10)), "class:toolbar"))
+    found = [Part(6, (model + state, clipped(model, 20), clipped(model, 10)))]
     found.append(Part(8, (status.mode,), f"class:mode.{status.mode}"))
     found.append(Part(2, (f"think {safe(status.think)}",)))
     if status.size:

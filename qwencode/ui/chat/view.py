@@ -10,6 +10,7 @@ from qwencode.events import (
     CandidateFound,
     ContextFilled,
     Event,
+    Listed,
     MessageAdded,
     PhaseStarted,
     PlanChanged,
@@ -41,6 +42,7 @@ _FOLDED_DIFF_LINES = 24
 _OUTPUT_LINES = 3  # what a tool has said is worth a hint from here on
 _FAILED_LINES = 4
 _KEPT_FOLDS = 40
+_LISTED_LINES = 50
 _SHOWN_FILES = 6
 _ARGUMENTS = ("command", "file_path", "selection", "pattern", "path")
 _KEY = "Ctrl-O"
@@ -161,6 +163,8 @@ class View:
                 self._gap("line", True)
                 self._print(self._paint.drawn(drawn.proof(event)))
                 self._say(event)
+            case Listed():
+                self._listed(event)
             case TurnStarted():
                 self._usage, self._began = Usage(), time.monotonic()
             case TurnEnded():
@@ -224,6 +228,19 @@ class View:
             tail = [line for line in output.split("\n") if line.strip()][-_FAILED_LINES:]
             self._print([shown for line in tail for shown in self._paint.said("dim", f"  {line}"[:400])])
         self._result = ""
+
+    def _listed(self, event: Listed) -> None:
+        """Print a table, and of a long one both ends: what a command has said last matters most."""
+        self._gap("list", True)
+        said = lines(event)
+        if len(said) > _LISTED_LINES:
+            text = "\n".join(text for _, text in said)
+            self.folds.append(Fold("output", event.title or plural(len(said), "line"), text))
+            half = _LISTED_LINES // 2 - 1
+            left = len(said) - 2 * half
+            said = [*said[:half], ("dim", f"  … {plural(left, 'more line')}, {_KEY} shows all"), *said[-half:]]
+        for style, text in said:
+            self._print(self._paint.drawn(drawn.line((style, text)), soft=True))
 
     def _turn_ended(self, event: TurnEnded) -> None:
         said = [] if event.reason in ("", "answered") else [event.reason]

@@ -11,8 +11,8 @@ FULL = Status("qwen3.6-35b-a3b-q4", True, "ask", "auto", 13_000, 65_536, 14.2, "
 NAMES = st.text(st.characters(categories=["L", "N", "P", "So"]), max_size=40)
 
 
-def said(status: Status, width: int, queued: int = 0, hint: str = "") -> str:
-    return "".join(text for _, text in toolbar(parts(status, queued, hint), width))
+def said(status: Status, width: int, queued: int = 0) -> str:
+    return "".join(text for _, text in toolbar(parts(status, queued), width))
 
 
 @settings(max_examples=200, deadline=None)
@@ -31,10 +31,9 @@ def said(status: Status, width: int, queued: int = 0, hint: str = "") -> str:
     ),
     st.integers(0, 200),
     st.integers(0, 1000),
-    NAMES,
 )
-def test_the_toolbar_is_never_wider_than_it_may_be(status: Status, width: int, queued: int, hint: str):
-    assert get_cwidth(said(status, width, queued, hint)) <= width
+def test_the_toolbar_is_never_wider_than_it_may_be(status: Status, width: int, queued: int):
+    assert get_cwidth(said(status, width, queued)) <= width
 
 
 def test_everything_is_said_where_there_is_room():

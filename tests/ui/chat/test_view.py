@@ -111,6 +111,16 @@ def test_a_long_diff_is_folded_and_a_short_one_is_not():
     assert "+new line 60" in CODE.sub("", unfolding(shown.view, Paint(lambda: 80))())
 
 
+def test_of_a_long_list_both_ends_are_printed():
+    shown = Shown()
+    text = shown.run([events.Listed("$ make", (), tuple((f"row {number}",) for number in range(200)))])
+    assert text.startswith("$ make\n  row 0\n")
+    assert "  … 153 more lines, Ctrl-O shows all\n" in text
+    assert text.endswith("  row 199\n")
+    assert text.count("\n") == 49
+    assert "row 100\n" in CODE.sub("", unfolding(shown.view, Paint(lambda: 80))())
+
+
 def test_each_press_shows_what_was_folded_before_that():
     shown = Shown()
     for number in (1, 2):
