@@ -1,10 +1,11 @@
 """How rich draws what both terminals show: the line of a run, and a conversation."""
 
+from rich.padding import Padding
 from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 
-from qwencode.events import VerdictReached
+from qwencode.events import Listed, VerdictReached
 from qwencode.ui.text import safe
 from qwencode.ui.words import Line
 
@@ -23,6 +24,18 @@ def line(said: Line) -> Text:
 def diff(text: str) -> Syntax:
     """Return a unified diff in colour."""
     return Syntax(safe(text), "diff", theme=THEME, background_color="default", word_wrap=True)
+
+
+def listed(event: Listed) -> Padding:
+    """Return a table whose last column has what room there is."""
+    columns = max((len(row) for row in event.rows), default=len(event.heads))
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, show_header=bool(event.heads), header_style="dim")
+    for number in range(columns):
+        head = Text(safe(event.heads[number])) if number < len(event.heads) else Text()
+        table.add_column(head, overflow="fold", no_wrap=number < columns - 1)
+    for row in event.rows:
+        table.add_row(*(Text(safe(cell)) for cell in row))
+    return Padding(table, (0, 0, 0, 2))
 
 
 def proof(event: VerdictReached) -> Table:

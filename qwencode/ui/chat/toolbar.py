@@ -26,7 +26,9 @@ class Part:
 def parts(status: Status, queued: int = 0) -> list[Part]:
     """Return what there is to say, from left to right."""
     unsaved = status.unsaved or 0
-    model = safe(status.model) or "no model"
+    model = safe(status.model) or ("no model" if status.loaded else "model")
+    if "://" not in model:
+        model = model.rpartition("/")[2] or model  # of a file, the name
     state = "" if status.loaded else ", not loaded yet"
     found = [Part(6, (model + state, clipped(model, 20), clipped(model, 10)))]
     found.append(Part(8, (status.mode,), f"class:mode.{status.mode}"))

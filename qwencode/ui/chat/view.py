@@ -232,15 +232,21 @@ class View:
     def _listed(self, event: Listed) -> None:
         """Print a table, and of a long one both ends: what a command has said last matters most."""
         self._gap("list", True)
-        said = lines(event)
+        said = [] if not event.title else self._paint.said("head", event.title)
+        if max(map(len, event.rows), default=0) > 1:
+            said += self._paint.drawn(drawn.listed(event))
+        else:  # the output of a command: long lines stay whole
+            said += [shown for row in event.rows for cell in row for shown in self._soft(f"  {cell}")]
         if len(said) > _LISTED_LINES:
-            text = "\n".join(text for _, text in said)
-            self.folds.append(Fold("output", event.title or plural(len(said), "line"), text))
             half = _LISTED_LINES // 2 - 1
-            left = len(said) - 2 * half
-            said = [*said[:half], ("dim", f"  … {plural(left, 'more line')}, {_KEY} shows all"), *said[-half:]]
-        for style, text in said:
-            self._print(self._paint.drawn(drawn.line((style, text)), soft=True))
+            text = "\n".join(text for _, text in lines(event))
+            self.folds.append(Fold("output", event.title or plural(len(said), "line"), text))
+            more = self._paint.said("dim", f"  … {len(said) - 2 * half:,} more lines, {_KEY} shows all")
+            said = [*said[:half], *more, *said[-half:]]
+        self._print(said)
+
+    def _soft(self, text: str) -> list[str]:
+        return self._paint.drawn(drawn.line(("text", text)), soft=True)
 
     def _turn_ended(self, event: TurnEnded) -> None:
         said = [] if event.reason in ("", "answered") else [event.reason]
