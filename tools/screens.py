@@ -3,13 +3,14 @@
     python tools/screens.py            writes them into docs/chat.md
     python tools/screens.py --check    says whether a run still looks as the page does; exit code 1 if not
 
-The command, the repository, the tools, the sandbox and the terminal are real. The model is not: a server on the loopback
-interface says what is written below, word for word, so that the screens can be made again. What a machine decides
-(times, speeds, the port) is not compared. A screen is the text between the marker of its name and the end of its block.
+The command, the repository, the tools, the sandbox and the terminal are real. The model is not: a server on the
+loopback interface says what is written below, word for word, so that the screens can be made again. What a machine
+decides (times, speeds, the port) is not compared. A screen is the block behind the marker of its name.
 """
 
 import argparse
 import difflib
+import json
 import re
 import subprocess
 import sys
@@ -64,8 +65,6 @@ def said(
         yield events(delta(content=piece), done=False)
     if call:
         name, arguments = call
-        import json
-
         function = {"name": name, "arguments": json.dumps(arguments)}
         yield events(delta(tool_calls=[{"index": 0, "id": "call-1", "function": function}]), done=False)
     times = {"cache_n": 512, "prompt_n": 1536, "prompt_ms": 8_192.0, "predicted_n": 64, "predicted_ms": 4_571.0}

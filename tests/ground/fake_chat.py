@@ -198,7 +198,7 @@ def slow_tool(chat: FakeChat, rest: str) -> Iterator[Event]:
 
 def allow_edit(chat: FakeChat, rest: str) -> Iterator[Event]:
     asked = call("edit", file_path="calc.py")
-    answer = chat.person.allow(Question(asked, "edit of calc.py", diff=DIFF, always="edits in this repository"))
+    answer = chat.person.allow(Question(asked, "Edit calc.py", diff=DIFF, always="edits in this repository"))
     chat.log(f"answer {answer}")
     yield ToolFinished(asked, answer.allow, "edited calc.py" if answer.allow else "not allowed")
 
@@ -206,7 +206,7 @@ def allow_edit(chat: FakeChat, rest: str) -> Iterator[Event]:
 def allow_command(chat: FakeChat, rest: str) -> Iterator[Event]:
     asked = call("run_shell_command", command="pytest -q")
     time.sleep(float(rest or "0"))
-    answer = chat.person.allow(Question(asked, "command", command="pytest -q", always="commands: pytest …"))
+    answer = chat.person.allow(Question(asked, "Run a command", command="pytest -q", always="commands: pytest …"))
     chat.log(f"answer {answer}")
     yield ToolFinished(asked, answer.allow, f"{answer.command or 'pytest -q'}: exit code 0")
 

@@ -119,8 +119,9 @@ def _converse(make: Callable[[Person], Conversation], screen: Screen, stop: Stop
     conversation = make(AtPrompt(screen, view, stop.counted))
     screen.conversation = conversation
     try:
-        stop.follow(conversation.open(), _shown(view, screen))
-        view.settle()
+        if not screen.lines.over:
+            stop.follow(conversation.open(), _shown(view, screen))
+            view.settle()
         while not conversation.over and (line := screen.lines.take()):
             view.user(line.shown)
             stop.follow(conversation.take(line.text), _shown(view, screen))

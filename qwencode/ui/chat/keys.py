@@ -47,6 +47,7 @@ def _stopping(keys: KeyBindings, screen: Screen) -> None:
             screen.asking.interrupt()
         elif screen.busy():
             screen.take_all_back()
+            screen.hint("stopping …")
             screen.stop()
         elif screen.entry.text:
             screen.clear_entry()

@@ -19,7 +19,8 @@ class Lines:
     def __init__(self) -> None:
         self._waiting: deque[Line] = deque()
         self._changed = threading.Condition()
-        self._over = False
+        self.over = False
+        """Whether there will be no more."""
 
     def put(self, line: Line) -> None:
         """Let a line wait."""
@@ -30,9 +31,9 @@ class Lines:
     def take(self) -> Line | None:
         """Return the next line when there is one; None when there will be no more. Signals are heard meanwhile."""
         with self._changed:
-            while not self._waiting and not self._over:
+            while not self._waiting and not self.over:
                 self._changed.wait()
-            return None if self._over else self._waiting.popleft()
+            return None if self.over else self._waiting.popleft()
 
     def take_back(self) -> Line | None:
         """Return the line that came last, so that it waits no longer; None where none does."""
@@ -47,5 +48,5 @@ class Lines:
     def end(self) -> None:
         """There will be no more, and what waits is not wanted any more. Idempotent."""
         with self._changed:
-            self._over = True
+            self.over = True
             self._changed.notify()

@@ -47,6 +47,7 @@ class AtPrompt:
         return edited if isinstance(edited, str) else None
 
     def _ask(self, asking: Asking[T]) -> T:
+        self._view.pause()
         try:
             return self._screen.ask(asking)
         except KeyboardInterrupt:

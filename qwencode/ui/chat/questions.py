@@ -22,7 +22,7 @@ class Allowing(Asking[Answer]):
 
     def lines(self, text: str, width: int, height: int) -> list[list[Piece]]:
         asked = self.question
-        found: list[list[Piece]] = [[(_HEAD, f"Allow {safe(one(asked.what))}?")]]
+        found: list[list[Piece]] = [[(_HEAD, f"{safe(one(asked.what))}?")]]
         command = safe(asked.command).split("\n")
         if asked.command and len(command) <= _SHOWN_COMMAND_LINES:
             found += [[(_TEXT, f"  $ {line}")] for line in command]

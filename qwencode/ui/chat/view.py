@@ -39,7 +39,7 @@ from qwencode.ui.words import lines, spent
 DIFF_LINES = 40
 """A longer diff is folded to its first part."""
 _FOLDED_DIFF_LINES = 24
-_OUTPUT_LINES = 3  # what a tool has said is worth a hint from here on
+_OUTPUT_LINES = 5  # what a tool has said is worth a hint from here on
 _FAILED_LINES = 4
 _KEPT_FOLDS = 40
 _LISTED_LINES = 50
@@ -127,6 +127,12 @@ class View:
         self._end_text()
         self._doing = None
         self._print_plan()
+        self._send()
+
+    def pause(self) -> None:
+        """The user is asked: nothing goes on until they answer."""
+        self._end_text()
+        self._doing = None
         self._send()
 
     def forget(self) -> None:

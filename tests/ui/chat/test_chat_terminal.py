@@ -129,9 +129,9 @@ def test_ctrl_c_stops_what_goes_on_and_the_next_line_is_taken(start: Start, tmp_
 def test_an_edit_is_shown_and_allowed_with_one_key(start: Start, tmp_path: Path):
     window = start()
     window.say("allow_edit")
-    window.wait("+    return a + b", "Allow edit of calc.py?", "y yes · a always: edits in this repository")
+    window.wait("+    return a + b", "Edit calc.py?", "y yes · a always: edits in this repository")
     window.press("x", "Enter", "y")
-    window.wait("edit of calc.py: allowed", "edited calc.py")
+    window.wait("Edit calc.py: allowed", "edited calc.py")
     assert "answer Answer(allow=True, lasting=False, reason='', command='')" in log(tmp_path)
 
 

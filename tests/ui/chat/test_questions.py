@@ -8,7 +8,7 @@ from qwencode.jobs.chat.person import Answer, Question
 from qwencode.messages import ToolCall
 from qwencode.ui.chat.questions import Allowing, Choosing, Confirming, Editing, is_long
 
-COMMAND = Question(ToolCall("c", "run_shell_command"), "a command", command="pytest -q", always="pytest …")
+COMMAND = Question(ToolCall("c", "run_shell_command"), "Run a command", command="pytest -q", always="pytest …")
 EDIT = Question(ToolCall("c", "edit"), "edit of a.py", diff="--- a\n")
 
 
@@ -18,7 +18,7 @@ def shown(asking: Allowing | Choosing | Confirming | Editing, text: str = "", he
 
 def test_the_keys_are_named_and_what_always_means():
     assert shown(Allowing(COMMAND)) == [
-        "Allow a command?",
+        "Run a command?",
         "  $ pytest -q",
         "y yes · a always: pytest … · n no, and why · e edit it · Ctrl-C stop",
     ]
