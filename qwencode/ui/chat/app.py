@@ -19,12 +19,13 @@ from typing import TYPE_CHECKING
 
 from qwencode.jobs.chat.status import Status
 from qwencode.ui.chat.conversation import Conversation
+from qwencode.ui.chat.early import early_prompt, take_away
 from qwencode.ui.chat.lines import Lines
-from qwencode.ui.chat.screen import Screen
 
 if TYPE_CHECKING:
     from qwencode.events import Event
     from qwencode.jobs.chat.person import Person
+    from qwencode.ui.chat.screen import Screen
     from qwencode.ui.chat.view import View
 
 AGAIN_SECONDS = 5.0
@@ -89,17 +90,21 @@ def talk(make: Callable[[Person], Conversation], history_file: Path, first: Stat
     `make` builds it, in the main thread, when the prompt is on the screen; until then the toolbar shows `first`. `keys`
     is emacs or vi. What `make` and `open` raise comes out of here, with the terminal as it was before.
     """
-    lines, stop = Lines(), Stop()
-    screen = Screen(lines, first, history_file, keys == "vi", lambda: stop.busy, stop.press)
-    stop.lent = lambda: screen.lent
-    with _signals(stop, screen):
-        try:
-            screen.start()
-            _converse(make, screen, stop)
-        except KeyboardInterrupt:
-            return 130
-        finally:
-            screen.close()
+    with early_prompt(first):
+        from qwencode.ui.chat.screen import Screen  # with prompt-toolkit, which takes longer than all before it
+
+        stop = Stop()
+        screen = Screen(Lines(), first, history_file, keys == "vi", lambda: stop.busy, stop.press)
+        stop.lent = lambda: screen.lent
+        with _signals(stop, screen):
+            try:
+                take_away()
+                screen.start()
+                _converse(make, screen, stop)
+            except KeyboardInterrupt:
+                return 130
+            finally:
+                screen.close()
     return 0
 
 
