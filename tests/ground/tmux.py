@@ -47,10 +47,17 @@ class Tmux:
         self.type(text)
         self.press("Enter")
 
-    def paste(self, text: str) -> None:
+    def paste(self, text: str | bytes) -> None:
         """Paste a text as a terminal does it."""
-        subprocess.run(["tmux", "-L", self._socket, "load-buffer", "-"], input=text.encode(), check=True)
+        data = text.encode() if isinstance(text, str) else text
+        subprocess.run(["tmux", "-L", self._socket, "load-buffer", "-"], input=data, check=True)
         self._run("paste-buffer", "-p", "-r")
+
+    def raw(self, data: bytes) -> None:
+        """Send bytes as if they had been typed, whatever they are."""
+        if data:
+            subprocess.run(["tmux", "-L", self._socket, "load-buffer", "-"], input=data, check=True)
+            self._run("paste-buffer", "-r")
 
     def resize(self, width: int, height: int) -> None:
         self._run("resize-window", "-x", str(width), "-y", str(height))
@@ -81,8 +88,10 @@ class Tmux:
 
     @property
     def program(self) -> int:
-        """The process id of the shell that runs the program."""
-        return int(self._run("display-message", "-p", "#{pane_pid}"))
+        """The process id of the program."""
+        shell = self._run("display-message", "-p", "#{pane_pid}").strip()
+        done = subprocess.run(["pgrep", "-P", shell], capture_output=True, text=True, check=True)
+        return int(done.stdout.split()[0])
 
     def close(self) -> None:
         subprocess.run(["tmux", "-L", self._socket, "kill-server"], capture_output=True, check=False)
