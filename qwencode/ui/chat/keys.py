@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -65,7 +67,8 @@ def _stopping(keys: KeyBindings, screen: Screen) -> None:
 
     @keys.add("c-z", filter=~is_searching)
     def suspend(event: KeyPressEvent) -> None:
-        event.app.suspend_to_background()
+        # To this very thread: another one might draw the prompt again before all of them have stopped.
+        screen.lend(lambda: signal.pthread_kill(threading.get_ident(), signal.SIGTSTP), lambda _: None)
 
     @keys.add("c-o", filter=~is_searching)
     def unfold(event: KeyPressEvent) -> None:
