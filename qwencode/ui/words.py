@@ -125,5 +125,6 @@ def _search(event: SearchFinished) -> str:
 def spent(usage: Usage) -> str:
     """Return what replies have cost, in tokens."""
     cached = f", {usage.cached:,} from cache" if usage.cached else ""
-    speed = f" at {usage.generated / usage.decode_seconds:.1f}/s" if usage.decode_seconds > 0.05 else ""
+    rate = usage.generated / usage.decode_seconds if usage.decode_seconds > 0.05 else 0.0
+    speed = f" at {rate:.{0 if rate >= 100 else 1}f}/s" if rate else ""
     return f"{usage.prompt:,} tokens read{cached}, {usage.generated:,} written{speed}"

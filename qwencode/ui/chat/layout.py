@@ -108,7 +108,7 @@ def asking_text(screen: Screen) -> StyleAndTextTuples:
     """Return the question as lines; the keys are only named when they do something."""
     if screen.asking is None:
         return []
-    lines = screen.asking.lines(screen.field.text, screen.width, max(screen.height - 4, 1))
+    lines = screen.asking.lines(screen.field.text, screen.width - 1, max(screen.height - 4, 1))
     if not screen.answering:
         lines = [*lines[:-1], [("class:asking", "(answer when you have stopped typing)")]]
     return _lines(lines)

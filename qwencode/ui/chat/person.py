@@ -47,9 +47,11 @@ class AtPrompt:
         return edited if isinstance(edited, str) else None
 
     def _ask(self, asking: Asking[T]) -> T:
-        self._view.pause()
+        resume = self._view.pause()
         try:
-            return self._screen.ask(asking)
+            answer = self._screen.ask(asking)
+            resume()
+            return answer
         except KeyboardInterrupt:
             self._stopped()
             raise

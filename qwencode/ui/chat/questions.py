@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from prompt_toolkit.utils import get_cwidth
+
 from qwencode.jobs.chat.person import Answer, Question
 from qwencode.ui.chat.asking import Asking, Field
 from qwencode.ui.chat.toolbar import Piece, clipped
@@ -27,9 +29,9 @@ class Allowing(Asking[Answer]):
         if asked.command and len(command) <= _SHOWN_COMMAND_LINES:
             found += [[(_TEXT, f"  $ {line}")] for line in command]
         if self.field is None:
-            found.append(_keys(self._keys()))
+            found += _keys(self._keys(), width)
         else:
-            found.append(_keys([("Enter", "sends it"), ("Esc", "back")]))
+            found += _keys([("Enter", "sends it"), ("Esc", "back")], width)
         return found[:1] + found[1:][-(height - 1) :] if height > 1 else found[-1:]
 
     def press(self, key: str) -> None:
@@ -68,8 +70,8 @@ class Confirming(Asking[bool]):
 
     def lines(self, text: str, width: int, height: int) -> list[list[Piece]]:
         head: list[list[Piece]] = [[(_HEAD, line)] for line in safe(self._question).split("\n")]
-        keys = _keys([("y", "yes"), ("n", "no"), ("Ctrl-C", "stop")])
-        return [*head[: max(height - 1, 0)], keys]
+        keys = _keys([("y", "yes"), ("n", "no"), ("Ctrl-C", "stop")], width)
+        return [*head[: max(height - len(keys), 0)], *keys]
 
     def press(self, key: str) -> None:
         if key in ("y", "n"):
@@ -108,7 +110,7 @@ class Choosing(Asking[int]):
         if not fitting:
             found.append([(_TEXT, "  nothing fits")])
         keys = [("↑ ↓", f"{len(fitting)} of {len(self._rows)}"), ("Enter", "takes it"), ("Esc", "none")]
-        return [*found, _keys(keys)][-max(height, 1) :]
+        return [*found, *_keys(keys, width)][-max(height, 1) :]
 
     def move(self, step: int) -> None:
         self._at = max(self._at + step, 0)
@@ -130,8 +132,8 @@ class Editing(Asking[str | bool]):
         self._name = name
 
     def lines(self, text: str, width: int, height: int) -> list[list[Piece]]:
-        keys = _keys([("Enter", "takes it"), ("Alt-Enter", "new line"), ("Ctrl-X Ctrl-E", "editor"), ("Esc", "none")])
-        return [[(_HEAD, f"Edit {safe(self._name)}")], keys][-max(height, 1) :]
+        keys = [("Enter", "takes it"), ("Alt-Enter", "new line"), ("Ctrl-X Ctrl-E", "editor"), ("Esc", "none")]
+        return [[(_HEAD, f"Edit {safe(self._name)}")], *_keys(keys, width)][-max(height, 1) :]
 
     def entered(self, text: str) -> None:
         self.answer(text)
@@ -151,8 +153,18 @@ def one(text: str) -> str:
     return " ".join(text.split())
 
 
-def _keys(keys: Sequence[tuple[str, str]]) -> list[Piece]:
-    pieces: list[Piece] = []
+def _keys(keys: Sequence[tuple[str, str]], width: int) -> list[list[Piece]]:
+    """Return the keys and what they do, in as many lines as they need; none is broken inside."""
+    lines: list[list[Piece]] = []
+    used = width
     for key, what in keys:
-        pieces += [(_TEXT, " · " if pieces else ""), (_KEY, key), (_TEXT, f" {what}")]
-    return pieces
+        what = clipped(what, width - len(key) - 1)
+        cells = len(key) + 1 + get_cwidth(what)
+        if lines and used + 3 + cells <= width:
+            lines[-1].append((_TEXT, " · "))
+            used += 3 + cells
+        else:
+            lines.append([])
+            used = cells
+        lines[-1] += [(_KEY, key), (_TEXT, f" {what}")]
+    return lines

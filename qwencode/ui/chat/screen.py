@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Coroutine
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
@@ -95,34 +96,43 @@ class Screen:
         self.field = Buffer(name="field", multiline=Condition(self.several))
         self.question = FormattedTextControl(lambda: asking_text(self), focusable=True, show_cursor=False)
         self._output = Held(sys.stdout)
-        self.app: Application[None] = Application(
+        self._drawing = Drawing(STYLE, self._output, os.environ)
+        self.app = self._application(EditingMode.VI if vi else EditingMode.EMACS)
+        self._running: Future[None] | None = None
+
+    def _application(self, mode: EditingMode) -> Application[None]:
+        app: Application[None] = Application(
             layout=layout(self),
             style=STYLE,
             key_bindings=bindings(self),
-            editing_mode=EditingMode.VI if vi else EditingMode.EMACS,
+            editing_mode=mode,
             erase_when_done=True,
-            terminal_size_polling_interval=None,  # SIGWINCH tells
             min_redraw_interval=_REDRAW_SECONDS,
+            terminal_size_polling_interval=None,  # SIGWINCH tells
             color_depth=ColorDepth.from_env(),  # NO_COLOR
             input=create_input(sys.stdin),
             output=self._output,
         )
-        self.app.renderer = self._drawing = Drawing(STYLE, self._output, os.environ)
-        self.app.ttimeoutlen = 0.05  # until a lone Escape is one
-        self.app.timeoutlen = 0.4
-        self._thread = threading.Thread(target=self._run, name="prompt", daemon=True)
+        app.renderer = self._drawing
+        app.ttimeoutlen = 0.05  # until a lone Escape is one
+        app.timeoutlen = 0.4
+        return app
 
     # What the main thread does.
 
     def start(self) -> None:
         """Show the prompt; returns when it is on the screen."""
-        self._thread.start()
+        prompt = ThreadPoolExecutor(1, "prompt")
+        self._running = prompt.submit(self._run)
+        prompt.shutdown(wait=False)
         self._drawn.wait()
 
     def close(self) -> None:
         """Print what is left, take the prompt away and leave the terminal as it was. Raises what went wrong in it."""
         self._call(self._leave)
-        self._thread.join()
+        if self._running:
+            with suppress(EOFError, OSError):  # the terminal is gone
+                self._running.result()
         if self._error:
             raise self._error
 
@@ -154,7 +164,7 @@ class Screen:
 
     def ask(self, asking: Asking[T]) -> T:
         """Show a question in place of the prompt and block until it is answered. Raises KeyboardInterrupt."""
-        if not self._thread.is_alive():
+        if self._running is None or self._running.done():
             raise KeyboardInterrupt
         self._call(self._begin_asking, asking)
         try:
@@ -168,10 +178,6 @@ class Screen:
     def _run(self) -> None:
         try:
             asyncio.run(self._main())
-        except BaseException as error:
-            self._error = self._error or error
-            if not isinstance(error, EOFError | OSError):
-                raise
         finally:
             self._loop = None
             self._drawn.set()

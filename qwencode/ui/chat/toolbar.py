@@ -12,6 +12,7 @@ Piece = tuple[str, str]
 """(style, text)."""
 _SEPARATOR = " · "
 _NEARLY_FULL = 0.8
+_PLAUSIBLE_SPEED = 1_000  # tokens a second: some servers send a reply in one piece
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +39,9 @@ def parts(status: Status, queued: int = 0) -> list[Part]:
         style = "class:toolbar.full" if share >= _NEARLY_FULL else "class:toolbar"
         forms = (f"context {status.tokens:,} of {status.size:,} ({share:.0%})", f"context {share:.0%}", f"{share:.0%}")
         found.append(Part(5, forms, style))
-    if status.speed:
-        found.append(Part(1, (f"{status.speed:.1f} tokens/s", f"{status.speed:.1f}/s")))
+    if 0 < status.speed <= _PLAUSIBLE_SPEED:
+        speed = f"{status.speed:.1f}" if status.speed < 100 else f"{status.speed:.0f}"
+        found.append(Part(1, (f"{speed} tokens/s", f"{speed}/s")))
     if status.branch:
         branch, more = safe(status.branch), f" +{unsaved}" if unsaved else ""
         forms = (branch + (f", {unsaved} unsaved" if unsaved else ""), branch + more, clipped(branch, 12) + more)

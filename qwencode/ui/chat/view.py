@@ -3,7 +3,7 @@
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from qwencode.events import (
     CallDelta,
@@ -43,6 +43,7 @@ _OUTPUT_LINES = 5  # what a tool has said is worth a hint from here on
 _FAILED_LINES = 4
 _KEPT_FOLDS = 40
 _LISTED_LINES = 50
+_WAITING = "waiting for the model"
 _SHOWN_FILES = 6
 _ARGUMENTS = ("command", "file_path", "selection", "pattern", "path")
 _KEY = "Ctrl-O"
@@ -102,6 +103,7 @@ class View:
                 self._going_on(event)
             case ThinkingDecided():
                 self._why = event.reason
+                self._do(_WAITING, keep=True)
             case MessageAdded():
                 self._result = event.message.content if event.message.role == "tool" else ""
             case ContextFilled():
@@ -129,11 +131,17 @@ class View:
         self._print_plan()
         self._send()
 
-    def pause(self) -> None:
-        """The user is asked: nothing goes on until they answer."""
+    def pause(self) -> Callable[[], None]:
+        """The user is asked: nothing goes on until they answer. Returns what goes on with what was done before."""
         self._end_text()
-        self._doing = None
+        before, self._doing = self._doing, None
         self._send()
+
+        def resume() -> None:
+            self._doing = replace(before, since=time.monotonic()) if before else None
+            self._send()
+
+        return resume
 
     def forget(self) -> None:
         """The screen was cleared: what comes next is at its top."""
@@ -173,6 +181,7 @@ class View:
                 self._listed(event)
             case TurnStarted():
                 self._usage, self._began = Usage(), time.monotonic()
+                self._do(_WAITING)
             case TurnEnded():
                 self._doing = None
                 self._print_plan()
@@ -219,7 +228,7 @@ class View:
 
     def _tool(self, event: ToolFinished) -> None:
         self._gap("tool")
-        self._doing = None
+        self._do(_WAITING)
         output = plain(self._result).rstrip()
         count = output.count("\n") + 1 if output else 0
         took = f" ({seconds(event.seconds)})" if event.seconds >= 1 else ""

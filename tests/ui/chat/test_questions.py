@@ -136,6 +136,13 @@ def test_an_edit_is_a_text_or_given_up():
     assert asking.wait() is False
 
 
+@given(st.integers(12, 120))
+def test_no_key_is_broken_at_the_end_of_a_line(width: int):
+    lines = ["".join(text for _, text in line) for line in Allowing(COMMAND).lines("", width, 20)]
+    assert all(len(line) <= width for line in lines[2:])
+    assert {part.split(" ")[0] for line in lines[2:] for part in line.split(" · ")} == {"y", "a", "n", "e", "Ctrl-C"}
+
+
 def test_marks_that_turn_the_text_around_are_shown():
     asked = Question(ToolCall("c", "run_shell_command"), "a command", command="echo \u202etxt.exe")
     assert "\u202e" not in "".join(shown(Allowing(asked)))

@@ -1,5 +1,9 @@
 """The toolbar fits whatever window there is, and what matters most goes last."""
 
+import re
+from dataclasses import replace
+
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from prompt_toolkit.utils import get_cwidth
@@ -52,6 +56,13 @@ def test_the_mode_and_what_waits_stay_longest():
     assert said(FULL, 15, 3) == "ask · 3 queued"
     assert said(FULL, 3, 3) == "ask"
     assert said(FULL, 2, 3) == ""
+
+
+@pytest.mark.parametrize(("speed", "said_of_it"), [(9.96, "10.0/s"), (100.4, "100/s"), (4_000.0, "")])
+def test_a_speed_is_said_as_exactly_as_it_is_known(speed: float, said_of_it: str):
+    text = said(replace(FULL, speed=speed), 79)
+    assert bool(re.search(r"\d/s", text)) is bool(said_of_it)
+    assert said_of_it in text
 
 
 def test_a_model_that_is_not_loaded_is_called_so():

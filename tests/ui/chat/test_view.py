@@ -160,6 +160,25 @@ def test_a_turn_ends_with_what_it_took():
     assert text == f"So.\n\n{took}\n"
 
 
+def test_there_is_a_sign_of_life_from_the_first_moment_on():
+    shown = Shown()
+
+    def going_on(event: events.Event) -> str:
+        shown.view.show(event)
+        return shown.live.doing.label if shown.live.doing else ""
+
+    call = ToolCall("c", "run_tests", {"selection": "test_a.py"})
+    assert going_on(events.TurnStarted(1, "why?", 0)) == "waiting for the model"
+    assert going_on(events.ThinkingDecided(True, "first")) == "waiting for the model"
+    assert going_on(events.ToolStarted(call)) == "run_tests test_a.py"
+    resume = shown.view.pause()
+    assert shown.live.doing is None
+    resume()
+    assert shown.live.doing and shown.live.doing.label == "run_tests test_a.py"
+    assert going_on(events.ToolFinished(call, True, "4 passed")) == "waiting for the model"
+    assert going_on(events.TurnEnded(1, "answered")) == ""
+
+
 def test_the_plan_stands_live_and_is_printed_at_the_end():
     shown = Shown()
     shown.view.show(events.PlanChanged((("a", "done"), ("b", "pending"))))
