@@ -109,7 +109,7 @@ def answer(stage: Stage) -> Iterator[tuple[str, str]]:
     """A question, and its answer."""
     stage.answers(said(ANSWER, "The test adds one and two, so look at the sign."))
     stage.window.say("Why does test_add fail?")
-    yield "answer", stage.shot("test_add covers it", "written at")
+    yield "answer", stage.shot("test_add covers it", "written at", "context 2,112")
 
 
 def working(stage: Stage) -> Iterator[tuple[str, str]]:
@@ -118,7 +118,7 @@ def working(stage: Stage) -> Iterator[tuple[str, str]]:
     stage.window.say("Why does test_add fail?")
     stage.window.wait("from cache")
     stage.window.say("Thank you")
-    yield "reading", stage.shot("1,024 of 2,048", "1 queued")
+    yield "reading", stage.shot("1,024 of 2,048", "… Thank you", "1 queued")
     stage.gate.set()
     stage.window.wait("You are welcome.")
 
@@ -132,9 +132,9 @@ def consent(stage: Stage) -> Iterator[tuple[str, str]]:
         said("`add` adds now."),
     )
     stage.window.say("Mend add, please.")
-    yield "consent", stage.shot("y yes")
+    yield "consent", stage.shot("y yes", "context 2,112")
     stage.window.press("y")
-    yield "changed", stage.shot("add adds now.", "changed: calc.py")
+    yield "changed", stage.shot("add adds now.", "changed: calc.py", "1 unsaved")
 
 
 def commands(stage: Stage) -> Iterator[tuple[str, str]]:
