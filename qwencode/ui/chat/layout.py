@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from prompt_toolkit.filters import Condition, has_focus
+from prompt_toolkit.filters import Condition, has_focus, vi_navigation_mode
 from prompt_toolkit.formatted_text import ANSI, AnyFormattedText, StyleAndTextTuples, to_formatted_text
 from prompt_toolkit.layout import (
     BufferControl,
@@ -126,7 +126,8 @@ def toolbar_text(screen: Screen) -> StyleAndTextTuples:
     if hint := screen.hinted:
         return [("class:toolbar.hint", clipped(hint, screen.width - 1))]
     screen.shown = screen.status
-    return [*toolbar(parts(screen.shown, len(screen.lines.waiting())), screen.width - 1)]
+    keys = "normal" if vi_navigation_mode() else ""
+    return [*toolbar(parts(screen.shown, len(screen.lines.waiting()), keys), screen.width - 1)]
 
 
 def _lines(lines: Iterable[list[Piece]]) -> StyleAndTextTuples:

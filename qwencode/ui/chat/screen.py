@@ -77,6 +77,7 @@ class Screen:
         self._next_live: LiveLines | None = None
         self._lock = threading.Lock()
         self._scheduled = False
+        self._leaving = False
         self._hint = ""
         self._hint_until = 0.0
         self._last_key = 0.0
@@ -211,6 +212,8 @@ class Screen:
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(_TICK)
+            if self._scheduled:  # a Ctrl-C may have come between that and the call
+                self._refresh()
             if self.live or self._hint or self.status != self.shown:
                 self.app.invalidate()
 
@@ -222,7 +225,7 @@ class Screen:
         """Print what has come and draw the rest anew, as one change of the screen."""
         if self.lent or not self.app.is_running:
             return  # when the terminal comes back
-        if self._drawing.moving:
+        if self._drawing.moving and not self._leaving:
             self._refresh_soon(STILL_SECONDS)
             return
         with self._lock:
@@ -244,7 +247,7 @@ class Screen:
             self._refresh_soon(STILL_SECONDS + 0.01)
 
     def _leave(self) -> None:
-        self.lent = False
+        self.lent, self._leaving = False, True
         self._refresh()
         if self.app.is_running and self.app.future and not self.app.future.done():
             self.app.exit()

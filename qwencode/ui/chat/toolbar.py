@@ -24,8 +24,8 @@ class Part:
     style: str = "class:toolbar"
 
 
-def parts(status: Status, queued: int = 0) -> list[Part]:
-    """Return what there is to say, from left to right."""
+def parts(status: Status, queued: int = 0, keys: str = "") -> list[Part]:
+    """Return what there is to say, from left to right. `keys`: in which mode those of vi are, if that matters."""
     unsaved = status.unsaved or 0
     model = safe(status.model) or ("no model" if status.loaded else "model")
     if "://" not in model:
@@ -46,6 +46,8 @@ def parts(status: Status, queued: int = 0) -> list[Part]:
         branch, more = safe(status.branch), f" +{unsaved}" if unsaved else ""
         forms = (branch + (f", {unsaved} unsaved" if unsaved else ""), branch + more, clipped(branch, 12) + more)
         found.append(Part(3, forms))
+    if keys:
+        found.append(Part(4, (f"-- {keys} --", keys)))
     if queued:
         found.append(Part(7, (f"{queued} queued",)))
     return found
