@@ -43,7 +43,8 @@ _TICK = 0.25  # seconds between two looks at what goes on and at the status
 _QUIET = 0.7
 """Seconds without a key until a question takes the keys: what was typed for the prompt must not answer it."""
 _HINT_SECONDS = 2.0
-_REDRAW_SECONDS = 0.04
+_REDRAW_SECONDS = 0.04  # what is printed is collected for so long
+_KEY_SECONDS = 0.015  # and what is typed is shown as soon
 
 
 class Screen:
@@ -108,7 +109,7 @@ class Screen:
             key_bindings=bindings(self),
             editing_mode=mode,
             erase_when_done=True,
-            min_redraw_interval=_REDRAW_SECONDS,
+            min_redraw_interval=_KEY_SECONDS,
             terminal_size_polling_interval=None,  # SIGWINCH tells
             color_depth=ColorDepth.from_env(),  # NO_COLOR
             input=create_input(sys.stdin),
