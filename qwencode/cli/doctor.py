@@ -17,7 +17,7 @@ def doctor(
     from qwencode.cli.config import project_root
     from qwencode.machine.doctor import examine
     from qwencode.settings import Places
-    from qwencode.ui.words import safe
+    from qwencode.ui.text import safe
 
     report = examine(Places.of_user(), project_root(), model)
     if json:

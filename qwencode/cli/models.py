@@ -37,7 +37,7 @@ def show(
     json: Json = False,
 ) -> None:
     """List the models on this machine and in the catalogue, with what fits here and how fast it would be."""
-    from qwencode.ui.words import safe
+    from qwencode.ui.text import safe
 
     rows = list(_rows(everything or json))
     if json:

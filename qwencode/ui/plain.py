@@ -5,7 +5,8 @@ from typing import TextIO
 
 from qwencode.events import Event, PhaseStarted, TextDelta, TreeChanged, VerdictReached
 from qwencode.ui.reader import ask_on
-from qwencode.ui.words import lines, safe
+from qwencode.ui.text import safe
+from qwencode.ui.words import lines
 
 
 class Plain:

@@ -22,11 +22,11 @@ from qwencode.events import (
     VerdictReached,
 )
 from qwencode.events import Progress as PhaseProgress
+from qwencode.ui import drawn
 from qwencode.ui.reader import ask_on
-from qwencode.ui.words import lines, safe, seconds
+from qwencode.ui.text import safe, seconds
+from qwencode.ui.words import lines
 
-STYLES = {"head": "bold", "dim": "dim", "good": "bold green", "bad": "red", "warn": "yellow", "text": ""}
-_OUTCOMES = {"passed": "green", "failed": "red", "error": "red", "missing": "red"}
 _TAIL = 48
 
 
@@ -69,9 +69,7 @@ class Terminal:
             case CandidateFound():
                 self._update_note(f"{event.number} found: {event.what}")
             case TreeChanged():
-                self._print(
-                    Syntax(safe(event.diff), "diff", theme="ansi_dark", background_color="default", word_wrap=True)
-                )
+                self._print(drawn.diff(event.diff))
             case VerdictReached():
                 self._proof(event)
             case RunFinished():
@@ -90,8 +88,8 @@ class Terminal:
     def _say(self, event: Event) -> None:
         if isinstance(event, ReplyFinished):
             self._flush_text()
-        for style, text in lines(event):
-            self._print(Text(safe(text), style=STYLES[style]))
+        for said in lines(event):
+            self._print(drawn.line(said))
 
     def _print(self, what: Text | Syntax | Table | Markdown) -> None:
         (self._live.console if self._live else self.console).print(what)
@@ -144,14 +142,5 @@ class Terminal:
 
     def _proof(self, event: VerdictReached) -> None:
         self._stop()
-        table = Table(box=None, pad_edge=False, header_style="dim")
-        for name in ("test", "before", "after"):
-            table.add_column(name, overflow="fold")
-        for row in event.proof:
-            outcomes = (
-                Text(safe(outcome), style=_OUTCOMES.get(outcome, "yellow")) for outcome in (row.before, row.after)
-            )
-            table.add_row(Text(safe(row.test)), *outcomes)
-        table.add_row(Text("all passing tests", style="dim"), str(event.passing_before), str(event.passing_after))
-        self.console.print(table)
+        self.console.print(drawn.proof(event))
         self._say(event)

@@ -3,8 +3,6 @@
 A line is (style, text); styles are the names that `terminal` colours: head, dim, good, bad, warn, text.
 """
 
-import re
-
 from qwencode.events import (
     BaselineTaken,
     CacheMissed,
@@ -28,6 +26,7 @@ from qwencode.events import (
 )
 from qwencode.excerpt import listed
 from qwencode.messages import Usage
+from qwencode.ui.text import plural, seconds
 
 Line = tuple[str, str]
 _SHOWN_TESTS = 8
@@ -35,27 +34,7 @@ _SHOWN_SUSPECTS = 3
 _SHOWN_COVERS = 2
 _SHOWN_FILES = 5
 _WORTH_TELLING = 0.5  # seconds of a reply: below, what it took is of no interest
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-_MARKS = {"done": "✓", "in_progress": "▸", "pending": "·"}
-
-
-def seconds(value: float) -> str:
-    """Return a duration as people write it: `0.8 s`, `42 s`, `3 min 05 s`."""
-    if value < 10:
-        return f"{value:.1f} s"
-    if value < 60:
-        return f"{value:.0f} s"
-    return f"{int(value) // 60} min {int(value) % 60:02} s"
-
-
-def safe(text: str) -> str:
-    """Return text without control characters: what a test, a tool or a model wrote must not steer the terminal."""
-    return _CONTROL.sub("�", text.replace("\r\n", "\n"))
-
-
-def plural(number: int, noun: str) -> str:
-    """Return `1 test`, `2 tests`."""
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+MARKS = {"done": "✓", "in_progress": "▸", "pending": "·"}
 
 
 def lines(event: Event) -> list[Line]:
@@ -87,14 +66,14 @@ def lines(event: Event) -> list[Line]:
         case ToolFinished():
             return [("text" if event.ok else "warn", f"  {'•' if event.ok else '!'} {event.summary}")]
         case PlanChanged():
-            return [("dim", f"  {_MARKS.get(state, '·')} {text}") for text, state in event.items]
+            return [("dim", f"  {MARKS.get(state, '·')} {text}") for text, state in event.items]
         case ContextFilled() if event.size and event.tokens >= event.size / 2:
             again = f"; to read it anew would take {seconds(event.seconds)}" if event.seconds is not None else ""
             full = f"{event.tokens:,} of {event.size:,} tokens ({event.tokens / event.size:.0%})"
             return [("dim", f"Context: {full}{again}")]
         case ReplyFinished():
-            spent = event.usage.prefill_seconds + event.usage.decode_seconds
-            return [("dim", _usage(event.usage))] if event.usage.generated and spent >= _WORTH_TELLING else []
+            took = event.usage.prefill_seconds + event.usage.decode_seconds
+            return [("dim", spent(event.usage))] if event.usage.generated and took >= _WORTH_TELLING else []
         case _:
             return _results(event)
 
@@ -113,7 +92,7 @@ def _results(event: Event) -> list[Line]:
         case VerdictReached():
             return [({"partly": "warn", "not_fixed": "bad"}.get(event.status, "good"), event.reason)]
         case RunFinished() if event.exit_code in (0, 1):  # other ends are told by the sentence on stderr
-            tokens = f", {_usage(event.usage)}" if event.usage.prompt or event.usage.generated else ""
+            tokens = f", {spent(event.usage)}" if event.usage.prompt or event.usage.generated else ""
             return [("dim", f"Finished in {seconds(event.seconds)}{tokens}")]
         case _:
             return []
@@ -148,7 +127,9 @@ def _search(event: SearchFinished) -> str:
     return f"Search: {plural(event.tried, 'edit')} tried in {seconds(event.seconds)}{rate}; {found}{reason}"
 
 
-def _usage(usage: Usage) -> str:
+def spent(usage: Usage) -> str:
+    """Return what replies have cost, in tokens."""
     cached = f", {usage.cached:,} from cache" if usage.cached else ""
-    speed = f" at {usage.generated / usage.decode_seconds:.1f}/s" if usage.decode_seconds > 0.05 else ""
+    rate = usage.generated / usage.decode_seconds if usage.decode_seconds > 0.05 else 0.0
+    speed = f" at {rate:.{0 if rate >= 100 else 1}f}/s" if rate else ""
     return f"{usage.prompt:,} tokens read{cached}, {usage.generated:,} written{speed}"

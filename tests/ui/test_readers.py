@@ -14,7 +14,7 @@ from qwencode.ui.json_lines import JsonLines
 from qwencode.ui.plain import Plain
 from qwencode.ui.reader import Reader, open_reader
 from qwencode.ui.terminal import Terminal
-from qwencode.ui.words import plural, seconds
+from qwencode.ui.text import plural, seconds
 
 DIFF = "--- a/x.py\n+++ b/x.py\n@@ -1 +1 @@\n-a = 1\n+a = 2\n"
 CALL = ToolCall("call-1", "edit", {"file_path": "x.py"})

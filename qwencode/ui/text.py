@@ -1,0 +1,27 @@
+"""Small things to say, for every reader. Imports nothing of ours, since the prompt waits for it."""
+
+import re
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+def seconds(value: float) -> str:
+    """Return a duration as people write it: `0.8 s`, `42 s`, `3 min 05 s`."""
+    if value < 10:
+        return f"{value:.1f} s"
+    if value < 60:
+        return f"{value:.0f} s"
+    return f"{int(value) // 60} min {int(value) % 60:02} s"
+
+
+def safe(text: str) -> str:
+    """Return text without control characters: what a test, a tool or a model wrote must not steer the terminal.
+
+    Nor may it be shown in another order than it is carried out: the marks that turn the direction of text go, too.
+    """
+    return _CONTROL.sub("�", text.replace("\r\n", "\n"))
+
+
+def plural(number: int, noun: str) -> str:
+    """Return `1 test`, `2 tests`."""
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
