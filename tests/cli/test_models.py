@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from hub import serving_hub
+from loopback import serving
+from model_server import Abilities, ModelServer
 from qwencode.errors import QwencodeError
 
 Qwencode = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -145,6 +147,17 @@ def test_the_doctor_says_what_is_wrong(qwencode: Qwencode, own_directories: Path
     assert done.returncode == 2
     assert "did you mean 'threads'?" in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(("can", "code"), [(Abilities(), 0), (Abilities(tools="never"), 4)], ids=["all", "no tools"])
+def test_the_doctor_puts_a_server_to_the_test(call: Callable[..., str], can: Abilities, code: int) -> None:
+    with serving(ModelServer(can)) as server:
+        assert call("doctor", "--model", server.url, code=code).count("tool calls: ") == 1
+        report = json.loads(call("doctor", "--model", server.url, "--json", code=code))
+    (calls,) = [each for each in report["findings"] if each["area"] == "server" and each["name"] == "tool calls"]
+    assert calls["data"] == {"said": "not met" if code else "met", "needed": True}
+    assert report["exit_code"] == code
+    assert report["command"] == (f"qwencode doctor --model {server.url}" if code else "qwencode fix")
 
 
 def test_the_doctor_gets_along_without_llama_cpp(qwencode: Qwencode, tmp_path: Path) -> None:

@@ -56,6 +56,7 @@ def serving_hub(**options: Any) -> Iterator[Hub]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # else each answer waits for the client's delayed acknowledgement
 
         def do_HEAD(self) -> None:
             self._answer()
