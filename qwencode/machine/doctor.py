@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from qwencode import __version__
-from qwencode.errors import ModelUnavailable, QwencodeError
+from qwencode.errors import ModelUnavailable, QwencodeError, UsageError
 from qwencode.machine.outlook import FIRST_PROMPT, LEAST_CONTEXT, Here, Outlook, look, of_file, recommended
 from qwencode.machine.server_check import Check, Said
 from qwencode.model.choose import (
@@ -78,8 +78,12 @@ def examine(places: Places, root: Path | None, model: str | None = None) -> Repo
     except QwencodeError as error:
         settings = Settings(model=model or "")
         findings.append(Finding("settings", "settings", str(error), "problem"))
-    models, command, why = _models(here, settings, places, asks_server=not model)
-    findings += models
+    try:
+        models, command, why = _models(here, settings, places, asks_server=not model)
+        findings += models
+    except UsageError as error:  # the user's own catalogue
+        findings.append(Finding("settings", "catalogue", str(error), "problem"))
+        command, why = "qwencode doctor", "when the catalogue is mended, look again"
     broken = {each.area for each in findings if each.level == "problem" and each is not sandbox}
     code = 2 if broken & {"settings", "safety"} else 4 if "llama.cpp" in broken else 0
     if sandbox.level == "problem" and not settings.no_sandbox:

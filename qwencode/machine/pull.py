@@ -123,7 +123,7 @@ def _patiently(ask: Callable[[], Remote], pause: Callable[[float], None]) -> Gen
                 raise
             trouble = _Unreached(f"the hub says {error.response.status_code}", _wished_pause(error.response))
         except httpx.TransportError as error:
-            trouble = _Unreached(_words(error))
+            trouble = _Unreached(words(error))
         yield from _wait(trouble, attempt, pause)
     raise AssertionError("unreachable")
 
@@ -163,7 +163,7 @@ def _fetch(
                 yield from pace.report(have)
             trouble = _Unreached("the connection ended early")
         except httpx.TransportError as error:
-            trouble = _Unreached(_words(error))
+            trouble = _Unreached(words(error))
         except _Unreached as error:
             trouble = error
         if have < remote.size:
@@ -174,23 +174,30 @@ def _fetch(
 
 def _chunks(client: httpx.Client, remote: Remote, have: int) -> Iterator[tuple[bytes, int]]:
     """Yield what comes, each piece with its place in the file. Raises _Unreached, or ModelUnavailable for a refusal."""
-    headers = {**remote.headers, "Accept-Encoding": "identity"}
-    if have:
-        headers["Range"] = f"bytes={have}-"
-    with client.stream("GET", remote.url, headers=headers) as response:
+    with client.stream("GET", remote.url, headers=headers_for(remote, f"bytes={have}-" if have else "")) as response:
         if response.status_code in _AGAIN:
             raise _Unreached(f"the server says {response.status_code}", _wished_pause(response))
         if response.status_code not in (200, 206):
-            raise ModelUnavailable(
-                f"{remote.name} cannot be fetched: the server answers {response.status_code} for {response.url.host}. "
-                "What came so far is kept."
-            )
+            raise refused(remote, response)
         at = _start(response, have)
         for chunk in response.iter_bytes():  # as it comes: what waits for more is lost with the connection
             if at + len(chunk) > remote.size:
                 raise ModelUnavailable(f"More than the {remote.size:,} bytes of {remote.name} came; nothing was kept.")
             yield chunk, at
             at += len(chunk)
+
+
+def headers_for(remote: Remote, span: str) -> dict[str, str]:
+    """Return what is sent for a part of a file, as it is and not packed; '' is all of it."""
+    return {**remote.headers, "Accept-Encoding": "identity", **({"Range": span} if span else {})}
+
+
+def refused(remote: Remote, response: httpx.Response) -> ModelUnavailable:
+    """Return the error for an answer that another try would not change."""
+    return ModelUnavailable(
+        f"{remote.name} cannot be fetched: the server answers {response.status_code} for {response.url.host}. "
+        "What came so far is kept."
+    )
 
 
 def _start(response: httpx.Response, have: int) -> int:
@@ -312,5 +319,6 @@ def _wished_pause(response: httpx.Response) -> float:
     return float(text) if text.isdigit() else 0.0
 
 
-def _words(error: httpx.TransportError) -> str:
+def words(error: httpx.TransportError) -> str:
+    """Return what the network says was wrong."""
     return str(error) or type(error).__name__
