@@ -35,7 +35,7 @@ def _fetched_on_a_yes(found: "Offer", places: "Places", again: str) -> None:
 
     ask = partial(ask_on, sys.stdout)
     typer.echo()
-    wants_to_know = ask("Measure how long the download takes? It fetches a few seconds of it from huggingface.co.")
+    wants_to_know = ask("Measure how long the download takes? It fetches a few seconds of it, and keeps nothing.")
     if wants_to_know and not _timed(found):
         return
     if ask(f"Fetch it now ({found.entry.size / 1e9:.1f} GB)? Ctrl-C keeps what came; the same command goes on."):

@@ -4,6 +4,7 @@ Nothing is asked of the network for that. How long the download takes is measure
 a few seconds the first bytes of the file are fetched, and thrown away.
 """
 
+import os
 import shutil
 import time
 from collections.abc import Mapping
@@ -21,6 +22,7 @@ from qwencode.model.catalogue import Entry
 from qwencode.model.llama.fitting import Wishes
 from qwencode.settings import Places
 
+_HUB = "https://huggingface.co"
 _SECONDS = 4.0
 _MOST = 64 << 20
 _WARM_UP = 0.5  # seconds in which a connection finds its speed
@@ -38,8 +40,8 @@ class Offer:
     @property
     def address(self) -> str:
         """Where the file lies on the hub, for whoever fetches it by other means."""
-        revision = self.source.revision or "main"
-        return f"https://huggingface.co/{self.source.repository}/resolve/{revision}/{self.source.file}"
+        hub, revision = os.environ.get("HF_ENDPOINT") or _HUB, self.source.revision or "main"
+        return f"{hub.rstrip('/')}/{self.source.repository}/resolve/{revision}/{self.source.file}"
 
 
 def offer(wishes: Wishes) -> Offer | None:

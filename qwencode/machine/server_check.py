@@ -1,6 +1,6 @@
 """Whether a server can do what an agent needs of it: a few small requests like those of a run, and what came back.
 
-Six requests at most, of some hundred tokens each, the longest with a prompt of some 2,000; each has two minutes. What
+Six requests at most, of some hundred tokens each, two with a prompt of some 2,400; each has two minutes. What
 the server sends is looked at as it comes, before the client mends anything: a client can read a call that was left in
 the text, but it is better to know. The flags that turn things on: docs/scaling.md has where they are described.
 """
@@ -84,8 +84,9 @@ class _Seen:
         """Return when pieces of the text came that are called by one of these names."""
         return [at for at, delta in self._deltas() if any(delta.get(name) for name in names)]
 
-    def text(self, *names: str) -> str:
-        return "".join(str(delta.get(name) or "") for _, delta in self._deltas() for name in names[:1])
+    def text(self, name: str) -> str:
+        """Return all of the text that is called by this name."""
+        return "".join(str(delta.get(name) or "") for _, delta in self._deltas())
 
     @property
     def reasoning(self) -> str:
@@ -142,8 +143,9 @@ class _Trial:
             seen.problem = str(error)
         finally:
             work.close()
-        if not seen.problem and not self._chunks:
-            seen.problem = f"Nothing came within {_SECONDS:.0f} seconds."
+        if not seen.problem and seen.reply is None:
+            what = "It was not done" if self._chunks else "Nothing came"
+            seen.problem = f"{what} within {_SECONDS:.0f} seconds."
         return seen
 
     def flags(self, what: str) -> str:
@@ -190,7 +192,7 @@ def check_server(url: str, places: Places) -> Iterator[Check]:
 
 
 def _named(software: str) -> str:
-    return f"; it is {_SOFTWARE.get(software, software)}" if software else ""
+    return f"; it is {_SOFTWARE[software]}" if software in _SOFTWARE else ""
 
 
 def _listed(trial: _Trial) -> Check:
@@ -235,22 +237,25 @@ def _counting(seen: _Seen) -> Check:
 
 def _silent(trial: _Trial, seen: _Seen) -> Check:
     """Whether `enable_thinking: false` is heeded."""
-    thought = seen.reasoning or (seen.reply.message.reasoning if seen.reply else "")
-    if not thought:
+    if not seen.reasoning and not _left(seen):
         return Check("thinking off", "met", "no reasoning where none was asked for", needed=False)
-    text = f"it thinks where it was told not to ({len(thought)} characters), which costs time at every step."
+    text = "it thinks where it was told not to, which costs time at every step."
     return Check("thinking off", "not met", f"{text} {trial.flags('switch')}", needed=False)
 
 
+def _left(seen: _Seen) -> str:
+    """Return the mark of reasoning that was left in the text, if any was."""
+    return next((mark for mark in _MARKS if mark in seen.text("content")), "")
+
+
 def _thinking(trial: _Trial, seen: _Seen) -> Check:
-    left = next((mark for mark in _MARKS if mark in seen.text("content")), "")
-    if seen.problem:
-        return Check("thinking", "not met", seen.problem, needed=False)
-    if left:
+    if left := _left(seen):
         text = f"{left} is left in the text. qwencode reads it all the same, other programs do not."
         return Check("thinking", "not met", f"{text} {trial.flags('reasoning')}", needed=False)
     if seen.reasoning:
         return Check("thinking", "met", f"{len(seen.reasoning)} characters in a field of their own", needed=False)
+    if seen.problem:
+        return Check("thinking", "unknown", seen.problem, needed=False)
     text = (
         "no reasoning came where it was asked for: either the model has none, or its start is cut off and it is text."
     )
@@ -300,7 +305,7 @@ def _caching(trial: _Trial) -> Check:
     history = [Message("system", filler), Message("user", "Say hello.")]
     first = trial.ask(history, Options(max_tokens=8))
     if first.reply is None:
-        return Check("cache", "unknown", first.problem or "a prompt of 2,000 tokens took too long", needed=False)
+        return Check("cache", "unknown", f"with a prompt of some 2,400 tokens: {first.problem}", needed=False)
     answer = Message("assistant", first.reply.message.content or "Hello.")
     second = trial.ask([*history, answer, Message("user", "Say it again.")], Options(max_tokens=8))
     prompt = second.counts.get("prompt_tokens")

@@ -16,8 +16,10 @@ from typing import Any
 
 import httpx
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from loopback import Answer, serving
+from loopback import Answer, events, serving
 from model_server import MODEL, Abilities, ModelServer
 from qwencode.machine.doctor import Report, with_checks
 from qwencode.machine.server_check import Check, check_server
@@ -145,6 +147,64 @@ def test_where_nothing_can_be_asked_one_sentence_says_so() -> None:
     assert "cannot be reached" in only.text
     (only,) = check_server("http://[", Places.of_user())
     assert only.stops
+
+
+ABILITIES = st.builds(
+    Abilities,
+    software=st.sampled_from(["vllm", "sglang", "llamacpp", "", "x"]),
+    context=st.sampled_from([0, 8192, 65_536]),
+    reasoning=st.sampled_from(["field", "text", "none"]),
+    tools=st.sampled_from(["pieces", "whole", "markup", "forced", "reluctant", "wrong", "never", "refused"]),
+    cache=st.sampled_from(["told", "untold", "none"]),
+    **{name: st.booleans() for name in ("pieces", "usage", "switch", "fields")},
+)
+
+
+@settings(deadline=None, max_examples=25)
+@given(ABILITIES)
+def test_what_is_missing_is_named_in_any_company(can: Abilities) -> None:
+    found = checked(ModelServer(can))
+    stops = {name for name, check in found.items() if check.stops}
+    assert ("context" in stops) == (can.context == 8192)
+    assert ("streaming" in stops) == (not can.pieces)
+    assert ("tool calls" in stops) == (can.tools in ("forced", "wrong", "never", "refused"))
+    assert (found["token counts"].said == "met") == can.usage
+    assert (found["cache"].said == "met") == (can.cache == "told" and can.usage)
+    if can.fields and can.switch:
+        assert (found["thinking"].said == "met") == (can.reasoning == "field")
+        assert found["thinking off"].said == "met"
+
+
+KEYS = st.sampled_from(
+    [
+        *("choices", "delta", "message", "content", "reasoning", "tool_calls", "function", "arguments", "name", "id"),
+        *("index", "usage", "prompt_tokens", "completion_tokens", "prompt_tokens_details", "cached_tokens", "timings"),
+    ]
+)
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=8) | st.sampled_from(["</think>", "pick", "stop"]),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(KEYS, inner, max_size=4),
+    max_leaves=12,
+)
+
+
+class Babble(ModelServer):
+    """Sends well-formed streams of anything."""
+
+    def __init__(self, chunks: list[dict[str, Any]]):
+        super().__init__(ALL)
+        self.chunks = chunks
+
+    def answer(self, request: dict[str, Any]) -> Answer:
+        return Answer([events(*self.chunks)])
+
+
+@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(st.dictionaries(KEYS, ANYTHING, max_size=3), max_size=4))
+def test_nothing_that_a_server_sends_breaks_the_checks(chunks: list[dict[str, Any]]) -> None:
+    for check in checked(Babble(chunks)).values():
+        assert check.text
+        assert "\n" not in check.text
 
 
 class Collected(ModelServer):
