@@ -32,7 +32,7 @@ ROOM_LINES = {  # what a room may grow to before something has to be taken out o
     "cli": 1_500,
     "context": 1_620,
     "jobs": 3_600,
-    "machine": 1_700,
+    "machine": 1_850,
     "model": 6_640,
     "repair": 4_250,
     "sandbox": 1_600,
