@@ -1,5 +1,6 @@
 """Building the parts of a run and seeing it through: the only place that knows all of them."""
 
+import shlex
 import shutil
 import signal
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from qwencode import __version__, practice
-from qwencode.errors import Interrupted, ModelUnavailable, QwencodeError, UsageError
+from qwencode.errors import BudgetSpent, Interrupted, ModelUnavailable, QwencodeError, UsageError
 from qwencode.events import Event, Notice, RunFinished, RunStarted
 from qwencode.jobs.fix import Fix, FixTask, Outcome, Parts
 from qwencode.jobs.line_part import LABEL
@@ -72,10 +73,31 @@ class FixRequest:
 
 
 def run_fix(request: FixRequest) -> int:
-    """Run `fix` to its end and return the exit code. Raises QwencodeError for what makes a start impossible."""
+    """Run `fix` to its end and return the exit code. Raises QwencodeError for what makes a start impossible.
+
+    Where it ends without a repair and there was no larger model to work on it, one is offered.
+    """
     places = Places.of_user()
     workspace, wanted = _open(request.paths)
     settings = load(places, workspace.root, request.flags)
+    try:
+        code = _fix(request, places, workspace, wanted, settings)
+    except (ModelUnavailable, BudgetSpent):
+        _offer(request, places, settings)
+        raise
+    if code:
+        _offer(request, places, settings)
+    return code
+
+
+def _offer(request: FixRequest, places: Places, settings: Settings) -> None:
+    if request.use_model and not request.json and not find_default(settings, places):
+        from qwencode.cli.first_run import offer_model
+
+        offer_model(settings, places, f"qwencode fix {' '.join(map(shlex.quote, request.paths))}")
+
+
+def _fix(request: FixRequest, places: Places, workspace: Workspace, wanted: tuple[str, ...], settings: Settings) -> int:
     chosen = _chosen(settings, places) if request.use_model else _Chosen()
     name = chosen.name if chosen.asked_for else ""
     to_do = "" if name or not request.use_model else advice(places, wishes(settings))
@@ -94,7 +116,7 @@ def run_fix(request: FixRequest) -> int:
         allow_test_changes=request.allow_test_changes,
     )
     if not name and not request.use_search:
-        raise UsageError(f"--no-search needs a model. {to_do}")
+        raise ModelUnavailable(f"--no-search needs a model. {to_do}")
     recovered = recover(workspace)
     with Session(places.sessions, new_id()) as session:
         reader = open_reader(request.json)

@@ -12,6 +12,7 @@ from qwencode.errors import ConsentNeeded, QwencodeError, UsageError
 
 if TYPE_CHECKING:
     from qwencode.events import Event
+    from qwencode.machine.hub import Source
     from qwencode.machine.outlook import Outlook
     from qwencode.machine.pull import Pulled
     from qwencode.machine.store import Verified
@@ -155,14 +156,33 @@ def pull(
     name: Annotated[
         str, typer.Argument(metavar="NAME", help="Of the catalogue, or owner/repository/file.gguf [what suits here].")
     ] = "",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say how long it takes, measured for a few seconds, and keep nothing.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Fetch a model from the hub: whole and verified, or not at all. Interrupted, it goes on the next time."""
     from qwencode.machine.hub import source_of
-    from qwencode.machine.pull import pull as work
 
     places = _places()
     source = source_of(name or _suits(places))
+    if not dry_run:
+        fetch(source, places, json)
+        return
+    from qwencode.machine.first_run import how_long, measure
+
+    remote, rate = measure(source)
+    if json:
+        import json as writer
+
+        typer.echo(writer.dumps({"name": source.name, "bytes": remote.size, "bytes_per_second": int(rate)}))
+    else:
+        typer.echo(f"{source.name} has {remote.size / 1e9:.2f} GB, which takes {how_long(remote.size, rate)}.")
+
+
+def fetch(source: "Source", places: "Places", json: bool) -> None:
+    """Fetch a model with its progress shown, and say what came of it."""
+    from qwencode.machine.pull import pull as work
 
     def sentence(done: "Pulled | None") -> str:
         if done is None:

@@ -1,7 +1,7 @@
 """What is here and what follows from it: the machine, llama.cpp, the sandbox, git, the settings, the models.
 
-Everything is looked at, nothing is loaded or changed, and nothing is asked of the network but whether a server that is
-the default model can be reached.
+Everything is looked at, nothing is loaded or changed, and nothing is asked of the network but what a server that is the
+default model says of itself. One that is given by its URL is put to the test: see `server_check`.
 """
 
 import os
@@ -10,15 +10,16 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from qwencode import __version__
-from qwencode.errors import ModelUnavailable, QwencodeError
+from qwencode.errors import ModelUnavailable, QwencodeError, UsageError
 from qwencode.machine.outlook import FIRST_PROMPT, LEAST_CONTEXT, Here, Outlook, look, of_file, recommended
+from qwencode.machine.server_check import Check, Said
 from qwencode.model.choose import (
     BUILTIN_FILE,
     check_model,
@@ -35,6 +36,7 @@ from qwencode.sandbox.ladder import survey
 from qwencode.settings import Places, Set, Settings, explain, load
 
 Level = Literal["ok", "note", "warning", "problem"]
+_LEVELS: Mapping[Said, Level] = {"met": "ok", "not met": "warning", "unknown": "note"}
 _GIB = 1 << 30
 _GIT_SECONDS = 10
 
@@ -61,7 +63,10 @@ class Report:
 
 
 def examine(places: Places, root: Path | None, model: str | None = None) -> Report:
-    """Look at everything. `root`: the repository around the working directory. Raises nothing that a user can cause."""
+    """Look at everything. `root`: the repository around the working directory. Raises nothing that a user can cause.
+
+    Of a server that `model` names nothing is said: `with_checks` adds that.
+    """
     here = look()
     findings = [*_machine(here, places), *_llama(here)]
     sandbox = _sandbox(root)
@@ -73,13 +78,35 @@ def examine(places: Places, root: Path | None, model: str | None = None) -> Repo
     except QwencodeError as error:
         settings = Settings(model=model or "")
         findings.append(Finding("settings", "settings", str(error), "problem"))
-    models, command, why = _models(here, settings, places)
-    findings += models
+    try:
+        models, command, why = _models(here, settings, places, asks_server=not model)
+        findings += models
+    except UsageError as error:  # the user's own catalogue
+        findings.append(Finding("settings", "catalogue", str(error), "problem"))
+        command, why = "qwencode doctor", "when the catalogue is mended, look again"
     broken = {each.area for each in findings if each.level == "problem" and each is not sandbox}
     code = 2 if broken & {"settings", "safety"} else 4 if "llama.cpp" in broken else 0
     if sandbox.level == "problem" and not settings.no_sandbox:
         code = code or 6
     return Report(tuple(findings), command, why, code)
+
+
+def with_checks(report: Report, url: str, checks: Sequence[Check]) -> Report:
+    """Return the report with what a server was found to be able to do, and what follows from it."""
+    stops = [each.name for each in checks if each.stops]
+    findings = (*report.findings, *map(of_check, checks))
+    if not stops:
+        return replace(report, findings=findings)
+    why = f"not met: {', '.join(stops)}. When that is mended, look again"
+    return Report(findings, f"qwencode doctor --model {url}", why, report.exit_code or ModelUnavailable.exit_code)
+
+
+def of_check(check: Check) -> Finding:
+    """Return what is said about one thing that a server can or cannot do."""
+    level: Level = "problem" if check.stops else _LEVELS[check.said]
+    said = "" if check.said == "met" else f"{check.said}: "
+    data = {"said": check.said, "needed": check.needed}
+    return Finding("server", check.name, f"{said}{check.text}", level, data)
 
 
 def _machine(here: Here, places: Places) -> Iterator[Finding]:
@@ -179,10 +206,10 @@ def _settings(found: list[Set]) -> Iterator[Finding]:
         yield Finding("settings", "settings", "all are at their defaults")
 
 
-def _models(here: Here, settings: Settings, places: Places) -> tuple[list[Finding], str, str]:
+def _models(here: Here, settings: Settings, places: Places, asks_server: bool) -> tuple[list[Finding], str, str]:
     """Return what is said about models, the command to run next, and what it does."""
     chosen = find_default(settings, places)
-    found = list(_server(chosen, places))
+    found = list(_server(chosen, places)) if asks_server else []
     wanted = wishes(settings)
     for file in on_disk(places):
         outlook = of_file(file.path, here, wanted, places.cache)

@@ -23,6 +23,7 @@ import httpx
 from qwencode.errors import ModelUnavailable, UsageError
 from qwencode.events import Event, Notice, PhaseStarted, Progress
 from qwencode.machine.hub import Remote, Source, look_up
+from qwencode.machine.lanes import Lanes, Piece, fetch
 from qwencode.model.catalogue import find as in_catalogue
 from qwencode.model.found import others
 from qwencode.model.llama.gguf_header import check
@@ -61,6 +62,7 @@ def pull(
     places: Places,
     environment: Mapping[str, str] | None = None,
     pause: Callable[[float], None] = time.sleep,
+    lanes: Lanes = Lanes(),  # noqa: B008 (a value)
 ) -> Generator[Event, None, Pulled | None]:
     """Fetch a file and return it; None when it is there already.
 
@@ -84,7 +86,7 @@ def pull(
                 part = part_of(target, remote)
                 with _opened(part) as file:
                     yield from _room(file, target.parent, remote)
-                    digest = yield from _fetch(client, remote, file, pause)
+                    digest = yield from _fetch(client, remote, file, pause, lanes)
                     os.fsync(file.fileno())
                 return _accept(part, target, source, remote, digest)
     except OSError as error:
@@ -123,7 +125,7 @@ def _patiently(ask: Callable[[], Remote], pause: Callable[[float], None]) -> Gen
                 raise
             trouble = _Unreached(f"the hub says {error.response.status_code}", _wished_pause(error.response))
         except httpx.TransportError as error:
-            trouble = _Unreached(_words(error))
+            trouble = _Unreached(words(error))
         yield from _wait(trouble, attempt, pause)
     raise AssertionError("unreachable")
 
@@ -141,7 +143,7 @@ def _wait(trouble: _Unreached, attempt: int, pause: Callable[[float], None]) -> 
 
 
 def _fetch(
-    client: httpx.Client, remote: Remote, file: BinaryIO, pause: Callable[[float], None]
+    client: httpx.Client, remote: Remote, file: BinaryIO, pause: Callable[[float], None], lanes: Lanes
 ) -> Generator[Event, None, str]:
     """Bring the file to its full size and return its checksum."""
     digest = hashlib.sha256()
@@ -152,7 +154,7 @@ def _fetch(
     while have < remote.size:
         before = have
         try:
-            for chunk, start in _chunks(client, remote, have):
+            for chunk, start in _pieces(client, remote, have, lanes):
                 if start != have:  # a server that knows no ranges begins anew
                     have, digest = start, hashlib.sha256()
                     file.seek(start)
@@ -163,7 +165,7 @@ def _fetch(
                 yield from pace.report(have)
             trouble = _Unreached("the connection ended early")
         except httpx.TransportError as error:
-            trouble = _Unreached(_words(error))
+            trouble = _Unreached(words(error))
         except _Unreached as error:
             trouble = error
         if have < remote.size:
@@ -172,25 +174,44 @@ def _fetch(
     return digest.hexdigest()
 
 
-def _chunks(client: httpx.Client, remote: Remote, have: int) -> Iterator[tuple[bytes, int]]:
-    """Yield what comes, each piece with its place in the file. Raises _Unreached, or ModelUnavailable for a refusal."""
-    headers = {**remote.headers, "Accept-Encoding": "identity"}
-    if have:
-        headers["Range"] = f"bytes={have}-"
-    with client.stream("GET", remote.url, headers=headers) as response:
+def _pieces(client: httpx.Client, remote: Remote, have: int, lanes: Lanes) -> Iterator[Piece]:
+    """Yield what is missing, over several connections where it is much."""
+    if remote.size - have < lanes.least:
+        return _chunks(client, remote, have)
+    failures = (httpx.HTTPError, _Unreached, ModelUnavailable, RuntimeError)  # the last: the client was closed
+    return fetch(have, remote.size, lanes, lambda first, last: _chunks(client, remote, first, last), failures)
+
+
+def _chunks(client: httpx.Client, remote: Remote, have: int, last: int | None = None) -> Iterator[Piece]:
+    """Yield what comes, each piece with its place in the file. Raises _Unreached, or ModelUnavailable for a refusal.
+
+    `last`: the last byte that is wanted; None: all.
+    """
+    span = f"bytes={have}-{'' if last is None else last}" if have or last is not None else ""
+    with client.stream("GET", remote.url, headers=headers_for(remote, span)) as response:
         if response.status_code in _AGAIN:
             raise _Unreached(f"the server says {response.status_code}", _wished_pause(response))
         if response.status_code not in (200, 206):
-            raise ModelUnavailable(
-                f"{remote.name} cannot be fetched: the server answers {response.status_code} for {response.url.host}. "
-                "What came so far is kept."
-            )
+            raise refused(remote, response)
         at = _start(response, have)
         for chunk in response.iter_bytes():  # as it comes: what waits for more is lost with the connection
             if at + len(chunk) > remote.size:
                 raise ModelUnavailable(f"More than the {remote.size:,} bytes of {remote.name} came; nothing was kept.")
             yield chunk, at
             at += len(chunk)
+
+
+def headers_for(remote: Remote, span: str) -> dict[str, str]:
+    """Return what is sent for a part of a file, as it is and not packed; '' is all of it."""
+    return {**remote.headers, "Accept-Encoding": "identity", **({"Range": span} if span else {})}
+
+
+def refused(remote: Remote, response: httpx.Response) -> ModelUnavailable:
+    """Return the error for an answer that another try would not change."""
+    return ModelUnavailable(
+        f"{remote.name} cannot be fetched: the server answers {response.status_code} for {response.url.host}. "
+        "What came so far is kept."
+    )
 
 
 def _start(response: httpx.Response, have: int) -> int:
@@ -312,5 +333,6 @@ def _wished_pause(response: httpx.Response) -> float:
     return float(text) if text.isdigit() else 0.0
 
 
-def _words(error: httpx.TransportError) -> str:
+def words(error: httpx.TransportError) -> str:
+    """Return what the network says was wrong."""
     return str(error) or type(error).__name__

@@ -5,7 +5,7 @@ import os
 import re
 import socket
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any
 from urllib.request import getproxies
 
@@ -51,11 +51,21 @@ class ServerModel:
     environment's QWENCODE_API_KEY. `delays` are the seconds between attempts; a request is sent again only when nothing
     of its reply was received, and never when the connection is refused.
 
-    A thinking budget is passed on, but only llama-server is known to keep it.
+    A thinking budget is passed on, but only llama-server is known to keep it. `patience`: seconds that may pass without
+    a byte, None: any, since a long prompt takes minutes. `watch` is shown every chunk as the server sent it.
     """
 
-    def __init__(self, url: str, model: str = "", api_key: str = "", delays: Sequence[float] = (0.5, 2.0, 5.0)):
+    def __init__(
+        self,
+        url: str,
+        model: str = "",
+        api_key: str = "",
+        delays: Sequence[float] = (0.5, 2.0, 5.0),
+        patience: float | None = None,
+        watch: Callable[[Mapping[str, Any]], None] | None = None,
+    ):
         self._base, named = _base_url(url)
+        self._patience, self._watch = patience, watch
         self._model, self._delays = model or named, delays
         self._api_key = api_key or os.environ.get("QWENCODE_API_KEY", "")
         self._client: httpx.Client | None = None
@@ -79,9 +89,19 @@ class ServerModel:
         """Whether what is sent, code among it, can be read on the way: it leaves this machine without encryption."""
         return self._base.scheme == "http" and not _is_loopback(self._base.host)
 
+    @property
+    def refused_fields(self) -> frozenset[str]:
+        """Fields of requests that the server does not take, so that they are sent no more."""
+        return frozenset(self._refused_fields)
+
     def models(self) -> list[str]:
         """Return the models that the server lists; none when it does not answer that."""
         return self._models()
+
+    def software(self) -> str:
+        """Return what the server calls itself in its list of models, like `llamacpp` or `vllm`; '' when it does not."""
+        listed = mappings(self._get(self._url("models")).get("data"))
+        return next((str(model["owned_by"]) for model in listed if model.get("owned_by")), "")
 
     def stream(
         self, history: Sequence[Message], tools: Sequence[ToolSpec], options: Options
@@ -153,6 +173,8 @@ class ServerModel:
                     chunk = parse_chunk(data, f"The server at {place}")
                     if "error" in chunk:
                         raise ModelUnavailable(self._refusal(200, chunk))
+                    if self._watch:
+                        self._watch(chunk)
                     for event in assembly.add(chunk):
                         if isinstance(event, ThinkingDelta | TextDelta):
                             circles[type(event)].read(event.text)
@@ -164,6 +186,8 @@ class ServerModel:
             raise ModelUnavailable(f"No server answers at {place} ({_reason(error)}). Is it running there?") from error
         except httpx.ConnectTimeout as error:
             raise ModelUnavailable(f"The server at {place} does not answer. Is the address right?") from error
+        except httpx.ReadTimeout as error:
+            raise ModelUnavailable(f"The server at {place} said nothing for {self._patience:g} seconds.") from error
         except (httpx.TransportError, httpx.DecodingError) as error:
             if assembly.finish_reason:
                 return (yield from _finish(assembly))
@@ -177,7 +201,7 @@ class ServerModel:
         return (yield from _finish(assembly))
 
     def _open(self) -> httpx.Client:
-        """The connection pool, made at first use. Reading has no time limit: a long prompt takes minutes."""
+        """The connection pool, made at first use."""
         if self._client is None:
             remote, secure = not _is_loopback(self._base.host), self._base.scheme == "https"
             keep_alive = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]  # notices a machine that is gone
@@ -186,7 +210,7 @@ class ServerModel:
             headers = {"Authorization": f"Bearer {self._api_key}"} if self._api_key else {}
             self._client = httpx.Client(
                 headers={**headers, "Accept": "text/event-stream, application/json"},
-                timeout=httpx.Timeout(30.0, connect=10.0, read=None),
+                timeout=httpx.Timeout(30.0, connect=10.0, read=self._patience),
                 verify=secure,
                 trust_env=remote,
                 transport=None if remote and getproxies() else direct,

@@ -45,8 +45,8 @@ def qwencode() -> Qwencode:
 def call(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
     """Return a function that runs a command in this process, which is quicker, and returns what it printed."""
 
-    def run(*arguments: object) -> str:
-        app([str(argument) for argument in arguments], prog_name="qwencode", standalone_mode=False)
+    def run(*arguments: object, code: int = 0) -> str:
+        assert (app([*map(str, arguments)], prog_name="qwencode", standalone_mode=False) or 0) == code
         return capsys.readouterr().out
 
     return run

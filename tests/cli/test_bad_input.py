@@ -93,6 +93,10 @@ def test_a_server_that_is_not_there(qwencode: Qwencode, broken: Path):
         refused(qwencode("fix", broken, "--model", url, "--no-search"), 4, url)
 
 
+def test_no_model_at_all(qwencode: Qwencode, broken: Path):
+    refused(qwencode("fix", broken, "--no-search"), 4, "--no-search needs a model")
+
+
 @pytest.mark.parametrize(
     ("arguments", "part"),
     [
@@ -101,7 +105,6 @@ def test_a_server_that_is_not_there(qwencode: Qwencode, broken: Path):
         (["--issue", "calc.py", "-m", "x"], "not with both"),
         (["--no-model", "--no-search"], "leave nothing"),
         (["--no-model", "--model", "x"], "contradict"),
-        (["--no-search"], "needs a model"),
         (["--keep", "--dry-run"], "contradict"),
     ],
 )

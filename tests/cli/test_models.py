@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from hub import serving_hub
+from loopback import serving
+from model_server import Abilities, ModelServer
 from qwencode.errors import QwencodeError
 
 Qwencode = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -29,17 +31,18 @@ def refused(call: Callable[..., str], code: int, part: str, *arguments: object) 
     assert "\n" not in str(caught.value)
 
 
-def test_from_nothing_to_a_model_and_back(qwencode: Qwencode, models: Path, tiny: Path) -> None:
+def test_from_nothing_to_a_model_and_back(
+    qwencode: Qwencode, call: Callable[..., str], models: Path, tiny: Path
+) -> None:
     with serving_hub(files={NAME: tiny.read_bytes()}) as hub:
         done = qwencode("models", "pull", NAME, HF_ENDPOINT=hub.url)
         assert (done.returncode, done.stderr) == (0, "")
         assert f"{models / NAME} is there, 0.00 GB" in done.stdout
-    listed = qwencode("models").stdout
+    listed = call("models")
     assert " * tiny " in listed
     assert "Qwen3.6-35B-A3B-UD-Q4_K_XL" in listed
-    assert "compared with the checksum of its download" in qwencode("models", "verify").stdout
-    done = qwencode("models", "rm", "tiny")
-    assert (done.returncode, done.stderr.count("\n")) == (3, 1)
+    assert "compared with the checksum of its download" in call("models", "verify")
+    refused(call, 3, "is removed only with --yes", "models", "rm", "tiny")
 
 
 def test_json_is_for_programs(
@@ -133,18 +136,28 @@ def test_the_doctor_looks_at_everything(qwencode: Qwencode, models: Path, tiny: 
     assert report["command"] == "qwencode warm"
 
 
-def test_the_doctor_says_what_is_wrong(qwencode: Qwencode, own_directories: Path, tmp_path: Path) -> None:
-    done = qwencode("doctor", "--model", tmp_path / "none.gguf", cwd=tmp_path)
-    assert done.returncode == 0
-    assert "Next: qwencode config unset model" in done.stdout
-    assert "There is no model file" in done.stdout
+def test_the_doctor_says_what_is_wrong(
+    call: Callable[..., str], own_directories: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    said = call("doctor", "--model", tmp_path / "none.gguf")
+    assert "Next: qwencode config unset model" in said
+    assert "There is no model file" in said
     config = own_directories / "config/qwencode/config.toml"
     config.parent.mkdir(parents=True)
     config.write_text("threds = 2\n")
-    done = qwencode("doctor", cwd=tmp_path)
-    assert done.returncode == 2
-    assert "did you mean 'threads'?" in done.stdout
-    assert "Traceback" not in done.stdout + done.stderr
+    assert "did you mean 'threads'?" in call("doctor", code=2)
+
+
+@pytest.mark.parametrize(("can", "code"), [(Abilities(), 0), (Abilities(tools="never"), 4)], ids=["all", "no tools"])
+def test_the_doctor_puts_a_server_to_the_test(call: Callable[..., str], can: Abilities, code: int) -> None:
+    with serving(ModelServer(can)) as server:
+        assert call("doctor", "--model", server.url, code=code).count("tool calls: ") == 1
+        report = json.loads(call("doctor", "--model", server.url, "--json", code=code))
+    (calls,) = [each for each in report["findings"] if each["area"] == "server" and each["name"] == "tool calls"]
+    assert calls["data"] == {"said": "not met" if code else "met", "needed": True}
+    assert report["exit_code"] == code
+    assert report["command"] == (f"qwencode doctor --model {server.url}" if code else "qwencode fix")
 
 
 def test_the_doctor_gets_along_without_llama_cpp(qwencode: Qwencode, tmp_path: Path) -> None:

@@ -56,6 +56,7 @@ def serving_hub(**options: Any) -> Iterator[Hub]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # else each answer waits for the client's delayed acknowledgement
 
         def do_HEAD(self) -> None:
             self._answer()
@@ -89,12 +90,13 @@ def serving_hub(**options: Any) -> Iterator[Hub]:
                 return self._empty(hub.statuses.pop(0), **self._pause())
             data = hub.files[self.path.removeprefix("/store/")]
             span = self.headers.get("Range", "")
-            first = int(span.removeprefix("bytes=").rstrip("-")) if span and hub.ranges else 0
-            body = data[first:]
+            begin, _, end = (span if hub.ranges else "").removeprefix("bytes=").partition("-")
+            first, last = int(begin or 0), int(end or len(data) - 1)
+            body = data[first : last + 1]
             self.send_response(206 if span and hub.ranges else 200)
             self.send_header("Content-Length", str(len(body)))
             if span and hub.ranges:
-                self.send_header("Content-Range", f"bytes {first}-{len(data) - 1}/{len(data)}")
+                self.send_header("Content-Range", f"bytes {first}-{last}/{len(data)}")
             self.end_headers()
             cut = hub.cuts.pop(0) if hub.cuts else len(body)
             try:

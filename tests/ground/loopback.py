@@ -36,6 +36,10 @@ class Loopback:
         self.hung_up = threading.Event()
         self.url = ""
 
+    def answer(self, request: dict[str, Any]) -> Answer:
+        """Return what is answered to a POST request."""
+        return self.answers.pop(0)
+
 
 def events(*chunks: Any, done: bool = True) -> bytes:
     """Return the chunks as server-sent events."""
@@ -65,6 +69,7 @@ def serving(loopback: Loopback) -> Iterator[Loopback]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # else each answer waits for the client's delayed acknowledgement
 
         def do_GET(self) -> None:
             loopback.paths.append(self.path)
@@ -80,7 +85,7 @@ def serving(loopback: Loopback) -> Iterator[Loopback]:
             loopback.paths.append(self.path)
             loopback.headers.append(dict(self.headers))
             loopback.requests.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            answer = loopback.answers.pop(0)
+            answer = loopback.answer(loopback.requests[-1])
             self.close_connection = answer.cut or answer.silent
             if answer.silent:
                 return

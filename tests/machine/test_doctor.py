@@ -11,12 +11,19 @@ from qwencode.errors import ModelUnavailable
 from qwencode.machine.doctor import Finding, Report, examine
 from qwencode.machine.hub import source_of
 from qwencode.machine.pull import pull
-from qwencode.settings import Places
+from qwencode.settings import Places, user_file
 
 
 @pytest.fixture
 def places(tmp_path: Path) -> Places:
     return Places(*(tmp_path / name for name in ("config", "data", "state", "cache")))
+
+
+def with_default(places: Places, url: str) -> Report:
+    """Examine with a server as the default model: it is asked what it has, and for no token."""
+    places.config.mkdir()
+    user_file(places).write_text(f'model = "{url}"\n')
+    return examine(places, None)
 
 
 def about(report: Report, area: str) -> dict[str, Finding]:
@@ -48,7 +55,7 @@ def test_a_server_is_asked_what_it_has(
     places: Places, pages: dict[str, Any], said: str, level: str, context: str
 ) -> None:
     with serving(Loopback(pages=pages)) as server:
-        report = examine(places, None, f"{server.url}/v1")
+        report = with_default(places, f"{server.url}/v1")
         assert not server.requests  # no token is asked for
     models = about(report, "models")
     assert said in models["server"].text
@@ -62,7 +69,7 @@ def test_a_server_is_asked_what_it_has(
 def test_a_server_that_is_not_there(places: Places) -> None:
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
-        report = examine(places, None, f"http://127.0.0.1:{held.getsockname()[1]}/v1")
+        report = with_default(places, f"http://127.0.0.1:{held.getsockname()[1]}/v1")
     server = about(report, "models")["server"]
     assert server.level == "problem"
     assert "cannot be reached" in server.text

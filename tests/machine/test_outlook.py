@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench_fit import GIB, MACHINES, here, line
 from qwencode.machine.expect import Expected, active_weights, bandwidth, expected, measure_memory
 from qwencode.machine.outlook import FIRST_PROMPT, Here, look, of_entry, of_file, recommended
 from qwencode.model.catalogue import catalogue
@@ -16,14 +17,8 @@ from qwencode.model.llama.footprint import Scale
 from qwencode.model.llama.machine import Gpu, Machine
 from qwencode.model.llama.shapes import header_of
 
-GIB = 1 << 30
 NONE = Wishes()
 Q4 = catalogue().entries["Qwen3.6-35B-A3B-UD-Q4_K_XL"]
-
-
-def here(free: float, *gpus: tuple[str, float], shared: bool = False, bandwidth: float = 50e9) -> Here:
-    cards = tuple(Gpu(name, int(size * GIB), shared) for name, size in gpus)
-    return Here(Machine(8, int(free * GIB), int(free * GIB), cards), ("AVX2",), bandwidth)
 
 
 @pytest.mark.parametrize(
@@ -90,42 +85,47 @@ def test_faster_memory_is_never_slower(gigabytes: float, times: float) -> None:
     assert slow.prefill == fast.prefill < expected(header, plan, machine, 1e9, True).prefill
 
 
-MACHINES = [  # what is free: main memory, and GPUs with their memory; GiB
-    (here(1.5), "1.5, no GPU"),
-    (here(5), "5, no GPU"),
-    (here(12), "12, no GPU"),
-    (here(14.5), "14.5, no GPU"),
-    (here(16), "16, no GPU"),
-    (here(20), "20, no GPU"),
-    (here(28), "28, no GPU"),
-    (here(60), "60, no GPU"),
-    (here(28, ("RTX 4060", 7.5)), "28, RTX 4060 with 7.5"),
-    (here(12, ("RTX 3060", 11.5)), "12, RTX 3060 with 11.5"),
-    (here(28, ("RTX 3060", 11.5)), "28, RTX 3060 with 11.5"),
-    (here(28, ("RTX 5060 Ti", 15.5)), "28, RTX 5060 Ti with 15.5"),
-    (here(28, ("RTX 4090", 23.5)), "28, RTX 4090 with 23.5"),
-    (here(28, ("RTX 5090", 31.5)), "28, RTX 5090 with 31.5"),
-    (here(60, ("RTX 3090", 23.5), ("RTX 3090", 23.5)), "60, two RTX 3090 with 23.5 each"),
-    (here(20, ("Apple M4 Pro", 17), shared=True), "20, Apple M4 Pro may use 17 of it"),
-    (here(44, ("Apple M4 Pro", 36), shared=True), "44, Apple M4 Pro may use 36 of it"),
-]
-
-
-def line(machine: Here, free: str) -> str:
-    """Return what the table in docs/models.md has to say about a machine."""
-    found = recommended(machine, NONE)
-    assert found and found[1].fit
-    entry, outlook = found
-    names = " and ".join(gpu.name for gpu in machine.machine.gpus) or "no GPU"
-    where = outlook.where.replace(names, "both GPUs" if " and " in names else "the GPU")
-    return f"| {free} | `{entry.name}` | {outlook.fit.context:,} {outlook.fit.cache_type} | {where} |"
-
-
 @pytest.mark.parametrize(("machine", "free"), MACHINES, ids=[free for _, free in MACHINES])
 def test_what_is_recommended_is_what_the_documentation_says(machine: Here, free: str) -> None:
     assert (
         line(machine, free) in (Path(__file__).parents[2] / "docs/models.md").read_text(encoding="utf-8").splitlines()
     )
+
+
+FOUR_BITS = ("Qwen3.6-35B-A3B-UD-Q4_K_XL", "Qwen3.6-35B-A3B-MTP-UD-Q4_K_XL")
+IQ4 = ("Qwen3.6-35B-A3B-UD-IQ4_NL", "Qwen3.6-35B-A3B-UD-IQ4_XS")  # the same but for 2 %; the first is faster
+
+
+@pytest.mark.parametrize(
+    ("machine", "names", "experts", "contexts"),
+    [
+        (here(6), ("Qwen3.5-4B-UD-Q4_K_XL",), (0, 0), (32_768, 65_536)),  # 8 GB
+        (here(13), ("Qwen3.5-9B-UD-Q4_K_XL", "Qwen3.5-9B-UD-Q6_K_XL"), (0, 0), (32_768, 65_536)),  # 16 GB
+        (here(18), ("Qwen3.6-35B-A3B-UD-Q3_K_XL",), (0, 0), (32_768, 65_536)),  # 24 GB
+        (here(20), IQ4, (0, 0), (32_768, 65_536)),  # 24 GB, most of it free
+        (here(22), IQ4, (0, 0), (32_768, 65_536)),  # 32 GB, with a desktop
+        (here(28), FOUR_BITS, (0, 0), (32_768, 65_536)),  # 32 GB
+        (here(60), FOUR_BITS, (0, 0), (65_536, 262_144)),  # 64 GB: more bits would be no better, and slower
+        (here(120), FOUR_BITS, (0, 0), (65_536, 262_144)),  # 128 GB
+        (here(28, ("RTX 4060", 7.5)), FOUR_BITS, (30, 40), (32_768, 65_536)),
+        (here(28, ("RTX 3060", 11.5)), FOUR_BITS, (20, 28), (32_768, 65_536)),
+        (here(28, ("RTX 5060 Ti", 15.5)), FOUR_BITS, (8, 20), (32_768, 65_536)),
+        (here(28, ("RTX 4090", 23.5)), FOUR_BITS, (0, 0), (65_536, 102_400)),
+        (here(28, ("RTX 5090", 31.5)), FOUR_BITS, (0, 0), (131_072, 262_144)),
+        (here(20, ("Apple M4", 17), shared=True), IQ4, (0, 10), (32_768, 65_536)),
+        (here(44, ("Apple M4 Max", 36), shared=True), FOUR_BITS, (0, 0), (65_536, 262_144)),
+    ],
+    ids=lambda value: None if isinstance(value, tuple) else str(round(value.machine.free / GIB)),
+)
+def test_what_is_recommended_is_what_people_run_on_such_machines(
+    machine: Here, names: tuple[str, ...], experts: tuple[int, int], contexts: tuple[int, int]
+) -> None:
+    """Budgets and settings that are reported to work (unsloth.ai/docs/models/qwen3.6, and the reports in expect.py)."""
+    found = recommended(machine, NONE)
+    assert found and found[1].fit
+    assert found[0].name in names
+    assert experts[0] <= found[1].fit.cpu_experts <= experts[1]
+    assert contexts[0] <= found[1].fit.context <= contexts[1]
 
 
 def test_where_nothing_fits_nothing_is_recommended() -> None:

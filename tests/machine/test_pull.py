@@ -367,6 +367,15 @@ def test_a_place_that_cannot_be_written(places: Places, data: bytes) -> None:
     places.data.chmod(0o755)
 
 
+def test_a_disk_that_is_read_only(places: Places, data: bytes, small_disk: Path) -> None:
+    """Root may write everywhere but there."""
+    places.data.symlink_to(small_disk)
+    subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
+    with serving(data) as hub, pytest.raises(ModelUnavailable, match="cannot be written: Read-only file system"):
+        fetched(hub, places)
+    assert not list(small_disk.iterdir())
+
+
 PULL = """
 import sys
 from pathlib import Path

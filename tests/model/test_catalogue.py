@@ -2,9 +2,11 @@
 
 import re
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
+from qwencode.errors import UsageError
 from qwencode.model.catalogue import Entry, catalogue, find
 from qwencode.model.llama.fitting import Wishes, fit
 from qwencode.model.llama.footprint import Scale
@@ -80,3 +82,71 @@ def test_the_experts_of_a_published_file_are_moved_as_people_report() -> None:
     found = fit(header, machine, Wishes(context=32_768, draft_tokens=0))
     assert 28 <= found.cpu_experts <= 36
     assert Scale(header, machine).fits(found)
+
+
+OWN = """
+recommended = ["mine", "Qwen3.5-0.8B-UD-Q4_K_XL"]
+[[file]]
+name = "mine"
+repository = "someone/Mine-GGUF"
+file = "mine.gguf"
+quantisation = "Q4_K_M"
+shape = "9b"
+bytes = 5_000_000_000
+[[file]]
+name = "Qwen3.5-0.8B-UD-Q4_K_XL"
+repository = "mirror/Qwen3.5-0.8B-GGUF"
+file = "Qwen3.5-0.8B-UD-Q4_K_XL.gguf"
+quantisation = "UD-Q4_K_XL"
+shape = "0.8b"
+gigabytes = 1
+"""
+
+
+@pytest.fixture
+def own(own_directories: Path) -> Path:
+    """Return the place of the user's own catalogue."""
+    path = own_directories / "config" / "qwencode" / "catalogue.toml"
+    path.parent.mkdir(parents=True)
+    return path
+
+
+def test_a_catalogue_of_ones_own_adds_and_overrides(own: Path) -> None:
+    before = catalogue()
+    own.write_text(OWN)
+    assert catalogue().recommended == ("mine", "Qwen3.5-0.8B-UD-Q4_K_XL")
+    assert set(catalogue().entries) == set(before.entries) | {"mine"}
+    found = find("MINE")
+    assert found and found.size == 5_000_000_000
+    assert header_of(found)
+    changed = find("Qwen3.5-0.8B-UD-Q4_K_XL")
+    assert changed and changed.repository == "mirror/Qwen3.5-0.8B-GGUF"
+    own.unlink()
+    assert catalogue() == before
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("[[file", "is not valid TOML"),
+        ("\xff", "is not valid TOML"),
+        (OWN.replace('shape = "9b"', 'shape = "9a"'), "'mine' has the shape '9a', and there are 35b-a3b"),
+        (OWN.replace('quantisation = "Q4_K_M"', ""), "'mine' has no 'quantisation'"),
+        (OWN.replace("bytes = 5_000", 'bytes = "many"\nx = 5_000'), "'bytes' of 'mine' is 'many'"),
+        (OWN.replace("bytes = 5_000", "bytes = -5_000"), "'bytes' of 'mine' is -5000"),
+        (OWN.replace("bytes = 5_000", "gigabytes = nan\nbytes = 5_000"), "'gigabytes' of 'mine' is nan"),
+        (OWN.replace("bytes = 5_000", "mtp = 1\nbytes = 5_000"), "'mtp' of 'mine' is 1"),
+        (OWN.replace("bytes = 5_000", "size = 5_000"), "'mine' has 'size', which is not known"),
+        (OWN.replace('"mine.gguf"', '"../../mine.gguf"'), "which is no place for a model"),
+        (OWN.replace('["mine", ', '["nothing", '), "'nothing' is recommended"),
+        ("recommended = 3", "`recommended` a list of names"),
+        ("file = [3]", "each .* is a table"),
+        ("shape = 3", "it has 'shape', and may have"),
+    ],
+)
+def test_a_catalogue_that_is_wrong_is_named(own: Path, text: str, says: str) -> None:
+    own.write_bytes(text.encode("latin-1"))
+    with pytest.raises(UsageError, match=says) as caught:
+        catalogue()
+    assert str(caught.value).startswith(str(own))
+    assert "\n" not in str(caught.value)

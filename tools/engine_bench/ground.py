@@ -82,9 +82,13 @@ def spread(figures: Sequence[float]) -> dict[str, float]:
     return {"median": statistics.median(figures), "least": min(figures), "most": max(figures), "count": len(figures)}
 
 
-def model_file(folder: Path, preset: str) -> Path:
-    """Return a random-weight file with the real size of vocabulary, built once for this state of the builder."""
-    shape = replace(build_model.PRESETS[preset], vocab=REAL_VOCABULARY)
+def model_file(folder: Path, preset: str, weights: str = "") -> Path:
+    """Return a random-weight file with the real size of vocabulary, built once for this state of the builder.
+
+    `weights`: the type of its matrices, '' for that of the preset.
+    """
+    preset_shape = build_model.PRESETS[preset]
+    shape = replace(preset_shape, vocab=REAL_VOCABULARY, weights=weights or preset_shape.weights)
     mark = hashlib.blake2b(_BUILDER.read_bytes() + repr(shape).encode(), digest_size=6).hexdigest()
     path = folder / f"{preset}-{mark}.gguf"
     if not path.exists():

@@ -9,12 +9,14 @@ import re
 from dataclasses import dataclass
 
 from qwencode.model.llama.fit import Fit, cache_bytes
-from qwencode.model.llama.gguf_header import Header
+from qwencode.model.llama.gguf_header import Array, Header
 from qwencode.model.llama.machine import Machine
 
 RESERVE = 1 << 30
 """Bytes of each memory left to others: the tests that are run, the screen, what the GPU's libraries take. On a small
 machine less, an eighth of what is free."""
+_TOKEN, _MERGE, _NODE = 158, 140, 410  # bytes, see `tables_bytes`
+_GRAPHS = 3  # the last two computed, for a batch and for one token, and the one for which memory was reserved
 _BLOCK = re.compile(r"blk\.(\d+)\.(ffn_(?:up|down|gate|gate_up)_(?:ch|)exps\.)?")
 
 
@@ -58,6 +60,7 @@ class Scale:
         on_gpus = tuple(size + compute if size else 0 for size in placed)
         memories = cache * (self._attending + fit.mtp) + state * (self._blocks - self._attending)
         main = self.header.file_size + memories - sum(placed) + compute + fit.checkpoint_bytes
+        main += tables_bytes(self.header, fit)
         shared = sum(size for size, gpu in zip(on_gpus, self.machine.gpus, strict=True) if gpu.shared)
         return Footprint(main + shared, on_gpus)
 
@@ -123,6 +126,19 @@ def compute_bytes(header: Header, fit: Fit) -> int:
     widest = 4 * convolved + 2 * header.count("embedding_length") + header.count("feed_forward_length")
     tokens = fit.batch
     return tokens * (4 * widest + 2 * (fit.context + 256)) + 8 * header.vocab_size * (1 + fit.draft_tokens)
+
+
+def tables_bytes(header: Header, fit: Fit) -> int:
+    """Return about the bytes of llama.cpp's own tables in main memory: of the vocabulary, and the nodes of its graphs.
+
+    It keeps the text of each token three times (list, index, what it is written as) and both halves of each merge; the
+    bytes were measured with 248,320 tokens and 4,096 to 247,587 merges. Graphs have room for 40 nodes a token of a
+    batch, or 32 a tensor (`graph_max_nodes` in its llama-context.cpp), of 368 bytes and their places in lists and sets.
+    """
+    merges = header.metadata.get("tokenizer.ggml.merges")
+    words = _TOKEN * header.vocab_size + _MERGE * (merges.count if isinstance(merges, Array) else 0)
+    nodes = max(40 * fit.batch, 32 * len(header.tensors))
+    return words + _GRAPHS * _NODE * nodes * (1 + fit.mtp)
 
 
 def _weights(header: Header, layers: int) -> list[tuple[int, int]]:

@@ -43,6 +43,7 @@ def header_of(entry: Entry) -> Header | None:
     metadata |= {
         "general.architecture": architecture,
         "tokenizer.ggml.tokens": Array(_STRING, shape["vocabulary"]),
+        "tokenizer.ggml.merges": Array(_STRING, shape["vocabulary"]),  # a few less
     }
     tensors = _sized(dict(_weights(shape, entry.mtp)), entry.size)
     return Header(Path(entry.file), metadata, entry.size, tensors)

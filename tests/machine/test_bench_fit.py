@@ -1,0 +1,41 @@
+"""What a load is said to take is what it takes, for several ways to run mid-sized files."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench_fit import MACHINES, WAYS, memory_row
+from engine_bench.ground import model_file
+
+PROGRAM = Path(__file__).parents[2] / "tools" / "bench_fit.py"
+
+
+@pytest.fixture(scope="module", params=sorted({weights for weights, _ in WAYS}))
+def mid(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    """Give a file of each type of weights, and remove it: it has more than half a gigabyte."""
+    path = model_file(tmp_path_factory.mktemp("mid"), "mid", request.param)
+    yield request.param, path
+    path.unlink()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="the program under test reads Linux's /proc")
+def test_the_predicted_memory_is_what_a_load_takes(mid: tuple[str, Path]) -> None:
+    weights, path = mid
+    rows: list[dict[str, Any]] = [memory_row(path, changes) for kind, changes in WAYS if kind == weights]
+    assert len(rows) >= 2
+    for row in rows:
+        assert 0.9 < row["ratio"] < 1.1, row
+        assert row["copied"] + row["read_again"] <= path.stat().st_size  # what was copied is not read a second time
+
+
+def test_the_program_prints_the_table() -> None:
+    done = subprocess.run([sys.executable, str(PROGRAM), "table"], capture_output=True, text=True, check=True)
+    assert len(MACHINES) >= 15
+    assert sum(line.startswith("| ") for line in done.stdout.splitlines()) == len(MACHINES)
+    done = subprocess.run([sys.executable, str(PROGRAM), "tabel"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (2, "There is no part tabel.\n")
