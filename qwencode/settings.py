@@ -58,6 +58,9 @@ class Settings:
     draft_tokens: int = field(
         default=-1, metadata={"least": -1, "help": "Tokens guessed ahead at most; 0: none. -1: what pays and fits."}
     )
+    hook_seconds: float = field(
+        default=20.0, metadata={"least": 1, "help": "Seconds that the hook may take before it lets a commit pass."}
+    )
     no_sandbox: bool = field(default=False, metadata={"help": "Run commands unconfined when no sandbox works here."})
 
 
@@ -93,6 +96,10 @@ class Places:
     @property
     def maps(self) -> Path:
         return self.cache / "maps"
+
+    @property
+    def reviews(self) -> Path:
+        return self.cache / "reviews"
 
     @property
     def prefixes(self) -> Path:

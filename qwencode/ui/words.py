@@ -8,8 +8,10 @@ import re
 from qwencode.events import (
     BaselineTaken,
     CacheMissed,
+    CheckFinished,
     ContextFilled,
     Event,
+    FindingReported,
     HistoryRewound,
     Listed,
     Notice,
@@ -107,6 +109,12 @@ def _results(event: Event) -> list[Line]:
             return table(event)
         case VerdictReached():
             return [({"partly": "warn", "not_fixed": "bad"}.get(event.status, "good"), event.reason)]
+        case FindingReported():
+            style = {"error": "bad", "warning": "warn", "note": "text"}[event.severity]
+            said = [(style, f"{event.file}:{event.line}: {event.severity}: {event.what} [{event.rule}]")]
+            return [*said, ("dim", f"    {event.suggestion}")] if event.suggestion else said
+        case CheckFinished() if event.status == "skipped":
+            return [("dim", f"Skipped: {event.check} ({event.reason})")]
         case RunFinished() if event.exit_code in (0, 1):  # other ends are told by the sentence on stderr
             tokens = f", {_usage(event.usage)}" if event.usage.prompt or event.usage.generated else ""
             return [("dim", f"Finished in {seconds(event.seconds)}{tokens}")]
