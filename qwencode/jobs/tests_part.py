@@ -181,7 +181,7 @@ def _trouble(done: TestRun) -> str:
     if done.status == "timed_out":
         ended = len(done.results) - len(cut)
         return f"the time was up after {ended} of {ended + len(cut) + len(done.unfinished)} tests"
-    if done.status in ("broken", "not_found") and not done.results:
+    if (done.status in ("broken", "not_found") or "INTERNALERROR" in done.output) and not done.results:
         lines = plain(done.output).strip().splitlines()
         return f"the test runner broke off: {lines[-1][:200] if lines else 'it printed nothing'}"
     return ""
@@ -207,10 +207,17 @@ def _findings(
         else:
             how = "is new and fails"
         place, line = _place(result, changed, known)
-        reason = next((row for row in reversed(plain(result.message).strip().splitlines()) if row.strip()), "")
-        what = f"{test} {how}{f' ({reason.strip()[:160]})' if reason else ''}."
+        reason = _reason(result)
+        what = f"{test} {how}{f' ({reason})' if reason else ''}."
         found.append(FindingReported(place, line, severity, "tests/broken", what, _SUGGESTION))
     return found
+
+
+def _reason(result: TestResult) -> str:
+    """Return the line of a failure that says most: pytest marks it with `E`, elsewhere it is the last one."""
+    rows = [row.strip() for row in plain(result.message).strip().splitlines() if row.strip()]
+    marked = next((row.removeprefix("E ").strip() for row in rows if row.startswith("E  ")), "")
+    return (marked or (rows[-1] if rows else ""))[:160].rstrip(".")
 
 
 def _place(result: TestResult, changed: Mapping[str, FileChange], known: CoverageMap) -> tuple[str, int]:

@@ -67,10 +67,11 @@ def install(repository: Repository, program: Sequence[str], options: Sequence[st
     """Install the hook, or install it anew with other options, and return a sentence. Raises UsageError."""
     where = place(repository)
     if where.scope in ("global", "system"):
+        command = shlex.join([*program, "hook", *options])
         raise UsageError(
             f"core.hooksPath of your {where.scope} settings names {where.folder}, the hooks of all repositories; "
-            f"nothing was changed. Put `{shlex.join([*program, 'hook', *options])}` into {where.hook} yourself, or give this "
-            "repository hooks of its own: git config --local core.hooksPath .git/hooks"
+            f"nothing was changed. Put `{command}` into {where.hook} yourself, or give this repository hooks of its "
+            "own: git config --local core.hooksPath .git/hooks"
         )
     made = not where.folder.exists()
     try:

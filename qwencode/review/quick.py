@@ -71,6 +71,8 @@ def quick(files: Sequence[FileChange], checks: Sequence[str]) -> Iterator[Findin
         lines = split_lines(file.after or "")
         seen = set[tuple[str, int]]()
         for name in checks:
+            if name == "syntax" and any(rule.startswith("conflicts/") for rule, _ in seen):
+                continue  # markers are no syntax: it was said
             for found in CHECKS[name](file):
                 text = lines[found.line - 1] if found.line <= len(lines) else ""
                 allowed = name in _ALLOWED_CHECKS and _ALLOWED.search(text)
