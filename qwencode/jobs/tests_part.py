@@ -195,22 +195,27 @@ def _findings(
     found: list[FindingReported] = []
     for test in failing:
         result = first.results[test]
-        severity: Severity = "error"
-        if before is None:
-            severity, how = "warning", "fails; whether it did before was not looked at"
-        elif test in before.results and before.results[test].bad:
+        severity, how = _compared(result, before)
+        if not how:
             continue  # as before
-        elif test in before.results:
-            how = "fails with this change; before, it did not"
-        elif before.status not in ("ran", "no_tests"):
-            severity, how = "warning", "fails; the tests could not be run in the state before"
-        else:
-            how = "is new and fails"
         place, line = _place(result, changed, known)
         reason = _reason(result)
         what = f"{test} {how}{f' ({reason})' if reason else ''}."
         found.append(FindingReported(place, line, severity, "tests/broken", what, _SUGGESTION))
     return found
+
+
+def _compared(result: TestResult, before: TestRun | None) -> tuple[Severity, str]:
+    """Say how a failing test stands against the state before the change, '' when it failed there, too."""
+    if before is None:
+        return "warning", "fails; whether it did before was not looked at"
+    if result.id in before.results:
+        return "error", "" if before.results[result.id].bad else "fails with this change; before, it did not"
+    if before.status not in ("ran", "no_tests"):
+        return "warning", "fails; the tests could not be run in the state before"
+    if result.id == result.file and any(each.file == result.file for each in before.results.values()):
+        return "error", "cannot be loaded with this change; before, it could"
+    return "error", "is new and fails"
 
 
 def _reason(result: TestResult) -> str:

@@ -20,12 +20,13 @@ _IMPORT = re.compile(
     r"|import[ \t]+(?P<plain>[\w., \t]+))",
     re.MULTILINE,
 )
+_PROSE = (".md", ".rst", ".txt", ".adoc", ".png", ".jpg", ".jpeg", ".gif", ".svg", ".pdf", "license", ".gitignore")
 _NAME = re.compile(r"[A-Za-z_]\w*")
 
 
 def touches_code(paths: Iterable[str]) -> bool:
-    """Say whether any of the paths may matter to a test at all: code, or something that lies among the tests."""
-    return any(language_of(path) or is_test_path(path) for path in paths)
+    """Say whether any of the paths may matter to a test: all but prose and pictures that lie outside of the tests."""
+    return any(is_test_path(path) or not path.lower().endswith(_PROSE) for path in paths)
 
 
 def test_files(root: Path, files: Sequence[str], changed: Sequence[str]) -> list[str]:
@@ -91,7 +92,7 @@ def _imported(file: str, text: str) -> Iterator[str]:
 
 def _mentioning(root: Path, files: Sequence[str], changed: Sequence[str]) -> list[str]:
     """Return the Python files that name a changed data file."""
-    names = [PurePosixPath(path).name for path in changed if not path.endswith((".md", ".rst", ".txt", ".lock"))]
+    names = [PurePosixPath(path).name for path in changed if not path.lower().endswith((*_PROSE, ".lock"))]
     if not names:
         return []
     pattern = re.compile("|".join(map(re.escape, names)))
