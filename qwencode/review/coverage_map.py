@@ -5,6 +5,7 @@ What does not load is an empty map. It is only ever used to choose tests, so a s
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from qwencode.verify.results import TestRun
-from qwencode.workspace import write_atomic
+from qwencode.workspace import GitError, Workspace, git, write_atomic
 
 MAX_BYTES = 32_000_000
 FORMAT = 1
@@ -86,3 +87,18 @@ class CoverageMap:
             with suppress(OSError):
                 self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
                 write_atomic(self.path, data, 0o600)
+
+
+def remember(folder: Path, workspace: Workspace, run: TestRun) -> None:
+    """Keep what a run of the tests in the user's own work tree has covered."""
+    if not run.coverage:
+        return
+    with suppress(GitError):
+        shared = os.fsdecode(git(workspace.root, "rev-parse", "--git-common-dir").removesuffix(b"\n"))
+        listed = git(workspace.root, "ls-files", "--stage", "-z").split(b"\0")
+        changed = set(git(workspace.root, "ls-files", "--modified", "-z").split(b"\0"))
+        rows = (row.partition(b"\t") for row in listed if row)
+        oids = {os.fsdecode(name): about.split()[1].decode() for about, _, name in rows if name not in changed}
+        known = CoverageMap.load(folder, (workspace.root / shared).resolve())
+        known.learn(run, oids)
+        known.save()
