@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qwencode.errors import SandboxUnavailable, UsageError
-from qwencode.events import CheckFinished, Event, FindingReported, PhaseStarted, Severity
+from qwencode.events import CheckFinished, Event, FindingReported, PhaseStarted
+from qwencode.findings import Severity
 from qwencode.excerpt import plain
 from qwencode.review.change import Change, FileChange, texts
 from qwencode.review.chosen import inherited_path, python_paths, test_files, touches_code

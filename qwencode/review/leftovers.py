@@ -8,7 +8,8 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from qwencode.events import FindingReported, Severity
+from qwencode.events import FindingReported
+from qwencode.findings import Severity
 from qwencode.excerpt import split_lines
 from qwencode.languages import language_of
 from qwencode.review.change import FileChange

@@ -93,6 +93,10 @@ PLACEHOLDER = re.compile(
     r"<[^>]*>|\$\{|\$\(|^\$|\{\{|%\(|%s|\{\w*\}|\*{3,}|\.{3}|…|123456|abcdef|qwerty|secret|passw|foobar|hunter2|getenv|environ|"
     r"process\.env|deadbeef|0{8}|a{8}|-----|^(none|null|true|false|undefined|string|bearer)$"
 )
+SPECIMEN = re.compile(
+    r"(?i)example|specimen|dummy|fake|placeholder|your[_-]|x{6,}|\.{3}|\*{3,}|0{8}|a{8}|123456789|redacted"
+)
+"""What stands in the format of an issuer only to show it; a word may be in a real key by chance, so these are few."""
 NO_SECRET_NAME = re.compile(
     r"(?i)hash|digest|checksum|sha\d|integrity|public|pubkey|fingerprint|uuid|_id$|_?name$|_?path$|_?file$|_?url$|_?uri$|_?type$|"
     r"_?field$|_?header$|_?env$|_?var$|_?prefix$|_?regex$|_?pattern$|_?label$|_?len(gth)?$|_?min$|_?max$|expir|_?count$|tokeniz|"

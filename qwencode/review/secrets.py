@@ -11,7 +11,8 @@ from collections import Counter
 from collections.abc import Iterator
 from itertools import pairwise
 
-from qwencode.events import FindingReported, Severity
+from qwencode.events import FindingReported
+from qwencode.findings import Severity
 from qwencode.excerpt import split_lines
 from qwencode.review.change import FileChange
 from qwencode.review.secret_rules import (
@@ -24,6 +25,7 @@ from qwencode.review.secret_rules import (
     PRIVATE_KEY,
     RULES,
     SECRET_FILE,
+    SPECIMEN,
     UNQUOTED,
     URL_PASSWORD,
 )
@@ -67,7 +69,7 @@ def _in_line(path: str, line: str, following: list[str]) -> Iterator[tuple[str, 
     for rule in RULES:
         if rule.word in low:
             for match in rule.pattern.finditer(line):
-                if not _is_placeholder(match[1]):
+                if not SPECIMEN.search(match[1]) and len(set(match[1])) >= _DISTINCT:
                     yield rule.name, "error", f"This looks like {rule.what} ({_shown(match[1])})."
     found = PRIVATE_KEY.search(line)
     if found and any(BASE64_LINE.search(each) for each in (line[found.end() :], *following)):

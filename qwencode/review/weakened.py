@@ -9,7 +9,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from qwencode.events import FindingReported, Severity
+from qwencode.events import FindingReported
+from qwencode.findings import Severity
 from qwencode.excerpt import listed
 from qwencode.languages import language_of
 from qwencode.review.change import FileChange, hunks_of

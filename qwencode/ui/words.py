@@ -111,7 +111,8 @@ def _results(event: Event) -> list[Line]:
             return [({"partly": "warn", "not_fixed": "bad"}.get(event.status, "good"), event.reason)]
         case FindingReported():
             style = {"error": "bad", "warning": "warn", "note": "text"}[event.severity]
-            said = [(style, f"{event.file}:{event.line}: {event.severity}: {event.what} [{event.rule}]")]
+            file = event.file.replace("\n", "�")  # a name must not look like another finding
+            said = [(style, f"{file}:{event.line}: {event.severity}: {event.what} [{event.rule}]")]
             return [*said, ("dim", f"    {event.suggestion}")] if event.suggestion else said
         case CheckFinished() if event.status == "skipped":
             return [("dim", f"Skipped: {event.check} ({event.reason})")]

@@ -73,6 +73,7 @@ def test_a_second_run_of_the_same_content_is_known(started: Path, run_git: Git, 
     assert status == [["done"], ["cached"]]
 
 
+@pytest.mark.slow
 def test_a_review_of_commits_of_paths_and_of_all(started: Path, run_git: Git, qwencode: str):
     (started / "calc.py").write_text(edit(CALC, "    return result", "    breakpoint()\n    return result"))
     run_git(started, "commit", "-qam", "Debug")
@@ -110,12 +111,14 @@ def test_what_cannot_be_is_said_in_a_sentence(started: Path, qwencode: str, word
     assert "Traceback" not in done.out
 
 
+@pytest.mark.slow
 def test_outside_of_a_repository(tmp_path: Path, qwencode: str):
     done = run(tmp_path, qwencode, "hook")
     assert done.code == 2
     assert "is not in a git work tree" in done.out
 
 
+@pytest.mark.slow
 def test_before_the_first_commit(tmp_path: Path, qwencode: str):
     run(tmp_path, "git", "init", "-q", "new")
     (tmp_path / "new" / "a.py").write_text("breakpoint()\n")
@@ -123,6 +126,7 @@ def test_before_the_first_commit(tmp_path: Path, qwencode: str):
     assert "a.py:1: error" in run(tmp_path / "new", qwencode, "hook", *QUICK).out
 
 
+@pytest.mark.slow
 def test_sarif_has_what_its_schema_requires(started: Path, run_git: Git, qwencode: str):
     (started / "ein Ordner").mkdir()
     (started / "ein Ordner" / "größe.py").write_text(f'breakpoint()\nKEY_DIGITS = "{made(40, HEX)}"\nx = 1\n')
@@ -157,6 +161,7 @@ def test_sarif_has_what_its_schema_requires(started: Path, run_git: Git, qwencod
     assert replacement["deletedRegion"] == {"startLine": 1, "startColumn": 1, "endLine": 2, "endColumn": 1}
 
 
+@pytest.mark.slow
 def test_annotations_cannot_be_broken_out_of(started: Path, run_git: Git, qwencode: str):
     (started / "a,b%0A::error::c.py").write_text("breakpoint()\n")
     run_git(started, "add", "--all")

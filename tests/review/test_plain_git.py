@@ -57,6 +57,7 @@ def install(root: Path, qwencode: str, *options: str) -> str:
     return done.out
 
 
+@pytest.mark.slow
 def test_in_and_out_without_a_trace(home: Path, qwencode: str):
     before = hooks(home)
     assert run(home, qwencode, "hook", "status").code == 1
@@ -71,6 +72,7 @@ def test_in_and_out_without_a_trace(home: Path, qwencode: str):
     assert "There is no hook of qwencode" in run(home, qwencode, "hook", "uninstall").out
 
 
+@pytest.mark.slow
 def test_a_hooks_directory_that_was_not_there_goes_again(home: Path, qwencode: str):
     for path in (home / ".git" / "hooks").glob("*"):
         path.unlink()
@@ -82,6 +84,7 @@ def test_a_hooks_directory_that_was_not_there_goes_again(home: Path, qwencode: s
     assert not (home / ".git" / "hooks").exists()
 
 
+@pytest.mark.slow
 def test_an_existing_hook_runs_first_and_its_refusal_stands(home: Path, run_git: Git, qwencode: str):
     (home / ".git" / "hooks").mkdir(exist_ok=True)
     other = home / ".git" / "hooks" / "pre-commit"
@@ -127,6 +130,7 @@ def test_the_index_that_git_names_is_taken(home: Path, run_git: Git, qwencode: s
     assert "calc.py:8" not in done.out.replace("größe.py:8", "")
 
 
+@pytest.mark.slow
 def test_in_a_linked_work_tree(home: Path, run_git: Git, qwencode: str):
     install(home, qwencode)
     linked = home.parent / "zweiter Baum"
@@ -162,6 +166,7 @@ def test_a_merge_is_blamed_for_its_own_lines_alone(home: Path, run_git: Git, qwe
     assert "theirs.py" not in done.out
 
 
+@pytest.mark.slow
 def test_markers_of_a_merge_are_found(home: Path, run_git: Git, qwencode: str):
     run_git(home, "switch", "-qc", "topic")
     (home / "calc.py").write_text(edit(CALC, "best = values[0]", "best = values[0]  # T"))
@@ -177,6 +182,7 @@ def test_markers_of_a_merge_are_found(home: Path, run_git: Git, qwencode: str):
     assert "A merge conflict is not resolved" in done.out
 
 
+@pytest.mark.slow
 def test_in_the_middle_of_a_rebase(home: Path, run_git: Git, qwencode: str):
     (home / "one.py").write_text("x = 1\n")
     run_git(home, "add", "--all")
@@ -196,6 +202,7 @@ def test_in_the_middle_of_a_rebase(home: Path, run_git: Git, qwencode: str):
     assert run_git(home, "log", "--format=%s", "-2").split() == ["Two", "One"]
 
 
+@pytest.mark.slow
 def test_core_hooks_path_is_respected(home: Path, run_git: Git, qwencode: str, own_directories: Path):
     run_git(home, "config", "core.hooksPath", "build/hooks dir")
     done = run(home, qwencode, "hook", "install", *QUICK)
@@ -211,6 +218,7 @@ def test_core_hooks_path_is_respected(home: Path, run_git: Git, qwencode: str, o
     assert not (own_directories / "all hooks").exists()
 
 
+@pytest.mark.slow
 def test_a_program_that_is_gone_keeps_nobody_from_committing(home: Path, run_git: Git, qwencode: str):
     run(home, qwencode, "hook", "install")
     path = home / ".git" / "hooks" / "pre-commit"
@@ -223,6 +231,7 @@ def test_a_program_that_is_gone_keeps_nobody_from_committing(home: Path, run_git
     assert "qwencode is not at /nowhere/qwencode any more" in done.out
 
 
+@pytest.mark.slow
 def test_a_repository_whose_directory_is_elsewhere(home: Path, run_git: Git, qwencode: str, tmp_path: Path):
     """As people keep their dot files: git's directory and the work tree are named, neither is found by looking."""
     where = tmp_path / "dotfiles.git"
