@@ -12,8 +12,8 @@ from pathlib import Path
 
 from qwencode.errors import SandboxUnavailable, UsageError
 from qwencode.events import CheckFinished, Event, FindingReported, PhaseStarted
-from qwencode.findings import Severity
 from qwencode.excerpt import plain
+from qwencode.findings import Severity
 from qwencode.review.change import Change, FileChange, texts
 from qwencode.review.chosen import inherited_path, python_paths, test_files, touches_code
 from qwencode.review.copies import copy_of
@@ -216,6 +216,8 @@ def _compared(result: TestResult, before: TestRun | None) -> tuple[Severity, str
         return "warning", "fails; the tests could not be run in the state before"
     if result.id == result.file and any(each.file == result.file for each in before.results.values()):
         return "error", "cannot be loaded with this change; before, it could"
+    if before.results and not before.passing:
+        return "error", ""  # nothing can run here, so that a new test fails says nothing of it
     return "error", "is new and fails"
 
 

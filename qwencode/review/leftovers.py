@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from qwencode.events import FindingReported
-from qwencode.findings import Severity
 from qwencode.excerpt import split_lines
+from qwencode.findings import Severity
 from qwencode.languages import language_of
 from qwencode.review.change import FileChange
 from qwencode.review.code_only import code_only

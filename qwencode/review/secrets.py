@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from qwencode.events import FindingReported
-from qwencode.findings import Severity
 from qwencode.excerpt import split_lines
+from qwencode.findings import Severity
 from qwencode.review.change import FileChange
 from qwencode.review.secret_rules import (
     ASSIGNED,
@@ -77,7 +77,7 @@ def _in_line(path: str, line: str, following: list[str]) -> Iterator[tuple[str, 
     for match in JWT.finditer(line):
         yield "jwt", "warning", f"This looks like a signed token, a JWT ({_shown(match[1])})."
     for match in URL_PASSWORD.finditer(line):
-        usual = match[1].lower() in _USUAL or (match[1].isalpha() and len(match[1]) < 6)
+        usual = is_test_path(path) or match[1].lower() in _USUAL or (match[1].isalpha() and len(match[1]) < 6)
         if not (usual or _is_placeholder(match[1]) or _LOCAL.match(match[2])):
             yield "url-password", "error", f"The address holds a password ({_shown(match[1])})."
     if not GENERATED.search(path):

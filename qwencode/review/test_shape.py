@@ -58,26 +58,35 @@ class FileShape:
     defined: frozenset[str] = frozenset()
 
 
-def python_shape(text: str | None) -> FileShape | None:
-    """Return the tests of a Python file; None for a text that cannot be parsed."""
-    if text is None:
-        return FileShape()
+Helpers = Mapping[str, _Function]
+
+
+def parsed(text: str | None) -> ast.Module | None:
+    """Return the tree of a Python file, an empty one for none; None for a text that cannot be parsed."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            tree = ast.parse(text)
+            return ast.parse(text or "")
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
-    functions = {node.name: node for node in ast.walk(tree) if isinstance(node, _Function)}
+
+
+def functions_in(tree: ast.Module) -> Helpers:
+    """Return the functions of a file by name, methods included."""
+    return {node.name: node for node in ast.walk(tree) if isinstance(node, _Function)}
+
+
+def python_shape(tree: ast.Module, helpers: Helpers) -> FileShape:
+    """Return the tests of a Python file. `helpers` are functions of other files that its tests may call."""
+    own = functions_in(tree)
+    functions = {**helpers, **own}
     classes = (node.name for node in ast.walk(tree) if isinstance(node, ast.ClassDef))
     marks = _module_marks(tree)
     found = {shape.name: shape for shape in _tests(tree.body, "", marks, functions)}
-    return FileShape(found, frozenset((*functions, *classes)))
+    return FileShape(found, frozenset((*own, *classes)))
 
 
-def _tests(
-    body: list[ast.stmt], prefix: str, marks: tuple[str, ...], functions: Mapping[str, _Function]
-) -> Iterator[TestShape]:
+def _tests(body: list[ast.stmt], prefix: str, marks: tuple[str, ...], functions: Helpers) -> Iterator[TestShape]:
     for node in body:
         if isinstance(node, ast.ClassDef) and (node.name.startswith("Test") or _is_case(node)):
             own = (*marks, *_marks(node.decorator_list), *_assigned_marks(node.body))
@@ -93,7 +102,7 @@ def _is_case(node: ast.ClassDef) -> bool:
     return any("Test" in ast.unparse(base) for base in node.bases) or node.name.endswith(("Test", "Tests", "TestCase"))
 
 
-def _shape(node: _Function, prefix: str, marks: tuple[str, ...], functions: Mapping[str, _Function]) -> TestShape:
+def _shape(node: _Function, prefix: str, marks: tuple[str, ...], functions: Helpers) -> TestShape:
     asserts, hollow = Counter[str](), list[str]()
     for text, is_hollow in _assertions(node, functions, _FOLLOWED, (node.name,)):
         asserts[text] += 1
@@ -120,11 +129,11 @@ def _names(node: ast.AST) -> Iterator[str]:
             yield each.attr
 
 
-def _assertions(
-    node: ast.AST, functions: Mapping[str, _Function], depth: int, seen: tuple[str, ...]
-) -> Iterator[tuple[str, bool]]:
+def _assertions(node: ast.AST, functions: Helpers, depth: int, seen: tuple[str, ...]) -> Iterator[tuple[str, bool]]:
     """Yield each assertion in a test, and whether it says nothing; a helper's in the place of the call of it."""
     for each in ast.walk(node):
+        if isinstance(each, ast.arg) and depth and each.arg in functions and each.arg not in seen:
+            yield from _assertions(functions[each.arg], functions, depth - 1, (*seen, each.arg))  # a fixture
         if isinstance(each, ast.Assert):
             yield f"assert {ast.unparse(each.test)}", _is_hollow(each.test)
         elif isinstance(each, ast.Call):

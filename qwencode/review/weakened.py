@@ -4,17 +4,18 @@ Python's are compared by their syntax trees, those of other languages are counte
 moved or was renamed is no loss, nor is a test whose subject goes with it, nor one that others take the place of.
 """
 
+import ast
 import difflib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from qwencode.events import FindingReported
-from qwencode.findings import Severity
 from qwencode.excerpt import listed
+from qwencode.findings import Severity
 from qwencode.languages import language_of
 from qwencode.review.change import FileChange, hunks_of
-from qwencode.review.test_shape import Counts, FileShape, TestShape, counts, python_shape
+from qwencode.review.test_shape import Counts, FileShape, TestShape, counts, functions_in, parsed, python_shape
 from qwencode.verify.commands import is_python_test
 from qwencode.verify.protected import is_test_path
 
@@ -66,24 +67,32 @@ class _Pair:
 
 def _python(files: Sequence[FileChange]) -> Iterator[FindingReported]:
     pairs: list[_Pair] = []
-    was, now = set[str](), set[str]()
-    for file in files:
-        before, after = python_shape(file.before), python_shape(file.after)
-        if before is None or after is None:
-            continue  # broken syntax is told by another check
-        was |= before.defined
-        now |= after.defined
+    left, there = set[str](), set[str]()
+    trees = [(file, was, now) for file in files if (was := parsed(file.before)) and (now := parsed(file.after))]
+    helpers = [dict(pair for tree in side for pair in functions_in(tree).items()) for side in _sides(trees)]
+    for file, *sides in trees:  # broken syntax is told by another check
+        before, after = (python_shape(tree, known) for tree, known in zip(sides, helpers, strict=True))
+        left |= before.defined
+        there |= after.defined
         if _is_test(file):
             collected = is_python_test(file.path) or not is_python_test(file.before_path)
             pairs.append(_Pair(file, before, after if collected else FileShape(defined=after.defined)))
     known = {name for pair in pairs for name in pair.before.tests}
     new = [test for pair in pairs for name, test in pair.after.tests.items() if name not in pair.before.tests]
-    yield from _gone(pairs, new, was - now)
+    yield from _gone(pairs, new, left - there)
     for pair in pairs:
         for name, test in pair.after.tests.items():
             before = pair.before.tests.get(name) or _moved(name, pairs) if name in known else None
             if before is not None:
                 yield from _weaker(pair.file, before, test)
+
+
+def _sides(
+    trees: Sequence[tuple[FileChange, ast.Module, ast.Module]],
+) -> tuple[list[ast.Module], list[ast.Module]]:
+    """Return the trees before and those after, of test files and what lies among them."""
+    among = [(before, after) for file, before, after in trees if _is_test(file)]
+    return [before for before, _ in among], [after for _, after in among]
 
 
 def _is_test(file: FileChange) -> bool:

@@ -306,7 +306,7 @@ def _harmless_secrets() -> list[Seeded]:
         new(
             "a password made up for a test",
             "tests/test_login.py",
-            'def test_login(client):\n    assert client.login("ann", password="s3cret-Pa55word")\n',
+            'def login(name, password):\n    return bool(name and password)\n\n\ndef test_login():\n    assert login("ann", password="s3cret-Pa55word")\n',
         ),
         new("the key of the documentation", "docs/aws.md", "Set `AWS_ACCESS_KEY_ID=AKIAIOSFODNN7EXAMPLE` first.\n"),
         new("a public key", "deploy/key.pub.txt", f"-----BEGIN PUBLIC KEY-----\n{PEM}\n-----END PUBLIC KEY-----\n"),
