@@ -45,7 +45,7 @@ the one word ok."""
 class ModelPart:
     """Asks a model about the places of a change.
 
-    `left`: seconds on the clock. `seconds_to_read`: how long it takes to load the model and to read so many tokens.
+    `left`: seconds on the clock. `seconds_to_read`: how long it takes to load it and to read so many tokens.
     """
 
     files: Sequence[FileChange]
@@ -59,7 +59,10 @@ class ModelPart:
         found: list[FindingReported] = []
         skipped = ""
         if asked:
-            skipped = self._too_slow(asked[0])
+            try:
+                skipped = self._too_slow(asked[0])
+            except ModelUnavailable as error:
+                skipped = str(error)
         if asked and not skipped:
             yield PhaseStarted(NAME, "The model reads the change")
             try:
@@ -78,9 +81,7 @@ class ModelPart:
         needed = self.seconds_to_read(int((len(_SYSTEM) + len(place.text())) / _CHARS_A_TOKEN))
         left = self.left()
         if math.isfinite(needed) and needed > left:
-            return (
-                f"to load the model and to read the first place takes about {needed:.0f} s, and {left:.0f} s are left"
-            )
+            return f"to load it and to read the first place takes about {needed:.0f} s, and {left:.0f} s are left"
         return ""
 
     def _ask(self, model: Model, asked: Sequence[Place], found: list[FindingReported]) -> Generator[Event, None, str]:

@@ -105,7 +105,7 @@ def test_a_model_that_cannot_be_used_is_said_and_nothing_is_lost():
 def test_no_model_is_loaded_where_the_time_is_too_short_for_it():
     model = ScriptedModel([])
     events = reviewed(model, [changed(BEFORE, AFTER)], left=10, needed=25)
-    assert ended(events).reason == "to load the model and to read the first place takes about 25 s, and 10 s are left"
+    assert ended(events).reason == "to load it and to read the first place takes about 25 s, and 10 s are left"
     assert not model.requests
 
 

@@ -1,5 +1,6 @@
 """Which tests a change touches: imports of every form, the map of earlier runs, and what is kept on disk."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -7,8 +8,9 @@ from review_ground import write_files
 
 from qwencode.review.cache import Cache, FindingReported
 from qwencode.review.chosen import python_paths, test_files, touches_code
-from qwencode.review.coverage_map import CoverageMap
+from qwencode.review.coverage_map import CoverageMap, remember
 from qwencode.verify.results import TestResult, TestRun
+from qwencode.workspace import Workspace
 
 test_files.__test__ = False  # pyright: ignore[reportFunctionMemberAccess]
 FILES = {
@@ -74,6 +76,18 @@ def test_the_map_chooses_the_narrowest_tests_first(tmp_path: Path):
     again.forget(["t_b.py"])
     assert again.files() == {"t_a.py"}
     assert CoverageMap.load(tmp_path, Path("/another")).tests == {}
+
+
+def test_a_run_in_the_work_tree_is_remembered(repository: Path, run_git: Callable[..., str], tmp_path: Path):
+    write_files(repository, {"t_a.py": "1\n", "t_b.py": "2\n"})
+    run_git(repository, "add", "--all")
+    write_files(repository, {"t_b.py": "3\n"})
+    tests = {f"{name}.py::x": TestResult(f"{name}.py::x", "passed", file=f"{name}.py") for name in ("t_a", "t_b")}
+    coverage = {test: {result.file: frozenset({1})} for test, result in tests.items()}
+    remember(tmp_path / "maps", Workspace(repository), TestRun("ran", tests, "", 1.0, coverage))
+    known = CoverageMap.load(tmp_path / "maps", (repository / ".git").resolve()).tests
+    assert known["t_a.py::x"].oid == run_git(repository, "rev-parse", ":t_a.py").strip()
+    assert known["t_b.py::x"].oid == ""  # it was not run as git has it
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": 1, "paths": [], "tests": {"t": [0, "", 0, [5]]}}', "\0"])
