@@ -177,10 +177,11 @@ def _tests(task: ReviewTask, folder: Path, settings: Settings, places: Places) -
 
 def _read_by_model(task: ReviewTask, folder: Path, settings: Settings, places: Places) -> Generator[Event, None, bool]:
     from qwencode.jobs.model_part import ModelPart
-    from qwencode.model.choose import find_file, is_server, open_model, seconds_to_read
+    from qwencode.model.choose import check_model, find_file, is_server, open_model, seconds_to_read
     from qwencode.review.change import texts
 
     def reading(tokens: int) -> float:
+        check_model(task.model, places)
         known = seconds_to_read(task.model, settings, places, tokens)
         if math.isfinite(known) or is_server(task.model):
             return known

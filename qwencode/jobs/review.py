@@ -10,6 +10,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from qwencode.errors import Interrupted, QwencodeError
 from qwencode.events import CheckFinished, Event, FindingReported, Notice, PhaseStarted
 from qwencode.excerpt import listed
 from qwencode.review.cache import Cache
@@ -130,12 +131,18 @@ class Review:
                 yield CheckFinished(name, "skipped", 0, 0.0, "no time was left")
             return
         open_checks = [name for name, _ in waiting]
-        for event in self._in_time(waiting, left):
-            if isinstance(event, CheckFinished):
-                open_checks.remove(event.check)
-            yield event
+        reason = "the time was up"
+        try:
+            for event in self._in_time(waiting, left):
+                if isinstance(event, CheckFinished):
+                    open_checks.remove(event.check)
+                yield event
+        except Interrupted:
+            raise
+        except QwencodeError as error:  # what one check cannot do must not hold up a commit
+            reason = str(error)
         for name in open_checks:
-            yield CheckFinished(name, "skipped", 0, 0.0, "the time was up")
+            yield CheckFinished(name, "skipped", 0, 0.0, reason)
 
     def _in_time(self, waiting: Sequence[tuple[str, str]], left: float) -> Iterator[Event]:
         if math.isinf(left):

@@ -1,6 +1,7 @@
 """The limit of the hook: a model and tests that never end do not hold a commit up, and leave no process."""
 
 import ctypes
+import json
 import sys
 import threading
 import time
@@ -112,3 +113,39 @@ def test_tests_that_never_end(project: Path, run_git: Git, tmp_path: Path, nothi
     assert done.code == 0
     assert "Skipped: tests (the time was up after 0 of 5 tests)" in done.out
     assert tree(project) == before
+
+
+def test_a_model_in_this_process(
+    project: Path, run_git: Git, tmp_path: Path, tiny: Path, nothing_left: Callable[[], set[int]]
+):
+    """Of random weights, so what it says is noise: none of it may come through but at changed lines."""
+    write_files(project, PROJECT)
+    run_git(project, "add", "--all")
+    run_git(project, "commit", "-qm", "Calc")
+    (project / "calc.py").write_text(edit(CALC, "    return result", "    return result - 1"))
+    run_git(project, "add", "--all")
+    program(tmp_path / "bin")
+    words = ("hook", "--seconds", 30, "--model", tiny, "--only", "model", "--json")
+    done = run(project, tmp_path / "bin" / "qwencode", *words)
+    assert done.code == 0, done.out
+    assert not nothing_left()
+    events = [json.loads(line) for line in done.out.splitlines() if line.startswith("{")]
+    assert [event["message"]["role"] for event in events if event["type"] == "message_added"][:2] == [
+        "user",
+        "assistant",
+    ]
+    found = [event for event in events if event["type"] == "finding_reported"]
+    assert all((event["file"], event["line"]) == ("calc.py", 8) for event in found)
+    (end,) = (event for event in events if event["type"] == "check_finished")
+    assert (end["check"], end["status"]) == ("model", "done"), end
+
+
+def test_a_model_that_is_not_there(project: Path, run_git: Git, tmp_path: Path):
+    write_files(project, PROJECT)
+    run_git(project, "add", "--all")
+    program(tmp_path / "bin")
+    words = ("hook", "--only", "model", "--model")
+    done = run(project, tmp_path / "bin" / "qwencode", *words, tmp_path / "none.gguf")
+    assert done.code == 0
+    assert "Skipped: model (" in done.out
+    assert "none.gguf" in done.out
