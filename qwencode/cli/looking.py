@@ -149,10 +149,13 @@ def _clock(seconds: float) -> Generator[None]:
 
 def _review(request: Request, settings: Settings, places: Places, end: float) -> Review:
     checks = (*request.checks, "fix") if request.fix else request.checks
-    model = _model(settings, places) if "model" in checks or request.fix else ""
+    wanted = request.use_model and ("model" in checks or request.fix)
+    model = _model(settings, places) if wanted else ""
     task = ReviewTask(request.change(), checks, end, settings.test, settings.no_sandbox, model)
 
     def slow(name: str, task: ReviewTask, folder: Path) -> Generator[Event, None, bool]:
+        if name == "fix":
+            return _fixed(task, folder, settings, places, request.use_model)
         return _SLOW[name](task, folder, settings, places)
 
     return Review(task, Tools(Cache(places.reviews), slow))
@@ -191,7 +194,9 @@ def _read_by_model(task: ReviewTask, folder: Path, settings: Settings, places: P
     return ModelPart(files, lambda: open_model(task.model, settings, places), reading, task.left).work()
 
 
-def _fixed(task: ReviewTask, folder: Path, settings: Settings, places: Places) -> Generator[Event, None, bool]:
+def _fixed(
+    task: ReviewTask, folder: Path, settings: Settings, places: Places, use_model: bool
+) -> Generator[Event, None, bool]:
     from qwencode.jobs.fix import FixTask, Parts
     from qwencode.jobs.mend_part import mend
     from qwencode.model.choose import BUILTIN, BUILTIN_FILE, open_model, seconds_to_read
@@ -206,12 +211,12 @@ def _fixed(task: ReviewTask, folder: Path, settings: Settings, places: Places) -
             sandbox,
             f"hook-{os.getpid()}",
             places.maps,
-            lambda: open_model(name, settings, places),
+            (lambda: open_model(name, settings, places)) if use_model else None,
             lambda: True,
             options=Options(thinking_budget=settings.think_budget),
             lines=not task.model,
             asked_for=bool(task.model),
-            open_proposer=lambda: builtin_proposals(BUILTIN_FILE),
+            open_proposer=(lambda: builtin_proposals(BUILTIN_FILE)) if use_model else None,
             seconds_to_read=lambda tokens: seconds_to_read(name, settings, places, tokens),
         )
 
@@ -220,4 +225,4 @@ def _fixed(task: ReviewTask, folder: Path, settings: Settings, places: Places) -
     return mend(task.change, wanted, parts, folder, task.left, task.no_sandbox)
 
 
-_SLOW = {"tests": _tests, "model": _read_by_model, "fix": _fixed}
+_SLOW = {"tests": _tests, "model": _read_by_model}

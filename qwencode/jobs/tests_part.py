@@ -20,6 +20,7 @@ from qwencode.review.copies import copy_of
 from qwencode.review.coverage_map import CoverageMap
 from qwencode.sandbox.ladder import open_sandbox
 from qwencode.sandbox.protocol import Sandbox
+from qwencode.verify.baseline import wants_network
 from qwencode.verify.commands import discover, is_python_test
 from qwencode.verify.results import TestCommand, TestResult, TestRun
 from qwencode.verify.runners import STILL_RUNNING, run
@@ -77,7 +78,7 @@ class TestsPart:
         with _Confined(ground, change.repository.root, self.no_sandbox) as sandbox:
             first = self._first(ground, sandbox, chosen, known)
             said = _trouble(first)
-            failing = [test for test in first.failing if not first.results[test].message.startswith(STILL_RUNNING)]
+            failing = [test for test in first.failing if _counts(first.results[test])]
             if not failing:
                 return said
             again = self._again(ground, sandbox, failing)
@@ -204,6 +205,11 @@ def _findings(
         what = f"{test} {how}{f' ({reason})' if reason else ''}."
         found.append(FindingReported(place, line, severity, "tests/broken", what, _SUGGESTION))
     return found
+
+
+def _counts(result: TestResult) -> bool:
+    """Say whether a failure may be the change's: not one of the clock, nor of the sandbox that gives no network."""
+    return not result.message.startswith(STILL_RUNNING) and not wants_network(result)
 
 
 def _compared(result: TestResult, before: TestRun | None) -> tuple[Severity, str]:

@@ -20,6 +20,8 @@ from qwencode.verify.commands import is_python_test
 from qwencode.verify.protected import is_test_path
 
 _ALIKE = 0.6
+_COMPARED_CHARS = 4_000
+_MOST_COMPARED = 2_000  # pairs of tests: to look at more of them letter by letter would take too long
 _NAMED = 3
 _LET_FAIL = ("xfail", "expectedFailure")
 _EQUAL = re.compile(r"^(?:assert (?P<bare>.+?) == .+|self\.assertEquals?\((?P<case>.+?), .+\))$", re.DOTALL)
@@ -112,7 +114,8 @@ def _gone(pairs: Sequence[_Pair], new: list[TestShape], left: set[str]) -> Itera
         ]
         kept: list[TestShape] = []
         for test in missing:
-            twin = next((each for each in new if _alike(each, test)), None)
+            near = len(missing) * len(new) <= _MOST_COMPARED
+            twin = next((each for each in new if each.body == test.body or (near and _alike(each, test))), None)
             if twin is not None:
                 new.remove(twin)
                 if less := test.weight - twin.weight:
@@ -133,9 +136,8 @@ def _gone(pairs: Sequence[_Pair], new: list[TestShape], left: set[str]) -> Itera
 
 def _alike(one: TestShape, other: TestShape) -> bool:
     """Say whether a test is another one under a new name."""
-    if one.body == other.body:
-        return True
-    return difflib.SequenceMatcher(None, one.body, other.body).ratio() >= _ALIKE
+    matcher = difflib.SequenceMatcher(None, one.body[:_COMPARED_CHARS], other.body[:_COMPARED_CHARS])
+    return matcher.real_quick_ratio() >= _ALIKE and matcher.quick_ratio() >= _ALIKE and matcher.ratio() >= _ALIKE
 
 
 def _weaker(file: FileChange, before: TestShape, after: TestShape) -> Iterator[FindingReported]:

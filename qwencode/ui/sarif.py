@@ -57,7 +57,6 @@ class Sarif:
         driver: dict[str, Any] = {
             "name": "qwencode",
             "version": __version__,
-            "informationUri": "https://pypi.org/project/qwencode/",
             "rules": [
                 {"id": rule, "name": _camel(rule), "shortDescription": {"text": _spoken(rule)}} for rule in rules
             ],

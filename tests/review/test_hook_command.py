@@ -141,7 +141,6 @@ def test_sarif_has_what_its_schema_requires(started: Path, run_git: Git, qwencod
     (only,) = document["runs"]
     driver = only["tool"]["driver"]
     assert driver["name"] == "qwencode"
-    assert driver["informationUri"].startswith("https://")
     ids = [rule["id"] for rule in driver["rules"]]
     assert len(set(ids)) == len(ids)
     assert all(rule["shortDescription"]["text"] for rule in driver["rules"])
