@@ -76,10 +76,20 @@ def functions_in(tree: ast.Module) -> Helpers:
     return {node.name: node for node in ast.walk(tree) if isinstance(node, _Function)}
 
 
-def python_shape(tree: ast.Module, helpers: Helpers) -> FileShape:
-    """Return the tests of a Python file. `helpers` are functions of other files that its tests may call."""
+def fixtures_in(tree: ast.Module) -> Helpers:
+    """Return the fixtures of a `conftest.py` by name: tests use them without an import."""
+    found = functions_in(tree)
+    return {name: node for name, node in found.items() if any("fixture" in ast.unparse(d) for d in node.decorator_list)}
+
+
+def python_shape(tree: ast.Module, helpers: Mapping[tuple[str, str], _Function], fixtures: Helpers) -> FileShape:
+    """Return the tests of a Python file. `helpers` are functions of other files by the last word of their module and
+    their name; its tests use those that it imports so. `fixtures` need no import.
+    """
     own = functions_in(tree)
-    functions = {**helpers, **own}
+    froms = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    names = {((node.module or "").rpartition(".")[2], alias.name) for node in froms for alias in node.names}
+    functions = {**fixtures, **{key[1]: helpers[key] for key in names & helpers.keys()}, **own}
     classes = (node.name for node in ast.walk(tree) if isinstance(node, ast.ClassDef))
     marks = _module_marks(tree)
     found = {shape.name: shape for shape in _tests(tree.body, "", marks, functions)}

@@ -13,9 +13,19 @@ from dataclasses import dataclass, replace
 from qwencode.events import FindingReported
 from qwencode.excerpt import listed
 from qwencode.findings import Severity
-from qwencode.languages import language_of
+from qwencode.languages import language_of, spoken_name
 from qwencode.review.change import FileChange, hunks_of
-from qwencode.review.test_shape import Counts, FileShape, TestShape, counts, functions_in, parsed, python_shape
+from qwencode.review.test_shape import (
+    Counts,
+    FileShape,
+    Helpers,
+    TestShape,
+    counts,
+    fixtures_in,
+    functions_in,
+    parsed,
+    python_shape,
+)
 from qwencode.verify.commands import is_python_test
 from qwencode.verify.protected import is_test_path
 
@@ -71,9 +81,9 @@ def _python(files: Sequence[FileChange]) -> Iterator[FindingReported]:
     pairs: list[_Pair] = []
     left, there = set[str](), set[str]()
     trees = [(file, was, now) for file in files if (was := parsed(file.before)) and (now := parsed(file.after))]
-    helpers = [dict(pair for tree in side for pair in functions_in(tree).items()) for side in _sides(trees)]
+    known = [_known(side) for side in _sides(trees)]
     for file, *sides in trees:  # broken syntax is told by another check
-        before, after = (python_shape(tree, known) for tree, known in zip(sides, helpers, strict=True))
+        before, after = (python_shape(tree, *each) for tree, each in zip(sides, known, strict=True))
         left |= before.defined
         there |= after.defined
         if _is_test(file):
@@ -89,12 +99,21 @@ def _python(files: Sequence[FileChange]) -> Iterator[FindingReported]:
                 yield from _weaker(pair.file, before, test)
 
 
-def _sides(
-    trees: Sequence[tuple[FileChange, ast.Module, ast.Module]],
-) -> tuple[list[ast.Module], list[ast.Module]]:
+_Tree = tuple[FileChange, ast.Module]
+
+
+def _sides(trees: Sequence[tuple[FileChange, ast.Module, ast.Module]]) -> tuple[list[_Tree], list[_Tree]]:
     """Return the trees before and those after, of test files and what lies among them."""
-    among = [(before, after) for file, before, after in trees if _is_test(file)]
-    return [before for before, _ in among], [after for _, after in among]
+    among = [each for each in trees if _is_test(each[0])]
+    return [(file, before) for file, before, _ in among], [(file, after) for file, _, after in among]
+
+
+def _known(side: Sequence[_Tree]) -> tuple[dict[tuple[str, str], ast.FunctionDef | ast.AsyncFunctionDef], Helpers]:
+    """Return the functions that tests may import, and the fixtures that they may name."""
+    files = [(spoken_name(file.path), tree) for file, tree in side]
+    helpers = {(module, name): node for module, tree in files for name, node in functions_in(tree).items()}
+    shared = [tree for file, tree in side if file.path.endswith("conftest.py")]
+    return helpers, dict(pair for tree in shared for pair in fixtures_in(tree).items())
 
 
 def _is_test(file: FileChange) -> bool:

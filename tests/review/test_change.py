@@ -123,3 +123,13 @@ def test_texts_in_other_encodings():
     assert decoded(b"\xef\xbb\xbfx") == "x"
     assert decoded(b"a\0b") is None
     assert decoded(None) is None
+
+
+def test_no_attribute_in_the_change_hides_a_line(repository: Path, run_git: Git):
+    write_files(repository, {".gitattributes": "*.py -diff binary\n* filter=none\n", "a.py": "x = 1\n"})
+    run_git(repository, "add", "--all")
+    run_git(repository, "commit", "-qm", "A")
+    write_files(repository, {"a.py": "x = 1\nbreakpoint()\n"})
+    run_git(repository, "add", "--all")
+    (file,), _ = texts(staged(Repository.find(repository)))
+    assert file.added == {2}
