@@ -6,6 +6,7 @@ An event is a frozen dataclass of plain JSON-able fields; `event_json` says how 
 from dataclasses import dataclass, field
 from typing import Literal
 
+from qwencode.findings import CheckFinished, FindingReported
 from qwencode.messages import Message, ToolCall, Usage
 
 
@@ -390,5 +391,7 @@ Event = (
     | Listed
     | InputOffered
     | ScreenCleared
+    | FindingReported
+    | CheckFinished
     | RunFinished
 )

@@ -76,6 +76,9 @@ class Settings:
         default=(), metadata={"help": "Patterns of files that the model may never edit."}
     )
     keys: str = field(default="emacs", metadata={"among": ("emacs", "vi"), "help": "Keys of the prompt of chat."})
+    hook_seconds: float = field(
+        default=20.0, metadata={"least": 1, "help": "Seconds that the hook may take before it lets a commit pass."}
+    )
     no_sandbox: bool = field(default=False, metadata={"help": "Run commands unconfined when no sandbox works here."})
 
 
@@ -111,6 +114,10 @@ class Places:
     @property
     def maps(self) -> Path:
         return self.cache / "maps"
+
+    @property
+    def reviews(self) -> Path:
+        return self.cache / "reviews"
 
     @property
     def prefixes(self) -> Path:

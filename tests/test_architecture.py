@@ -15,33 +15,34 @@ LAYERS = [  # each line may import the lines below it; on its own line only itse
     {"cli"},
     {"ui"},
     {"jobs"},
-    {"agent"},
+    {"agent", "review"},
     {"tools", "repair", "context", "machine"},
     {"model", "verify"},
     {"sandbox", "snapshots", "session", "sessions", "practice", "settings_file"},
     {"workspace"},
     {"event_json"},
     {"events"},
-    {"messages", "settings", "excerpt", "languages"},
+    {"messages", "settings", "excerpt", "languages", "findings"},
     {"errors"},
 ]
 RANK = {unit: rank for rank, units in enumerate(reversed(LAYERS)) for unit in units}
 MODULES = sorted(PACKAGE.rglob("*.py"))
 ROOM_LINES = {  # what a room may grow to before something has to be taken out of it
     "agent": 1_150,
-    "cli": 1_500,
+    "cli": 1_970,
     "context": 1_670,
-    "jobs": 3_600,
+    "jobs": 4_460,
     "machine": 1_850,
     "model": 6_690,
     "repair": 4_250,
+    "review": 2_150,
     "sandbox": 1_600,
     "snapshots": 1_250,
     "tools": 2_000,
-    "ui": 3_050,
+    "ui": 3_200,
     "verify": 2_250,
 }
-LOOSE_LINES = 1_760
+LOOSE_LINES = 1_800
 FILE_LINES = 400
 FUNCTION_LINES = 60
 LOOP_LINES = 150

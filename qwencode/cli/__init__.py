@@ -10,8 +10,9 @@ from typing import Annotated
 import typer
 
 from qwencode import __version__
-from qwencode.cli import config, models, sessions
+from qwencode.cli import config, hook, models, sessions
 from qwencode.cli.doctor import doctor
+from qwencode.cli.review import review
 from qwencode.errors import Interrupted, QwencodeError, UsageError
 
 app = typer.Typer(
@@ -24,6 +25,8 @@ app = typer.Typer(
     "6 no sandbox, 130 interrupted.",
 )
 
+app.command()(review)
+app.add_typer(hook.app, name="hook")
 app.add_typer(config.app, name="config")
 app.add_typer(models.app, name="models")
 app.add_typer(sessions.app, name="sessions")

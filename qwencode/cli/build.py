@@ -138,6 +138,7 @@ def _fix(request: FixRequest, places: Places, workspace: Workspace, wanted: tupl
                     asked_for=chosen.asked_for,
                     open_proposer=_open_proposer if request.use_model else None,
                     seconds_to_read=_reading(chosen.name, settings, places),
+                    coverage=places.reviews,
                 )
                 kept = "what was changed is kept" if task.keep else "your files are as before"
                 fix = Fix(task, parts)

@@ -26,6 +26,7 @@ from qwencode.model.protocol import Model, Options
 from qwencode.repair.cluster import independent
 from qwencode.repair.localise import Ranking, rank
 from qwencode.repair.proposals import Proposals
+from qwencode.review.coverage_map import remember
 from qwencode.sandbox.protocol import Sandbox
 from qwencode.snapshots import Run, commit_paths
 from qwencode.verify.baseline import take
@@ -92,6 +93,8 @@ class Parts:
     """How long it takes to load the model and to let it read so many tokens; infinite where it could say nothing."""
     run: str = ""
     """What the run of the snapshots is called, in a session that has several."""
+    coverage: Path | None = None
+    """Where it is kept which files each test ran, for the hook; None: it is not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +158,8 @@ class Fix:
         workspace, sandbox = self.parts.workspace, self.parts.sandbox
         command = discover(workspace, self.task.test)
         baseline = yield from take(workspace, sandbox, command, seconds=self._left(TEST_SECONDS), coverage=True)
+        if self.parts.coverage:
+            remember(self.parts.coverage, workspace, baseline.run)
         baseline = replace(baseline, wanted=self.task.wanted)
         if not baseline.goal and not self.task.goal:
             reason = _nothing_to_do(baseline)

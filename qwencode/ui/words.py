@@ -6,8 +6,10 @@ A line is (style, text); styles are the names that `terminal` colours: head, dim
 from qwencode.events import (
     BaselineTaken,
     CacheMissed,
+    CheckFinished,
     ContextFilled,
     Event,
+    FindingReported,
     HistoryRewound,
     Listed,
     Notice,
@@ -91,6 +93,13 @@ def _results(event: Event) -> list[Line]:
             return table(event)
         case VerdictReached():
             return [({"partly": "warn", "not_fixed": "bad"}.get(event.status, "good"), event.reason)]
+        case FindingReported():
+            style = {"error": "bad", "warning": "warn", "note": "text"}[event.severity]
+            file = event.file.replace("\n", "�")  # a name must not look like another finding
+            said = [(style, f"{file}:{event.line}: {event.severity}: {event.what} [{event.rule}]")]
+            return [*said, ("dim", f"    {event.suggestion}")] if event.suggestion else said
+        case CheckFinished() if event.status == "skipped":
+            return [("dim", f"Skipped: {event.check} ({event.reason})")]
         case RunFinished() if event.exit_code in (0, 1):  # other ends are told by the sentence on stderr
             tokens = f", {spent(event.usage)}" if event.usage.prompt or event.usage.generated else ""
             return [("dim", f"Finished in {seconds(event.seconds)}{tokens}")]

@@ -39,7 +39,7 @@ def take(
     protected = volatile(before, {name: value for name, value in known.items() if name in before})
     protected |= {name: value for name, value in known.items() if name.endswith("::tests in it")}
     protected |= dict.fromkeys(known.keys() - protected.keys(), "*")
-    blocked = tuple(test for test in whole.failing if _NO_NETWORK.search(whole.results[test].message))
+    blocked = tuple(test for test in whole.failing if wants_network(whole.results[test]))
     failing = [result for result in whole.results.values() if result.bad and result.id not in blocked]
     suspects = [result.id for result in failing if not result.message.startswith(STILL_RUNNING)]
     flaky = yield from _flaky(suspects, whole, command, sandbox, seconds)
@@ -47,6 +47,11 @@ def take(
         yield Notice(f"{_count(blocked)} no network in the sandbox and cannot be a goal: {_names(blocked)}.", "warning")
     yield BaselineTaken(whole.failing, len(whole.passing), flaky, whole.seconds)
     return Baseline(command, whole, flaky, protected, blocked, awareness(workspace, protected))
+
+
+def wants_network(result: TestResult) -> bool:
+    """Say whether a test fails because the sandbox gives it no network."""
+    return _NO_NETWORK.search(result.message) is not None
 
 
 def _count(tests: Sequence[str]) -> str:

@@ -53,6 +53,8 @@ RUN: list[events.Event] = [
     events.Listed("Sessions", ("id", "begun"), (("s1", "today"), ("s2", "yesterday"))),
     events.InputOffered("why?"),
     events.ScreenCleared(),
+    events.FindingReported("x.py", 3, "error", "secrets/github-token", "A token.", "Take it out."),
+    events.CheckFinished("tests", "skipped", 0, 1.0, "no time was left"),
     events.RunFinished(0, "Fixed: 1 of 1.", 7.5, Usage(2048, 128, 1920, 30)),
 ]
 
@@ -79,6 +81,8 @@ def test_a_run_tells_its_story(make: type[Plain] | type[Terminal]):
         "pytest",
         "12 passing, 1 failing",
         "x.py:3 f",
+        "x.py:3: error: A token. [secrets/github-token]",
+        "Skipped: tests (no time was left)",
         "+a = 2",
         "120 edits",
         "message 3 was edited",
@@ -112,6 +116,8 @@ def test_what_a_test_prints_cannot_steer_the_terminal(make: type[Plain] | type[T
         events.PhaseStarted("agent", evil),
         events.ToolFinished(CALL, False, evil),
         events.TreeChanged(f"+{evil}", ("x",)),
+        events.FindingReported(f"a\n{evil}", 1, "note", evil, evil, evil),
+        events.CheckFinished(evil, "skipped", 0, 1.0, evil),
         events.VerdictReached("not_fixed", evil, "x", (events.TestChange(evil, "failed", evil),), 0, 0),
     ]
     text = shown_by(make, run, color_system=None)

@@ -1,0 +1,126 @@
+"""The tests of a change on copies: of what lies on disk, of commits, of a subset by the map, with what git ignores."""
+
+from collections.abc import Callable
+from math import inf
+from pathlib import Path
+
+import pytest
+from review_ground import write_files
+from seeded_changes import CALC, PROJECT, edit
+
+from qwencode.events import CheckFinished, Event, FindingReported
+from qwencode.jobs.tests_part import TestsPart
+from qwencode.review.change import Change, between, staged, uncommitted
+from qwencode.review.coverage_map import CoverageMap
+from qwencode.review.repository import Repository
+
+Git = Callable[..., str]
+pytestmark = pytest.mark.slow
+NEW = "from sums import total\n\n\ndef test():\n    assert total([1]) == 2\n"
+BUILT = """from pathlib import Path
+
+
+def test_built():
+    assert Path("built/data").read_text() == "x"
+    Path("built/data").write_text("y")
+"""
+FLAKY = """from pathlib import Path
+
+
+def test_second_time():
+    seen = Path("seen").exists()
+    Path("seen").touch()
+    assert seen
+"""
+CASE = """import unittest
+
+from calc import total
+
+
+class T(unittest.TestCase):
+    def test_sum(self):
+        self.assertEqual(total([1, 2]), 3)
+"""
+
+
+@pytest.fixture
+def calc(project: Path, run_git: Git) -> Path:
+    write_files(project, PROJECT)
+    run_git(project, "add", "--all")
+    run_git(project, "commit", "-qm", "Calc")
+    return project
+
+
+def ran(change: Change, folder: Path, left: float = inf, test: str = "") -> list[Event]:
+    number = len(list(folder.glob("work-*")))
+    return list(TestsPart(change, test, False, folder / "maps", lambda: left).work(folder / f"work-{number}"))
+
+
+def found(events: list[Event]) -> list[str]:
+    return [event.what for event in events if isinstance(event, FindingReported)]
+
+
+def test_what_lies_on_disk_with_new_and_deleted_files(calc: Path, tmp_path: Path):
+    write_files(calc, {"calc.py": None, "sums.py": CALC, "test_new.py": NEW})
+    said = found(ran(uncommitted(Repository.find(calc)), tmp_path))
+    assert any("test_calc.py cannot be loaded with this change" in what for what in said)
+    assert any("test_new.py::test is new and fails (assert 1 == 2)" in what for what in said)
+
+
+def test_commits_are_tested_whatever_lies_on_disk(calc: Path, run_git: Git, tmp_path: Path):
+    write_files(calc, {"calc.py": edit(CALC, "+=", "-=")})
+    run_git(calc, "commit", "-qam", "Break")
+    write_files(calc, {"calc.py": "not Python (\n"})
+    what, *_ = found(ran(between(Repository.find(calc), "HEAD~1..HEAD"), tmp_path))
+    assert what.startswith("test_calc.py::test_")
+    assert "fails with this change; before, it did not" in what
+
+
+def test_by_the_map_only_what_the_change_touches_is_run(calc: Path, run_git: Git, tmp_path: Path):
+    other = "import other\n\n\ndef test_other():\n    assert other.x == 1\n"
+    write_files(calc, {"other.py": "x = 1\n", "test_other.py": other, "calc.py": CALC + "# a\n"})
+    run_git(calc, "add", "--all")
+    ran(staged(Repository.find(calc)), tmp_path)
+    run_git(calc, "commit", "-qm", "Other")
+    known = CoverageMap.load(tmp_path / "maps", Repository.find(calc).common)
+    assert sorted(known.files()) == ["test_calc.py", "test_other.py"]
+    assert known.tests["test_calc.py::test_total"].ran == {"calc.py", "test_calc.py"}
+    write_files(calc, {"calc.py": edit(CALC, "+=", "-=")})
+    run_git(calc, "add", "--all")
+    said = found(ran(staged(Repository.find(calc)), tmp_path))
+    assert {what.split(" ")[0] for what in said} == {"test_calc.py::test_total", "test_calc.py::test_mean"}
+
+
+def test_what_git_ignores_is_there_and_cannot_be_written(calc: Path, run_git: Git, tmp_path: Path):
+    write_files(calc, {".gitignore": ".venv/\nbuilt/\n", "built/data": "x", "test_built.py": BUILT})
+    run_git(calc, "add", "--all")
+    (what,) = found(ran(staged(Repository.find(calc)), tmp_path))
+    assert "OSError" in what or "PermissionError" in what
+    assert (calc / "built" / "data").read_text() == "x"
+
+
+def test_a_flaky_test_is_no_finding(calc: Path, run_git: Git, tmp_path: Path):
+    write_files(calc, {"test_flaky.py": FLAKY})
+    run_git(calc, "add", "--all")
+    assert found(ran(staged(Repository.find(calc)), tmp_path)) == []
+
+
+def test_a_repository_without_tests_has_nothing_to_say(project: Path, run_git: Git, tmp_path: Path):
+    write_files(project, {"calc.py": CALC})
+    run_git(project, "add", "--all")
+    *_, end = ran(staged(Repository.find(project)), tmp_path)
+    assert isinstance(end, CheckFinished)
+    assert (end.status, end.reason) == ("done", "")
+
+
+def test_unittest_and_a_command_of_the_user(calc: Path, run_git: Git, tmp_path: Path):
+    write_files(calc, {"test_calc.py": CASE})
+    run_git(calc, "add", "--all")
+    run_git(calc, "commit", "-qm", "Case")
+    write_files(calc, {"calc.py": edit(CALC, "+=", "-=")})
+    run_git(calc, "add", "--all")
+    change = staged(Repository.find(calc))
+    (what,) = found(ran(change, tmp_path, test="python -m unittest"))
+    assert "test_calc.T.test_sum fails with this change; before, it did not (AssertionError: -3 != 3)" in what
+    (what,) = found(ran(change, tmp_path, test="sh -c 'exec .venv/bin/python -m unittest -q'"))
+    assert "fails with this change; before, it did not" in what
