@@ -114,6 +114,7 @@ def test_what_cannot_be_broken_gives_nothing(text: str):
     assert bugs(text, random.Random(1), 5) == []
 
 
+@pytest.mark.slow
 def test_all_sorts_of_bugs_are_made():
     assert len({bug.kind for bug in made()}) > 50
     for kind in KINDS:

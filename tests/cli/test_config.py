@@ -43,8 +43,8 @@ def test_what_is_wrong_elsewhere_is_said(
 
 def test_mistakes_get_a_sentence(qwencode: Qwencode, call: Callable[..., str], own_directories: Path) -> None:
     for arguments, sentence in (
-        (("set", "modle", "x"), "There is no setting 'modle'; did you mean 'model'?"),
-        (("get", "modle"), "There is no setting 'modle'; did you mean 'model'?"),
+        (("set", "modell", "x"), "There is no setting 'modell'; did you mean 'model'?"),
+        (("get", "modell"), "There is no setting 'modell'; did you mean 'model'?"),
         (("set", "threads", "two"), "threads='two' is not a whole number."),
     ):
         with pytest.raises(UsageError) as caught:

@@ -77,6 +77,7 @@ def told(ran: Ran) -> list[str]:
     return [event.message.content for event in ran.of(MessageAdded) if event.message.role == "user"]
 
 
+@pytest.mark.slow
 def test_search_mends_one_cause_and_the_model_the_other(run_pair: RunFix, pair: Path):
     before = contents(pair)
     seen: list[str] = []

@@ -231,6 +231,7 @@ def test_a_recorded_run_replays(mend: RunFix, small: Path, tmp_path: Path):
     assert [message.content for message in messages(again)][-2:] == [PASSED, DONE]
 
 
+@pytest.mark.slow
 def test_with_real_inference_and_random_weights(mend: RunFix, small: Path, lined: Path):
     before = contents(small)
     model = LlamaModel(lined, Fit(context=4096, threads=1), string_limit=24)

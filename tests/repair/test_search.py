@@ -111,6 +111,7 @@ def test_plain_way_finds_the_same(lab: Lab):
 
 
 @pytest.mark.parametrize("ends", ["\r\n", "\n"])
+@pytest.mark.slow
 def test_encoding_and_line_ends_survive(lab: Lab, ends: str):
     text = ("# -*- coding: latin-1 -*-\n" + CODE.replace("Limits.", "Größen.")).replace("\n", ends)
     files = {**FILES, "pkg/limits.py": text.encode("latin-1")}

@@ -154,6 +154,7 @@ def test_a_slow_model_does_not_stall_the_search(lab: Lab):
 
 
 @pytest.mark.parametrize("error", [ModelUnavailable("It broke."), OSError("It broke.")])
+@pytest.mark.slow
 def test_a_model_that_cannot_go_on_is_told_once_and_done_without(lab: Lab, error: Exception):
     workspace, sandbox, baseline, ranking = lab({**FILES, "pkg/prices.py": CODE.replace("sum(prices)", "max(prices)")})
     fake = Fake({}, error=error)

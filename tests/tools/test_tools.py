@@ -276,6 +276,7 @@ class TestEdit:
         assert "31416|value_31415 = 31415" in miss.text
         assert use("edit", file_path="huge.py", old_string="value_31415 = 31415\n", new_string="").ok
 
+    @pytest.mark.slow
     def test_too_many_places_end_soon(self, use: Use, workspace: Workspace):
         (workspace.root / "min.js").write_text("ab" * 1_000_000)
         result = use("edit", file_path="min.js", old_string="a", new_string="\n", replace_all=True)

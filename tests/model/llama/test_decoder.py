@@ -332,6 +332,7 @@ def drawn(engine: Engine, seed: int, pace: Pace, hint: list[int]) -> tuple[list[
     return said, sampler
 
 
+@pytest.mark.slow
 def test_every_draw_sees_the_logits_that_it_would_see_without_guesses(drafting: Engine) -> None:
     """With a seed the same tokens come, until rounding changes the order of two neighbours or a bound between them."""
     compared = whole = 0

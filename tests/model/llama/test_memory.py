@@ -63,6 +63,7 @@ def test_sessions_hold_memory_flat() -> None:
     assert "MiB an hour" in done.stdout
 
 
+@pytest.mark.slow
 def test_growth_beyond_the_bound_is_a_failure() -> None:
     done = subprocess.run(
         [sys.executable, str(SOAK), "--minutes", "0.02", "--bound", "-1000"],

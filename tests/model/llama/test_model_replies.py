@@ -44,6 +44,7 @@ def test_a_forced_call_follows_thinking_without_a_budget(model: LlamaModel) -> N
     assert [call.problem for call in reply.message.tool_calls] == [""]
 
 
+@pytest.mark.slow
 def test_calls_of_its_own_accord_keep_to_the_declarations(tiny: Path, tmp_path: Path) -> None:
     """With weights that like `<tool_call>` above all the grammar holds from there on, and only there."""
     eager = tmp_path / "eager.gguf"
