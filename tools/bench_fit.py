@@ -124,7 +124,7 @@ def memory_row(path: Path, changes: dict[str, Any]) -> dict[str, Any]:
     file in another order counts once: it does not read those pages again, and the system takes them when it needs room.
     """
     header = check(path)
-    plan = Fit(threads=physical_cores(), **changes)
+    plan = Fit(threads=1, **changes)  # memory is the same with more, and other programs are less of a hindrance
     plan = replace(plan, checkpoint_bytes=CHECKPOINTS * header.state_bytes + 4 * header.vocab_size)
     parts = measured(path, plan)
     copied = parts.get("model", 0)

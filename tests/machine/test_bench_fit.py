@@ -1,5 +1,6 @@
 """What a load is said to take is what it takes, for several ways to run mid-sized files."""
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,23 +15,25 @@ from engine_bench.ground import model_file
 PROGRAM = Path(__file__).parents[2] / "tools" / "bench_fit.py"
 
 
-@pytest.fixture(scope="module", params=sorted({weights for weights, _ in WAYS}))
-def mid(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
-    """Give a file of each type of weights, and remove it: it has more than half a gigabyte."""
-    path = model_file(tmp_path_factory.mktemp("mid"), "mid", request.param)
-    yield request.param, path
-    path.unlink()
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Give a place for the files, each of more than half a gigabyte, and clear it."""
+    folder = tmp_path_factory.mktemp("mid")
+    yield folder
+    shutil.rmtree(folder)
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 @pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="the program under test reads Linux's /proc")
-def test_the_predicted_memory_is_what_a_load_takes(mid: tuple[str, Path]) -> None:
-    weights, path = mid
-    rows: list[dict[str, Any]] = [memory_row(path, changes) for kind, changes in WAYS if kind == weights]
-    assert len(rows) >= 2
-    for row in rows:
-        assert 0.9 < row["ratio"] < 1.1, row
-        assert row["copied"] + row["read_again"] <= path.stat().st_size  # what was copied is not read a second time
+@pytest.mark.parametrize(
+    ("weights", "changes"), WAYS, ids=[f"{weights}-{number}" for number, (weights, _) in enumerate(WAYS)]
+)
+def test_the_predicted_memory_is_what_a_load_takes(files: Path, weights: str, changes: dict[str, Any]) -> None:
+    path = model_file(files, "mid", weights)
+    row = memory_row(path, changes)
+    assert 0.9 < row["ratio"] < 1.1, row
+    assert row["copied"] + row["read_again"] <= path.stat().st_size  # what was copied is not read a second time
 
 
 def test_the_program_prints_the_table() -> None:
