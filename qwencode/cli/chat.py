@@ -200,6 +200,11 @@ def _model_name(settings: "Settings", places: "Places") -> str:
     if settings.model:
         check_model(settings.model, places)
     name = find_default(settings, places)
+    if not name and sys.stdin.isatty() and sys.stdout.isatty():
+        from qwencode.cli.first_run import offer_model
+
+        offer_model(settings, places, "qwencode chat")
+        name = find_default(settings, places)  # what a yes has fetched
     if not name or mends_lines(name, places):
         from qwencode.machine.outlook import advice
 

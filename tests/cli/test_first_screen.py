@@ -134,6 +134,20 @@ def test_a_no_asks_the_network_for_nothing(hub: Hub, broken: Path, own_directori
     assert "Traceback" not in terminal.said
 
 
+def test_a_conversation_goes_on_with_what_was_fetched(hub: Hub, broken: Path) -> None:
+    terminal = Terminal(["chat"], broken, {"HF_ENDPOINT": hub.url})
+    try:
+        for question, answer in ((QUESTION, "n\n"), (FETCH, "y\n")):
+            terminal.until(question)
+            terminal.type(answer)
+        terminal.until("Next: qwencode warm")
+        terminal.until(f"· {broken}")  # what a conversation begins with
+        assert "cannot hold a conversation" not in terminal.said
+    finally:
+        terminal.work.kill()
+        terminal.work.wait()
+
+
 def test_without_network_the_address_is_there(hub: Hub, broken: Path) -> None:
     hub.head_statuses.append(503)
     with running(hub, broken, "--no-search") as terminal:
