@@ -29,9 +29,8 @@ if TYPE_CHECKING:
 
 FORMATS = ("text", "json", "sarif", "github")
 _AFTER = 0.5  # seconds beyond the limit at which whatever still goes on is broken off
-_LOADED, _READ = 1e9, 40.0
-"""Bytes of a model file a second, and tokens of a prompt, where `qwencode warm` has not measured them: half of what an
-NVMe drive does, and what two cores do."""
+_READ_SPEED = 40.0
+"""Tokens of a prompt a second, where `qwencode warm` has not measured it: what two cores do with a 35B-A3B."""
 _QUIET = (FindingReported, CheckFinished, Notice)
 
 
@@ -180,7 +179,7 @@ def _tests(task: ReviewTask, folder: Path, settings: Settings, places: Places) -
 
 def _read_by_model(task: ReviewTask, folder: Path, settings: Settings, places: Places) -> Generator[Event, None, bool]:
     from qwencode.jobs.model_part import ModelPart
-    from qwencode.model.choose import check_model, find_file, is_server, open_model, seconds_to_read
+    from qwencode.model.choose import check_model, find_file, is_server, open_model, seconds_to_load, seconds_to_read
     from qwencode.review.change import texts
 
     def reading(tokens: int) -> float:
@@ -188,7 +187,7 @@ def _read_by_model(task: ReviewTask, folder: Path, settings: Settings, places: P
         known = seconds_to_read(task.model, settings, places, tokens)
         if math.isfinite(known) or is_server(task.model):
             return known
-        return find_file(task.model, places).stat().st_size / _LOADED + tokens / _READ  # never measured here
+        return seconds_to_load(find_file(task.model, places)) + tokens / _READ_SPEED  # never measured here
 
     files, _ = texts(task.change)
     return ModelPart(files, lambda: open_model(task.model, settings, places), reading, task.left).work()

@@ -14,7 +14,7 @@ from qwencode.model.found import OLLAMA, OURS, Found, others, own
 from qwencode.model.llama.fit import Fit
 from qwencode.model.llama.fitting import CACHE_TYPES, Wishes, describe, fit, with_mtp
 from qwencode.model.llama.gguf_header import LINE_FORM, Header, check
-from qwencode.model.llama.machine import Machine, free_memory, physical_cores, total_memory
+from qwencode.model.llama.machine import Machine, free_memory, physical_cores, total_memory, uncached
 from qwencode.model.protocol import Model
 from qwencode.settings import Places, Settings
 
@@ -28,6 +28,7 @@ BUILTIN_FILE = Path(__file__).parent / "builtin" / "builtin.gguf"
 _LINE_CONTEXT = 4096  # ten times what one of its conversations takes
 _SCHEMES = ("http://", "https://")
 _REACH_SECONDS = 5.0
+_LOAD_SECONDS = 0.5  # what it takes for a file of 15 GB that is in memory
 _READ_SPEED = 1e9  # bytes a second from disk: half of what an NVMe drive does, twice what a SATA drive does
 
 
@@ -97,9 +98,14 @@ def seconds_to_read(name: str, settings: Settings, places: Places, tokens: int) 
         from qwencode.model.llama.devices import devices, machine
 
         speed = load(path, fit(header, machine(devices()), wishes(settings)), places.cache)
-        return path.stat().st_size / _READ_SPEED + speed.seconds(tokens) if speed else math.inf
+        return seconds_to_load(path) + speed.seconds(tokens) if speed else math.inf
     except (ModelUnavailable, ImportError, OSError, RuntimeError):
         return math.inf  # who opens it is told why
+
+
+def seconds_to_load(path: Path) -> float:
+    """Return about how long it takes to load a file, by how much of it is still in memory. Raises OSError."""
+    return _LOAD_SECONDS + uncached(path) / _READ_SPEED
 
 
 def is_server(name: str) -> bool:

@@ -114,9 +114,13 @@ def leftovers(file: FileChange) -> Iterator[FindingReported]:
     traces = _TRACES.get(language)
     if file.after is None or not traces or not file.added:
         return
-    lines, code = split_lines(file.after), split_lines(code_only(language, file.after))
+    lines = split_lines(file.after)
+    possible = [number for number in sorted(file.added) if _may_hold(traces, language, lines[number - 1])]
+    if not possible:
+        return  # to find strings and comments takes far longer than this look
+    code = split_lines(code_only(language, file.after))
     prints = _prints_anyway(file, language)
-    for number in sorted(file.added):
+    for number in possible:
         here = code[number - 1] if number <= len(code) else ""
         whole = lines[number - 1]
         for trace in traces:
@@ -128,6 +132,13 @@ def leftovers(file: FileChange) -> Iterator[FindingReported]:
                 yield _found(
                     file, number, _Trace(_DEBUG_PRINT, "leftovers/print", "warning", f"`print` {_SHOWS}"), whole
                 )
+
+
+def _may_hold(traces: tuple[_Trace, ...], language: str, line: str) -> bool:
+    """Say whether a line holds one of the traces, if only in a string or a comment."""
+    if any(trace.pattern.search(line) for trace in traces):
+        return True
+    return language == "python" and _DEBUG_PRINT.match(line) is not None
 
 
 def _prints_anyway(file: FileChange, language: str) -> bool:

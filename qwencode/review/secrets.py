@@ -38,6 +38,8 @@ _RANDOM_BITS = 4.3
 such strings have 4.6 on average at that length, identifiers and words below 4."""
 _NAMED_BITS = 3.0  # under a name that speaks of a secret less is enough
 _DISTINCT = 8
+_DIGEST = re.compile(r"(?i)sha\d|integrity|data:|base64,|hash|digest")
+_SPEAKS = re.compile(r"(?i)passw|passphrase|pwd|secret|token|key|credential")
 _WORDS = re.compile(r"[A-Za-z][a-z]+(?:[_./:-][A-Za-z]?[a-z]+)+|[a-z]+(?:[A-Z][a-z]+)+|[A-Za-z]+|[A-Z]+(?:_[A-Z]+)+")
 _CALL = re.compile(r"[\w.\[\]]+\(|^[\w.]+\[|^(self|this|config|settings|os|env|process|request|args|options)\.")
 _LOCAL = re.compile(
@@ -89,9 +91,12 @@ def _by_name(path: str, line: str) -> Iterator[tuple[str, Severity, str]]:
     """Find a value that stands under a name which speaks of a secret."""
     if is_test_path(path):
         return  # what tests log in with is made up
+    if not _SPEAKS.search(line):
+        return
     for match in ASSIGNED.finditer(line):
         name, value, quoted = match["name"], match["value"].rstrip(",;)}]"), bool(match["quote"])
-        if not quoted and (not UNQUOTED.search(path) or "," in match[0][len(name) : len(name) + 2]):
+        listed = "," in match[0][len(name) : len(name) + 2]  # the arguments of a call, say, to set a variable
+        if (not quoted and not UNQUOTED.search(path)) or (listed and not (quoted and name.isupper())):
             continue
         if NO_SECRET_NAME.search(name) or _is_placeholder(value) or _CALL.search(value) or "://" in value:
             continue
@@ -112,11 +117,9 @@ def _special(value: str, password: bool) -> bool:
 
 def _by_chance(path: str, line: str) -> Iterator[tuple[str, Severity, str]]:
     """Find a long string that looks drawn by chance, unless its line says that it is a digest or the like."""
-    if (
-        is_test_path(path)
-        or NO_SECRET_NAME.search(line.partition("=")[0].strip())
-        or re.search(r"(?i)sha\d|integrity|data:|base64,|hash|digest", line)
-    ):
+    if not _STRING.search(line) or is_test_path(path) or _DIGEST.search(line):
+        return
+    if NO_SECRET_NAME.search(line.partition("=")[0].strip()):
         return
     for match in _STRING.finditer(line):
         value = match[1]

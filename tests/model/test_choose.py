@@ -19,6 +19,7 @@ from qwencode.model.choose import (
 )
 from qwencode.model.llama.calibration import Calibration, keep
 from qwencode.model.llama.fitting import Wishes
+from qwencode.model.llama.machine import uncached
 from qwencode.model.llama.model import LlamaModel
 from qwencode.model.server import ServerModel
 from qwencode.settings import Places, Settings
@@ -160,5 +161,5 @@ def test_how_soon_a_model_could_judge(places: Places, tiny: Path, lined: Path) -
     keep(Calibration(((1, 0.1), (512, 10.24))), tiny, model.fit, places.cache)
     model.close()
     soon = seconds_to_read(str(tiny), settings, places, 512)
-    assert soon == pytest.approx(tiny.stat().st_size / 1e9 + 10.24)
+    assert soon == pytest.approx(0.5 + uncached(tiny) / 1e9 + 10.24)
     assert seconds_to_read(str(tiny), settings, places, 5120) > soon

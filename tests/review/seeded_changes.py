@@ -422,6 +422,69 @@ def _harmless_code() -> list[Seeded]:
     ]
 
 
+def _harmless_others() -> list[Seeded]:
+    def new(name: str, path: str, text: str, before: Files | None = None) -> Seeded:
+        return Seeded(f"harmless: {name}", "", before or {"readme.md": "x\n"}, {path: text})
+
+    functions = "from calc import total\n\n\ndef test_some():\n    assert total([1, 2]) == 3\n\n\ndef test_none():\n    assert total([]) == 0\n"
+    skipped = edit(TEST, "def test_mean", "@pytest.mark.skip\ndef test_mean")
+    labels = '{\n  "password": "Passwort123 eingeben",\n  "token_expired": "Das Token ist abgelaufen",\n  "secret": "Geheimnis"\n}\n'
+    return [
+        new("a certificate", "deploy/ca.crt", f"-----BEGIN CERTIFICATE-----\n{PEM}\n-----END CERTIFICATE-----\n"),
+        new(
+            "a picture in a style sheet",
+            "a.css",
+            f'i {{ background: url("data:image/png;base64,{made(400, ALPHABET + "+/")}"); }}\n',
+        ),
+        new("labels about passwords", "de.json", labels),
+        new(
+            "a table with a password",
+            "schema.sql",
+            "CREATE TABLE users (id int, password_hash varchar(60), api_token char(40));\n",
+        ),
+        new(
+            "an interface that is described",
+            "api.yml",
+            "flows:\n  password:\n    tokenUrl: https://auth.shop.io/oauth2/v2/token\n    type: string\n",
+        ),
+        new(
+            "a password by reference",
+            "db.tf",
+            'resource "db" "a" {\n  password = var.db_password\n  token    = data.vault.b.token\n}\n',
+        ),
+        new(
+            "a secret of the cluster by name",
+            "pod.yaml",
+            "env:\n  - name: DB_PASSWORD\n    valueFrom:\n      secretKeyRef:\n        name: shop-db-credentials-v2\n        key: password\n",
+        ),
+        new(
+            "a secret of CI by name",
+            ".github/workflows/ci.yml",
+            "env:\n  TOKEN: ${{ secrets.DEPLOY_TOKEN }}\n  NPM_TOKEN: ${{ secrets.NPM_TOKEN }}\n",
+        ),
+        new(
+            "identifiers",
+            "ids.py",
+            'SESSION_ID = "3f2b8c1e-9d4a-4b7f-8e6c-2a1d0c9b8f7e"\nCOMMIT = "' + made(40, HEX, 4) + '"\n',
+        ),
+        new(
+            "an error that is logged",
+            "src/a.ts",
+            "export function a() {\n  try { b(); } catch (e) { console.error(e); throw e; }\n}\n",
+        ),
+        new(
+            "a method that is called dump",
+            "a.php",
+            "<?php\nfunction f($x) { $this->dump($x); Yaml::dump($x); return $x; }\n",
+        ),
+        new("JSON with comments", "tsconfig.json", '{\n  // strict\n  "compilerOptions": {"strict": true,},\n}\n'),
+        new("a test that is not skipped any more", "test_calc.py", TEST, {"calc.py": CALC, "test_calc.py": skipped}),
+        new("one more case", "test_calc.py", edit(TEST, "([1, 2], 2)", "([1, 2], 2), ([5], 5)"), PROJECT),
+        new("unittest made pytest", "test_case.py", functions, {"calc.py": CALC, "test_case.py": CASE}),
+        Seeded("harmless: a module that goes with its tests", "", PROJECT, {"calc.py": None, "test_calc.py": None}),
+    ]
+
+
 SEEDED = [
-    *_secrets(), *_weakened(), *_broken(), *_others(), *_harmless_secrets(), *_harmless_tests(), *_harmless_code(),
+    *_secrets(), *_weakened(), *_broken(), *_others(), *_harmless_secrets(), *_harmless_tests(), *_harmless_code(), *_harmless_others(),
 ]  # fmt: skip

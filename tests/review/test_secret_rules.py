@@ -98,3 +98,8 @@ def test_entropy_is_that_of_shannon():
     assert entropy("") == 0
     assert entropy("aaaa") == 0
     assert entropy("abcd") == 2
+
+
+def test_the_value_of_a_variable_in_a_call():
+    assert [each.rule for each in found(f"os.environ.setdefault('DB_PASSWORD', '{made(12)}')")] == ["secrets/named"]
+    assert not found("moved('HTTPPasswordMgr', 'urllib2')")

@@ -41,7 +41,7 @@ def looked_at(files: list[FileChange]) -> list[FindingReported]:
 def test_half_of_the_changes_are_harmless_and_there_are_enough():
     harmless = [each for each in SEEDED if not each.finds]
     assert len(SEEDED) >= 40
-    assert len(harmless) >= 20
+    assert 2 * len(harmless) >= len(SEEDED)
 
 
 @pytest.mark.parametrize("seeded", [each for each in SEEDED if not each.runs_tests], ids=lambda each: each.name)

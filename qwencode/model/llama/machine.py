@@ -1,5 +1,7 @@
 """What this machine has to give: cores and memory."""
 
+import ctypes
+import mmap
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,6 +9,8 @@ from pathlib import Path
 _CPUS = Path("/sys/devices/system/cpu")
 _CGROUP = Path("/sys/fs/cgroup")
 _MEMINFO = Path("/proc/meminfo")
+_LOWEST_BIT = bytes(value & 1 for value in range(256))
+_MAPPED = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,29 @@ def total_memory(meminfo: Path = _MEMINFO, cgroup: Path = _CGROUP) -> int:
 def swap_memory(meminfo: Path = _MEMINFO) -> tuple[int, int]:
     """Return the bytes of swap that there are, and that are free; 0 when there are none or this cannot be known."""
     return _entry(meminfo, "SwapTotal:"), _entry(meminfo, "SwapFree:")
+
+
+def uncached(path: Path) -> int:
+    """Return how many bytes of a file would have to be read from disk now: those not in the page cache, by mincore(2).
+
+    All of them where that cannot be known; Linux tells only who may write to the file. Raises OSError.
+    """
+    size = path.stat().st_size
+    if not size or not os.access(path, os.W_OK):
+        return size
+    library = ctypes.CDLL(None)
+    library.mmap.restype, library.mmap.argtypes = ctypes.c_void_p, (*_MAPPED, ctypes.c_int, ctypes.c_long)
+    library.mincore.argtypes = (*_MAPPED[:2], ctypes.c_char_p)
+    library.munmap.argtypes = _MAPPED[:2]
+    with path.open("rb") as file:
+        address = library.mmap(None, size, mmap.PROT_READ, mmap.MAP_SHARED, file.fileno(), 0)
+    if address in (None, ctypes.c_void_p(-1).value):
+        return size
+    resident = ctypes.create_string_buffer(-(-size // mmap.PAGESIZE))
+    known = library.mincore(address, size, resident) == 0
+    library.munmap(address, size)
+    pages = resident.raw.translate(_LOWEST_BIT).count(1) if known else 0
+    return max(0, size - pages * mmap.PAGESIZE)
 
 
 def _entry(meminfo: Path, name: str) -> int:

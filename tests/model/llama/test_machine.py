@@ -3,7 +3,9 @@
 import os
 from pathlib import Path
 
-from qwencode.model.llama.machine import free_memory, physical_cores, total_memory
+import pytest
+
+from qwencode.model.llama.machine import free_memory, physical_cores, total_memory, uncached
 
 
 def tree(root: Path, **files: str) -> Path:
@@ -50,3 +52,22 @@ def test_all_memory_of_the_machine_and_of_the_container(tmp_path: Path) -> None:
 def test_this_machine_has_something() -> None:
     assert physical_cores() >= 1
     assert free_memory() > 1 << 20
+
+
+def test_what_was_just_written_need_not_be_read(tmp_path: Path):
+    path = tmp_path / "file"
+    path.write_bytes(bytes(3_000_001))
+    assert uncached(path) == 0
+    (tmp_path / "none").touch()
+    assert uncached(tmp_path / "none") == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fadvise"), reason="there is no way to put a file out of the cache")
+def test_what_the_cache_does_not_hold_has_to_be_read(tmp_path: Path):
+    path = tmp_path / "file"
+    with path.open("wb") as file:
+        file.write(bytes(3_000_001))
+        file.flush()
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    assert uncached(path) in (0, 3_000_001)  # a file system in memory holds it all the same
