@@ -113,7 +113,7 @@ def test_a_turn_that_comes_to_the_limit_says_how_to_go_on(talking: Talking, repo
 
 def test_events_of_a_ctrl_c_go_on_to_the_end(talking: Talking):
     """Wherever it comes, the turn is closed, and what was told is what is."""
-    for number in range(12):
+    for number in range(9):
         held = talking("One.", "Two.", session=f"s{number}")
         count = 0
 
