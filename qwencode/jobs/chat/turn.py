@@ -85,7 +85,7 @@ def _answer(chat: "Chat", messages: list[Message], think: str) -> Generator[Even
         yield chat.told(MessageAdded(message))
     options = Options(thinking_budget=chat.settings.think_budget)
     budget = Budget(chat.settings.max_steps or STEPS, 0.0)
-    tree = Tree(step.state, step.diff)
+    tree = Tree(step.state, step.diff, to_change=False)
     agent = Agent(model, chat.tools, options, budget, think=POLICIES[think], tree=tree)
     outcome = yield from chat.recorded(agent.run(history))
     if outcome.ended != "done":

@@ -127,3 +127,12 @@ def test_events_of_a_ctrl_c_go_on_to_the_end(talking: Talking):
         assert [event.message for event in held.of(MessageAdded)] == held.chat.talk.history
         held.say("b")
         assert held.talked[-1][0] == "assistant"
+
+
+def test_a_long_look_around_is_not_told_to_edit(talking: Talking, repository: Path):
+    for number in range(20):
+        (repository / f"{number}.txt").write_text(f"{number}\n")
+    held = talking(*[call("read_file", file_path=f"{number}.txt") for number in range(20)], "Twenty files.")
+    held.say("What is here?")
+    assert held.talked[-1] == ("assistant", "Twenty files.")
+    assert [text for role, text in held.talked if role == "user"] == ["What is here?"]
