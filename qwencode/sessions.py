@@ -1,5 +1,6 @@
 """The sessions on disk: what there is, what one of them holds, and getting rid of it."""
 
+import fcntl
 import json
 import time
 from collections.abc import Iterator
@@ -76,9 +77,13 @@ def load(path: Path) -> Loaded:
 
 
 def remove(path: Path) -> None:
-    """Delete a session. Raises UsageError when that is not possible."""
+    """Delete a session. Raises UsageError when that is not possible, also while it goes on in another process."""
     try:
-        path.unlink()
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            path.unlink()
+    except BlockingIOError as error:
+        raise UsageError(f"The session {path.stem} is open in another process; end that first.") from error
     except OSError as error:
         raise UsageError(f"The session {path} cannot be removed: {error.strerror}.") from error
 

@@ -71,6 +71,8 @@ def test_it_is_private_and_open_in_one_place_only(folder: Path):
 
 def test_removed(folder: Path):
     path = held(folder, "20260101-000000-aaaa")
+    with Session(folder, path.stem), pytest.raises(UsageError, match="open in another process"):
+        remove(path)
     remove(path)
     assert summaries(folder) == []
     with pytest.raises(UsageError, match="cannot be removed"):

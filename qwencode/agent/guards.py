@@ -60,9 +60,13 @@ class Trouble:
 
 @dataclass(slots=True)
 class Guards:
-    """Watches the turns of one run. `after` is to be told of each, in order. `start` names the files' first state."""
+    """Watches the turns of one run. `after` is to be told of each, in order. `start` names the files' first state.
+
+    `to_change`: the work is to change files, so a model that does not for long is told so.
+    """
 
     start: str = ""
+    to_change: bool = True
     _refused: list[Turn] = field(default_factory=list[Turn])
     _results: Counter[str] = field(default_factory=Counter[str])
     _edits: Counter[str] = field(default_factory=Counter[str])
@@ -190,7 +194,7 @@ class Guards:
         return Trouble("fruitless", f"{FRUITLESS} edits did not change what the tests say", lesson)
 
     def _see_idleness(self) -> Trouble | None:
-        if self._idle < IDLE:
+        if self._idle < IDLE or not self.to_change:
             return None
         self._idle = 0
         lesson = (

@@ -25,10 +25,14 @@ REMINDERS = 2
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """The files that the model works on: a name for the state that they are in, and what has changed so far."""
+    """The files that the model works on: a name for the state that they are in, and what has changed so far.
+
+    `to_change`: that is what the work is for; else a model that only looks is not told to get on with it.
+    """
 
     state: Callable[[], str]
     diff: Callable[[], str]
+    to_change: bool = True
 
 
 class Agent:
@@ -67,8 +71,8 @@ class Agent:
             history += interrupted(history)
 
     def _turns(self, history: list[Message], meter: Meter) -> Generator[Event, None, Outcome]:
-        start = self.tree.state() if self.tree else ""
-        guards, course, task = Guards(start), Course(start), compaction.task_of(history)
+        start, to_change = (self.tree.state(), self.tree.to_change) if self.tree else ("", False)
+        guards, course, task = Guards(start, to_change), Course(start), compaction.task_of(history)
         step, reminders, nudged, text = Step(), 0, False, ""
         while not (reason := meter.spent()):
             if not (yield from self._make_room(history, task, meter)):

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -26,11 +26,15 @@ class Conflicts(UsageError):
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """What was done: the runs that were moved, the files that changed, the ref of what was overwritten, or ''."""
+    """What was done: the runs that were moved, the files that changed, the ref of what was overwritten, or ''.
+
+    `unknown` are names of which there is no run: nothing was changed in them, or it is no longer kept.
+    """
 
     runs: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
     kept: str = ""
+    unknown: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -93,8 +97,11 @@ def move(workspace: Workspace, names: Sequence[str], direction: Direction, *, fo
     with journal.locked():
         if journal.opened():
             raise UsageError("A run was interrupted here. Take it back first: qwencode undo")
-        found = [journal.found(name, "kept" if direction == "back" else "undone") for name in names]
-        return _move(journal, [record for record in found if record], direction, force=force)
+        there, done = ("kept", "undone") if direction == "back" else ("undone", "kept")
+        records = [record for name in names if (record := journal.found(name, there))]
+        moved = _move(journal, records, direction, force=force)
+        unknown = {*names} - {*moved.runs} - {name for name in names if journal.found(name, done)}
+        return replace(moved, unknown=tuple(sorted(unknown)))
 
 
 def change(workspace: Workspace, names: Sequence[str]) -> tuple[str, tuple[str, ...]]:

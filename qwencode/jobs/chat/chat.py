@@ -42,7 +42,7 @@ from qwencode.session import new_id
 from qwencode.snapshots import change, recover
 from qwencode.tools.approvals import Rules
 from qwencode.tools.protocol import Tool
-from qwencode.workspace import GitError, git
+from qwencode.workspace import git
 
 T = TypeVar("T")
 
@@ -135,7 +135,8 @@ class Chat:
             self.trouble = Interrupted("Interrupted.")
             yield Notice("Interrupted.")
         finally:
-            self._look()
+            with suppress(KeyboardInterrupt):  # all is done by then
+                self._look()
 
     def typed(self, line: str) -> Generator[Event, None, None]:
         """Do what a line says. Raises for what is wrong with it."""
@@ -303,7 +304,7 @@ class Chat:
 
     def _look(self) -> None:
         """Take note of the branch, and of how many files differ from the last commit."""
-        with suppress(GitError):
+        with suppress(UsageError):  # no repository any more, or no git: who needs it says so
             root = self.parts.workspace.root
             rows = git(root, "status", "--porcelain", "--branch", "-z", "--no-renames").split(b"\0")
             branch = rows[0].removeprefix(b"## ").removeprefix(b"No commits yet on ").partition(b"...")[0]

@@ -1,6 +1,6 @@
 """Showing what happens, with a Ctrl-C that arrives where it can be dealt with."""
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 
 from qwencode.events import Event
 
@@ -23,3 +23,15 @@ def drive(work: Generator[Event, None, None], show: Callable[[Event], None]) -> 
         pass
     finally:
         work.close()
+
+
+def whole(events: Iterable[Event]) -> Generator[Event, None, None]:
+    """Yield events of what is done already: all of them. A Ctrl-C that comes in between is raised at the end."""
+    stop: KeyboardInterrupt | None = None
+    for event in events:
+        try:
+            yield event
+        except KeyboardInterrupt as error:
+            stop = error
+    if stop:
+        raise stop

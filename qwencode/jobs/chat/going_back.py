@@ -11,6 +11,7 @@ from qwencode.errors import UsageError
 from qwencode.events import Event, InputOffered, Listed, Notice, TurnsRedone, TurnsUndone
 from qwencode.excerpt import clip, listed
 from qwencode.jobs.chat.command import is_command
+from qwencode.jobs.chat.driving import whole
 from qwencode.jobs.chat.talk import Turn, becoming
 from qwencode.jobs.chat.turn import ask
 from qwencode.jobs.undisturbed import undisturbed
@@ -43,7 +44,7 @@ def redo(chat: "Chat", rest: str) -> Generator[Event, None, None]:
         events = [chat.took(TurnsRedone(done.turns[0].number, done.talk, moved.runs))]
         if done.talk:
             events += [chat.took(event) for event in becoming(talk.history, done.history, "done again")]
-    yield from events
+    yield from whole(events)
     yield from _told(chat, moved, f"Turn {done.turns[0].number} is there again", "as it left them", done.talk)
 
 
@@ -118,9 +119,12 @@ def _back(chat: "Chat", turn: Turn, scope: Scope) -> Generator[Event, None, bool
         if talk:
             wanted = turn.before
             events += [chat.took(event) for event in becoming(chat.talk.history, wanted, f"before turn {turn.number}")]
-    yield from events
+    yield from whole(events)
     where = f"turn {turn.number}" if len(turns) == 1 else f"turns {turn.number} to {turns[-1].number}"
     yield from _told(chat, moved, f"Took back {where}", "as before", talk)
+    if lost := [str(turn.number) for turn in turns if turn.files and turn.state in moved.unknown]:
+        text = f"The files as they were before turn {listed(lost, _NAMED)} are no longer kept; they stay as they are."
+        yield Notice(text, "warning")
     return True
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from qwencode.errors import UsageError
 from qwencode.events import Event, InputOffered, Listed, Notice, RunStarted, TurnsUndone
 from qwencode.excerpt import clip
+from qwencode.jobs.chat.driving import whole
 from qwencode.jobs.chat.recording import Recording
 from qwencode.jobs.chat.talk import becoming, folded
 from qwencode.session import new_id
@@ -54,7 +55,7 @@ def _last_whole_turn(chat: "Chat") -> Generator[Event, None, None]:
     turn = talk.turns[-1]
     events = [chat.took(TurnsUndone(turn.number, True))]
     events += [chat.took(event) for event in becoming(talk.history, turn.before, "its turn was cut off")]
-    yield from events
+    yield from whole(events)
     yield Notice(f"Turn {turn.number} was cut off, and is left out. Its words are offered again.", "warning")
     yield InputOffered(turn.text)
 

@@ -11,6 +11,7 @@ from qwencode.agent.turns import ask as ask_model
 from qwencode.errors import UsageError
 from qwencode.events import Event, Listed, Notice, ScreenCleared
 from qwencode.excerpt import clip, listed
+from qwencode.jobs.chat.driving import whole
 from qwencode.jobs.chat.status import MODES, Mode, mode_of
 from qwencode.jobs.chat.talk import becoming
 from qwencode.jobs.chat.turn import ANSWERED, say, turn
@@ -163,7 +164,7 @@ def _compact(chat: "Chat", rest: str) -> Generator[Event, None, str]:
     diff, _ = chat.session_change()
     wanted = [*before[:first], compaction.resumed(summary, (), diff, "The user goes on from here.")]
     events = becoming(history, wanted, "the conversation was summed up")
-    yield from [chat.took(event) for event in events]
+    yield from whole([chat.took(event) for event in events])
     yield Notice(
         f"The conversation has about {estimated_tokens(history):,} tokens now; /rewind goes back to before this."
     )

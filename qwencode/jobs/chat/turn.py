@@ -9,9 +9,10 @@ from qwencode.agent.outcome import Outcome
 from qwencode.agent.thinking import POLICIES
 from qwencode.context.instructions import instructions
 from qwencode.context.mentions import mentioned
-from qwencode.context.prompts import chat_prompt, said
+from qwencode.context.prompts import SAID_CHARS, chat_prompt, said
 from qwencode.errors import BudgetSpent, Interrupted, ModelUnavailable, QwencodeError
 from qwencode.events import Event, InputOffered, MessageAdded, Notice, TurnStarted
+from qwencode.jobs.chat.driving import whole
 from qwencode.jobs.chat.talk import INTERRUPTED
 from qwencode.jobs.undisturbed import undisturbed
 from qwencode.messages import Message
@@ -29,9 +30,12 @@ def say(chat: "Chat", text: str, think: str = "") -> Generator[Event, None, None
     """Let the model answer what the user says. `think`: when it thinks in this turn; '': as it is set."""
     try:
         yield from chat.ready()
-    except ModelUnavailable:
+    except (ModelUnavailable, KeyboardInterrupt):
         yield InputOffered(text)
         raise
+    if len(text) > SAID_CHARS:
+        cut = f"Your message has {len(text):,} characters; the model reads its begin and end, {SAID_CHARS:,} of them."
+        yield Notice(f"{cut} Put long texts into a file, and let it read that.", "warning")
     first = not chat.talk.history
     followed = instructions(chat.parts.workspace) if first and chat.trusted else None
     named = mentioned(chat.parts.workspace, " ".join([text, *(f'@"{name}"' for name in chat.added)]))
@@ -70,16 +74,18 @@ def turn(chat: "Chat", text: str, work: Callable[[], Generator[Event, None, str]
     finally:
         with undisturbed():
             ending = [*chat.settle(number, reason), *ending]
-    yield from ending
+    yield from whole(ending)
 
 
 def _answer(chat: "Chat", messages: list[Message], think: str) -> Generator[Event, None, str]:
     history, step, model = chat.talk.history, chat.step, chat.model
     assert step is not None and model is not None
-    yield from [chat.took(MessageAdded(message)) for message in messages]  # all or none of them
+    history += messages  # all or none of them, wherever a Ctrl-C comes
+    for message in messages:
+        yield chat.told(MessageAdded(message))
     options = Options(thinking_budget=chat.settings.think_budget)
     budget = Budget(chat.settings.max_steps or STEPS, 0.0)
-    tree = Tree(step.state, step.diff)
+    tree = Tree(step.state, step.diff, to_change=False)
     agent = Agent(model, chat.tools, options, budget, think=POLICIES[think], tree=tree)
     outcome = yield from chat.recorded(agent.run(history))
     if outcome.ended != "done":

@@ -148,7 +148,9 @@ def _fix(chat: "Chat", goal: str) -> Generator[Event, None, str]:
             except StopIteration as end:
                 outcome: Outcome = end.value
                 break
-            verdict = event if isinstance(event, VerdictReached) else verdict
+            if isinstance(event, VerdictReached):
+                verdict = event
+                chat.told(event)
             yield event
     finally:
         work.close()

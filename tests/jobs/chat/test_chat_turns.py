@@ -1,12 +1,16 @@
 """Turns of a conversation: what the model is given, what stays when it is interrupted, what is on disk."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from chat_ground import Held, Someone
-from qwencode.events import MessageAdded, TextDelta, ToolStarted, TurnEnded, TurnStarted
+from qwencode.errors import ModelUnavailable
+from qwencode.events import InputOffered, MessageAdded, TextDelta, ToolStarted, TurnEnded, TurnStarted
+from qwencode.model.protocol import Model
 from qwencode.model.scripted import ScriptedModel, call
 from qwencode.session import read
+from qwencode.settings import Settings
 
 Talking = Callable[..., Held]
 
@@ -71,3 +75,64 @@ def test_what_is_on_disk_is_the_conversation(talking: Talking):
     assert path is not None
     told = [event.message for event in read(path) if isinstance(event, MessageAdded)]
     assert told == held.chat.talk.history
+
+
+def test_ten_thousand_lines_are_cut_and_that_is_said(talking: Talking):
+    held = talking("I see.")
+    held.say("\n".join(f"line {n}" for n in range(10_000)))
+    assert "the model reads its begin and end" in held.notices()
+    assert len(held.talked[1][1]) < 61_000 and held.talked[1][1].endswith("line 9999")
+
+
+def test_a_model_that_cannot_be_loaded_gives_the_words_back(talking: Talking):
+    held = talking()
+    held.chat.model = None
+
+    def gone(name: str, chosen: object) -> Model:
+        raise ModelUnavailable("The model is gone.")
+
+    held.chat.parts = replace(held.chat.parts, open_model=gone)
+    held.say("Hello?")
+    assert "The model is gone." in held.notices() and not held.chat.talk.turns
+    assert [event.text for event in held.of(InputOffered)] == ["Hello?"]
+
+
+def test_a_model_that_fails_in_a_turn_ends_it(talking: Talking):
+    held = talking()  # the script has no line
+    held.say("Hello?")
+    assert held.of(TurnEnded)[-1].reason.startswith("The script has no line left") and held.chat.trouble
+    assert held.talked[-1] == ("user", "Hello?")
+
+
+def test_a_turn_that_comes_to_the_limit_says_how_to_go_on(talking: Talking, repository: Path):
+    (repository / "a.txt").write_text("1\n")
+    held = talking(*[call("read_file", file_path="a.txt")] * 3, settings=Settings(max_steps=2))
+    held.say("Read")
+    assert "All 2 steps are used. Say `go on` to continue." in held.notices()
+
+
+def test_events_of_a_ctrl_c_go_on_to_the_end(talking: Talking):
+    """Wherever it comes, the turn is closed, and what was told is what is."""
+    for number in range(9):
+        held = talking("One.", "Two.", session=f"s{number}")
+        count = 0
+
+        def nth(event: object, wanted: int = number) -> bool:
+            nonlocal count
+            count += 1
+            return count == wanted + 1
+
+        held.say("a", stop_at=nth)
+        assert all(turn.reason for turn in held.chat.talk.turns)
+        assert [event.message for event in held.of(MessageAdded)] == held.chat.talk.history
+        held.say("b")
+        assert held.talked[-1][0] == "assistant"
+
+
+def test_a_long_look_around_is_not_told_to_edit(talking: Talking, repository: Path):
+    for number in range(20):
+        (repository / f"{number}.txt").write_text(f"{number}\n")
+    held = talking(*[call("read_file", file_path=f"{number}.txt") for number in range(20)], "Twenty files.")
+    held.say("What is here?")
+    assert held.talked[-1] == ("assistant", "Twenty files.")
+    assert [text for role, text in held.talked if role == "user"] == ["What is here?"]

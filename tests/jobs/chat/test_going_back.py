@@ -1,5 +1,6 @@
 """Undo, redo, rewind, retry: the talk and the files, and what the user has done in between."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -205,3 +206,10 @@ def test_a_turn_in_which_only_the_user_changed_something_changes_nothing(talking
     held.say("run", stop_at=mine)
     held.say("/undo")
     assert (repository / "c.txt").read_text() == "mine\n" and not held.talked
+
+
+def test_files_that_are_no_longer_kept_are_told_of(three: Held, repository: Path):
+    shutil.rmtree(repository / ".git" / "qwencode" / "runs")
+    three.say("/rewind 1")
+    assert "before turn 1, 3 are no longer kept" in three.notices()
+    assert three.talked == [] and (repository / "a.txt").read_text() == "2\n"
