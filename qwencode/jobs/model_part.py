@@ -8,11 +8,11 @@ import math
 import time
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, cast
 
 from qwencode.errors import ModelUnavailable, ToolError
 from qwencode.events import CheckFinished, Event, FindingReported, MessageAdded, PhaseStarted, Progress
-from qwencode.messages import Message
+from qwencode.messages import Message, ToolSpec
 from qwencode.model.protocol import Model, Options
 from qwencode.review.change import FileChange
 from qwencode.review.hunks import Place, places
@@ -85,7 +85,7 @@ class ModelPart:
         return ""
 
     def _ask(self, model: Model, asked: Sequence[Place], found: list[FindingReported]) -> Generator[Event, None, str]:
-        history = [Message("system", _SYSTEM)]
+        history = [beginning()[0]]
         for number, place in enumerate(asked):
             if self.left() < _LEAST:
                 return f"the time was up after {number} of {len(asked)} places"
@@ -105,6 +105,11 @@ class ModelPart:
             if model.context_length and reply.usage.prompt + reply.usage.generated > _FULL * model.context_length:
                 history = history[:1]
         return ""
+
+
+def beginning() -> tuple[Message, list[ToolSpec]]:
+    """Return the system message and the declarations with which every review begins."""
+    return Message("system", _SYSTEM), [_reporting(cast("Place", None), []).spec]
 
 
 def _question(place: Place) -> str:

@@ -1,14 +1,15 @@
-"""`warm`: what every `fix` begins with is read once and kept on disk, so that no start has to read it."""
+"""`warm`: what every run of a kind begins with is read once and kept on disk, so that no start has to read it."""
 
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qwencode.context.prompts import system_prompt
+from qwencode.context.prompts import chat_prompt, system_prompt
 from qwencode.errors import UsageError
 from qwencode.events import Event, Notice, PhaseStarted
 from qwencode.jobs.fix import Outcome
-from qwencode.messages import Usage
+from qwencode.jobs.model_part import beginning
+from qwencode.messages import Message, ToolSpec, Usage
 from qwencode.tools.toolbox import declarations
 
 if TYPE_CHECKING:
@@ -37,21 +38,30 @@ def warm(open_model: Callable[[bool], "LlamaModel"], cache: Path, seconds: float
             if not speed.mtp_pays:
                 model.close()
                 model = open_model(False)
-        yield PhaseStarted("warm", "Reading what every run begins with")
-        done = yield from model.warm([system_prompt()], declarations())
+        usage, sentence = Usage(), ""
+        for kind, (system, specs) in _beginnings().items():
+            yield PhaseStarted("warm", f"Reading what every {kind} begins with")
+            done = yield from model.warm([system], specs)
+            if not done.size:
+                why = done.problem or "another process removed it"
+                raise UsageError(f"The {done.tokens:,} tokens were read, but not kept in {done.directory}: {why}.")
+            sentence = _sentence(kind, done)
+            yield Notice(sentence)
+            evaluated = done.tokens - done.cached
+            usage += Usage(done.tokens, done.cached, evaluated, prefill_seconds=done.seconds)
     finally:
         model.close()
-    if not done.size:
-        why = done.problem or "another process removed it"
-        raise UsageError(f"The {done.tokens:,} tokens were read, but not kept in {done.directory}: {why}.")
-    sentence = _sentence(done)
-    yield Notice(sentence)
-    evaluated = done.tokens - done.cached
-    return Outcome(None, sentence, 0, Usage(done.tokens, done.cached, evaluated, prefill_seconds=done.seconds))
+    return Outcome(None, sentence, 0, usage)
 
 
-def _sentence(done: "Warmed") -> str:
+def _beginnings() -> dict[str, tuple[Message, list[ToolSpec]]]:
+    """Return the fixed prefixes, by the kind of run. The tools of `fix` and `chat` are declared alike."""
+    declared = declarations()
+    return {"fix": (system_prompt(), declared), "chat": (chat_prompt(), declared), "review": beginning()}
+
+
+def _sentence(kind: str, done: "Warmed") -> str:
     kept = f"{done.size / 1e6:,.1f} MB in {done.directory}"
     if done.cached == done.tokens:
-        return f"All {done.tokens:,} tokens were there already: {kept}, loaded in {done.seconds:.2f} s."
-    return f"Read {done.tokens:,} tokens in {done.seconds:.1f} s and kept them: {kept}."
+        return f"For {kind}, all {done.tokens:,} tokens were there already: {kept}, loaded in {done.seconds:.2f} s."
+    return f"For {kind}, read {done.tokens:,} tokens in {done.seconds:.1f} s and kept them: {kept}."

@@ -1,4 +1,4 @@
-"""`qwencode warm`: what every `fix` begins with is on disk afterwards, and `fix` finds it there."""
+"""`qwencode warm`: what every run begins with is on disk afterwards, and the runs find it there."""
 
 import json
 import re
@@ -55,15 +55,18 @@ def test_it_says_what_was_done(qwencode: Qwencode, tiny: Path):
     done = qwencode("warm", "--seconds", 0, "--model", tiny)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
-    (entry,) = entries()
-    assert f"MB in {entry.parent}." in done.stdout
-    assert "tokens in " in done.stdout
-    before = entry.stat()
+    kept = entries()
+    assert len(kept) == 3
+    for kind in ("fix", "chat", "review"):
+        assert re.search(
+            rf"For {kind}, read [\d,]+ tokens in .* MB in {kept[0].parent}\.", " ".join(done.stdout.split())
+        )
+    before = [entry.stat().st_ino for entry in kept]
     again = qwencode("warm", "--seconds", 0, "--model", tiny)
     assert again.returncode == 0, again.stderr
     assert "were there already" in again.stdout
-    assert entries() == [entry]
-    assert entry.stat().st_ino == before.st_ino
+    assert entries() == kept
+    assert [entry.stat().st_ino for entry in kept] == before
 
 
 @pytest.mark.slow
@@ -85,14 +88,14 @@ def test_events_for_programs(qwencode: Qwencode, tiny: Path):
         assert told[0]["type"] == "run_started"
         assert told[0]["job"] == "warm"
         phases = [event["phase"] for event in told if event["type"] == "phase_started"]
-        assert phases == (["model", "measure", "warm"] if told is first else ["model", "warm"])
+        assert phases == ["model", *(["measure"] if told is first else []), "warm", "warm", "warm"]
         assert told[-1]["type"] == "run_finished"
         assert told[-1]["exit_code"] == 0
     progress = [event for event in first if event["type"] == "prefill_progress"]
     assert progress[0]["done"] == 0
-    assert progress[-1]["done"] == progress[-1]["total"] == first[-1]["usage"]["evaluated"]
+    assert sum(event["total"] for event in progress if event["done"] == event["total"]) == first[-1]["usage"]["prompt"]
     assert not [event for event in second if event["type"] == "prefill_progress"]
-    assert second[-1]["usage"]["cached"] == second[-1]["usage"]["prompt"] == progress[-1]["total"]
+    assert second[-1]["usage"]["cached"] == second[-1]["usage"]["prompt"] == first[-1]["usage"]["prompt"]
 
 
 @pytest.mark.slow
@@ -101,14 +104,31 @@ def test_fix_begins_where_warm_ended(qwencode: Qwencode, tiny: Path, repository:
     (repository / "calc.py").write_text("def add(a, b):\n    return a - b\n")
     (repository / "test_calc.py").write_text("from calc import add\n\n\ndef test_one():\n    assert add(1, 2) == 3\n")
     (repository / "AGENTS.md").write_text("Speak of nothing but the sea.\n")
-    warmed = events(qwencode("warm", "--seconds", 0, "--model", tiny, "--json"))[-1]["usage"]["prompt"]
-    (entry,) = entries()
+    warming = events(qwencode("warm", "--seconds", 0, "--model", tiny, "--json"))
+    warmed = next(event["total"] for event in warming if event["type"] == "prefill_progress")
+    kept = entries()
     told = until_prefill("fix", repository, "--model", tiny, "--no-search", "--json")
     assert any("AGENTS.md" in event["text"] for event in told if event["type"] == "notice")
     progress = told[-1]
     assert progress["cached"] == progress["done"] == warmed
     assert progress["total"] > warmed
-    assert entries() == [entry]
+    assert entries() == kept
+
+
+@pytest.mark.slow
+def test_chat_and_review_begin_where_warm_ended(
+    qwencode: Qwencode, tiny: Path, repository: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(repository)
+    (repository / "calc.py").write_text("def add(a, b):\n    return a - b\n")
+    qwencode("warm", "--seconds", 0, "--model", tiny)
+    kept = entries()
+    assert until_prefill("ask", "Why?", "--in", repository, "--model", tiny, "--json")[-1]["cached"]
+    (repository / "calc.py").write_text("def add(a, b):\n    return a - b + 0\n")
+    told = until_prefill("review", "--model", tiny, "--only", "model", "--json")
+    assert told[-1]["type"] == "prefill_progress", told
+    assert told[-1]["cached"]
+    assert entries() == kept, "nothing else was kept"
 
 
 def test_the_default_model_is_warmed(qwencode: Qwencode, tiny: Path):
@@ -118,7 +138,7 @@ def test_the_default_model_is_warmed(qwencode: Qwencode, tiny: Path):
     done = qwencode("warm", "--seconds", 0)
     assert done.returncode == 0, done.stderr
     assert "qwencode warm · Some-Model" in done.stdout
-    assert len(entries()) == 1
+    assert len(entries()) == 3
 
 
 @pytest.mark.parametrize(

@@ -186,7 +186,8 @@ class LlamaModel:
         prompt, turn = self._begin(history, tools, thinking=False)
         prompt = replace(prompt, tokens=prompt.tokens[: prompt.stops[-1]])
         self._seen = Seen(_system(history), tuple(tools), prompt.keys)
-        yield from self._prefill(prompt, self._align(prompt), turn)
+        if (cached := self._align(prompt)) < len(prompt.tokens):
+            yield from self._prefill(prompt, cached, turn)
 
     def warm(self, history: Sequence[Message], tools: Sequence[ToolSpec]) -> Generator[Event, None, Warmed]:
         """Bring the fixed prefix of a history into memory and into the store, and nothing after it."""

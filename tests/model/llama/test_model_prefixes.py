@@ -290,6 +290,18 @@ def walk(tiny: Path, tmp_path_factory: pytest.TempPathFactory, steps: list[tuple
     judge.close()
 
 
+def test_a_history_that_is_on_disk_as_a_whole_is_read_without_a_token(opened: Opener) -> None:
+    """As at the second start of a conversation. What is restored so has no logits, and a reply begins all the same."""
+    drive(opened().warm(START[:1], TOOLS))  # type: ignore[arg-type]
+    model = opened()
+    _, events = drive(model.read(START[:1], TOOLS))  # type: ignore[arg-type]
+    assert not events
+    reply, _, _ = said(model, START)
+    assert 0 < reply.usage.cached < reply.usage.prompt
+    _, events = drive(model.read([*START, reply.message], TOOLS))  # type: ignore[arg-type]
+    assert not events or events[0].cached  # type: ignore[union-attr]
+
+
 def test_what_was_warmed_stays_in_memory(opened: Opener, store: PrefixStore) -> None:
     """Every history that begins with the prefix finds it there, also when the store has lost it."""
     model = opened()
