@@ -117,7 +117,7 @@ def test_killed_after_the_end(repository: Path, run_git: Callable[..., str], qwe
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_twenty_random_moments(length: float, repository: Path, run_git: Callable[..., str], qwencode: Qwencode):
+def test_a_dozen_random_moments(length: float, repository: Path, run_git: Callable[..., str], qwencode: Qwencode):
     chance = random.Random(20)
-    moments = [chance.uniform(0.05, length * 1.05) for _ in range(20)]
-    assert survive(moments, repository, qwencode, run_git) >= 10
+    moments = [chance.uniform(0.05, length * 1.05) for _ in range(12)]
+    assert survive(moments, repository, qwencode, run_git) >= 6
