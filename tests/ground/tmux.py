@@ -26,13 +26,13 @@ class Tmux:
     def start(self, command: Sequence[str], folder: Path, environment: Mapping[str, str] | None = None) -> None:
         """Start the program; the window stays when it has ended, and says `ended CODE`."""
         names = {"TERM": "tmux-256color", **(environment or {})}
-        settings = " ".join(f"{name}={shlex.quote(value)}" for name, value in names.items())
-        line = f"{settings} {shlex.join(command)}; echo ended $?; exec cat"
+        variables = " ".join(f"{name}={shlex.quote(value)}" for name, value in names.items())
+        line = f"{variables} {shlex.join(command)}; echo ended $?; exec cat"
         width, height = self._size
         options = ["-x", str(width), "-y", str(height), "-c", str(folder)]
-        self._run("-f", os.devnull, "new-session", "-d", *options, line)
-        self._run("set-option", "-g", "escape-time", "0")
-        self._run("set-option", "-g", "history-limit", "20000")
+        settings = ("escape-time", "0"), ("history-limit", "20000"), ("remain-on-exit", "on")
+        before = [word for name, value in settings for word in ("set-option", "-g", name, value, ";")]
+        self._run("-f", os.devnull, "start-server", ";", *before, "new-session", "-d", *options, line)
 
     def type(self, text: str) -> None:
         """Type a text, letter by letter."""

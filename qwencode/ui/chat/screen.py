@@ -269,6 +269,7 @@ class Screen:
     def _begin_asking(self, asking: Asking[Any]) -> None:
         self.asking, self.answering = asking, False
         self.field.reset()
+        self._refresh()  # what is asked about stands above the question
         self._take_keys()
 
     def _take_keys(self) -> None:
