@@ -194,7 +194,7 @@ def test_a_model_that_is_not_there_leaves_the_terminal_as_it_was(start: Start):
 
 @pytest.mark.slow
 def test_a_bug_ends_the_session_with_its_traceback_and_a_sane_terminal(tmp_path: Path):
-    window = Tmux()
+    window = Tmux(80, 40)
     try:
         window.start([sys.executable, str(PROGRAM), str(tmp_path)], tmp_path, {"PYTHONPATH": str(ROOT)})
         window.wait("Loaded.")
