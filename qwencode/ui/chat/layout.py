@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from functools import lru_cache
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from prompt_toolkit.filters import Condition, has_focus, vi_navigation_mode
@@ -25,7 +27,7 @@ from prompt_toolkit.widgets import SearchToolbar
 from qwencode.ui.chat.toolbar import Piece, clipped, parts, toolbar
 
 if TYPE_CHECKING:
-    from qwencode.ui.chat.screen import Screen
+    from qwencode.ui.chat.screen import LiveLines, Screen
 
 STYLE = Style.from_dict(
     {
@@ -45,6 +47,7 @@ STYLE = Style.from_dict(
 )
 _MENU_LINES = 8
 _LIVE_LINES = 14
+_FRAMES = 4  # a second: how often the live area changes by itself
 _QUEUED_LINES = 3
 _ROOM_FOR_MODE = 20
 
@@ -96,12 +99,17 @@ def _most_rows(screen: Screen) -> int:
     return max(screen.height // 2, 1)
 
 
-def live_text(screen: Screen) -> AnyFormattedText:
+def live_text(screen: Screen) -> StyleAndTextTuples:
     """Return the live area, bounded, so that the prompt is always there."""
-    if screen.live is None:
-        return ""
     room = screen.height - min(screen.entry.document.line_count, _most_rows(screen)) - 6
-    return ANSI("\n".join(screen.live(screen.width, min(max(room, 1), _LIVE_LINES), time.monotonic())))
+    return _drawn_live(screen.live, screen.width, min(max(room, 1), _LIVE_LINES), int(time.monotonic() * _FRAMES))
+
+
+@lru_cache(maxsize=2)  # it is asked for several times while one frame is drawn
+def _drawn_live(live: LiveLines | None, width: int, height: int, frame: int) -> StyleAndTextTuples:
+    letters = to_formatted_text(ANSI("\n".join(live(width, height, frame / _FRAMES)) if live else ""))
+    runs = groupby(letters, key=lambda letter: letter[0])  # one piece for each letter would take most of the frame
+    return [(style, "".join(letter[1] for letter in run)) for style, run in runs]
 
 
 def asking_text(screen: Screen) -> StyleAndTextTuples:

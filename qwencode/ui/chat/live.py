@@ -14,7 +14,7 @@ from qwencode.ui.words import MARKS
 _SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 _BAR_CELLS = 10
 _PLAN_LINES = 5
-_SHOWN_CHARS = 6_000  # of an unfinished block: its end
+_SHOWN_CHARS = 3_000  # of an unfinished block: its end
 _THINKING_LINES = 8
 _LEAST_TAIL = 10  # cells: fewer say nothing
 

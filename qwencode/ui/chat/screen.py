@@ -43,7 +43,7 @@ _TICK = 0.25  # seconds between two looks at what goes on and at the status
 _QUIET = 0.7
 """Seconds without a key until a question takes the keys: what was typed for the prompt must not answer it."""
 _HINT_SECONDS = 2.0
-_REDRAW_SECONDS = 0.04  # what is printed is collected for so long
+_REDRAW_SECONDS = 0.08  # what is printed is collected for so long
 _KEY_SECONDS = 0.015  # and what is typed is shown as soon
 
 
@@ -78,6 +78,7 @@ class Screen:
         self._next_live: LiveLines | None = None
         self._lock = threading.Lock()
         self._scheduled = False
+        self._refreshing: asyncio.TimerHandle | None = None
         self._leaving = False
         self._hint = ""
         self._hint_until = 0.0
@@ -214,16 +215,19 @@ class Screen:
         while True:
             await asyncio.sleep(_TICK)
             if self._scheduled:  # a Ctrl-C may have come between that and the call
-                self._refresh()
+                self._refresh_soon()
             if self.live or self._hint or self.status != self.shown:
                 self.app.invalidate()
 
     def _refresh_soon(self, seconds: float = _REDRAW_SECONDS) -> None:
-        if self._loop:
-            self._loop.call_later(seconds, self._refresh)
+        if self._loop and self._refreshing is None:
+            self._refreshing = self._loop.call_later(seconds, self._refresh)
 
     def _refresh(self) -> None:
         """Print what has come and draw the rest anew, as one change of the screen."""
+        if self._refreshing:
+            self._refreshing.cancel()
+            self._refreshing = None
         if self.lent or not self.app.is_running:
             return  # when the terminal comes back
         if self._drawing.moving and not self._leaving:
