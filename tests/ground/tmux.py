@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 needs_tmux = pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed")
+_AFTER = r"printf '\r\nended %s\r\n' $?; trap '' INT QUIT TSTP; while :; do cat; sleep 0.1; done"
 SECONDS = 20.0
 """How long something may take to appear; a busy machine needs a multiple of what an idle one does."""
 
@@ -27,7 +28,7 @@ class Tmux:
         """Start the program; the window stays when it has ended, and says `ended CODE`."""
         names = {"TERM": "tmux-256color", **(environment or {})}
         variables = " ".join(f"{name}={shlex.quote(value)}" for name, value in names.items())
-        line = f"{variables} {shlex.join(command)}; printf '\\r\\nended %s\\r\\n' $?; exec cat"
+        line = f"{variables} {shlex.join(command)}; {_AFTER}"
         width, height = self._size
         options = ["-x", str(width), "-y", str(height), "-c", str(folder)]
         settings = ("escape-time", "0"), ("history-limit", "20000"), ("remain-on-exit", "on")

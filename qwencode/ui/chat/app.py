@@ -155,12 +155,14 @@ def _shown(view: View, screen: Screen) -> Callable[[Event], None]:
 
 @contextmanager
 def _signals(stop: Stop, screen: Screen) -> Generator[None, None, None]:
-    """Hear Ctrl-C and changes of the window's size; afterwards everything is as it was."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGWINCH)}
+    """Hear Ctrl-C and changes of the window's size.
+
+    Afterwards Ctrl-C does nothing more: the session is over, and who pressed it once too often wanted just that.
+    """
+    before = signal.signal(signal.SIGWINCH, lambda number, frame: screen.resized())
     signal.signal(signal.SIGINT, stop.heard)
-    signal.signal(signal.SIGWINCH, lambda number, frame: screen.resized())
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGWINCH, before)

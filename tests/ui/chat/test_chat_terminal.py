@@ -184,6 +184,17 @@ def test_ctrl_c_twice_quits_and_one_clears_the_line(start: Start):
 
 
 @pytest.mark.slow
+def test_ctrl_c_once_too_often_ends_it_all_the_same(start: Start):
+    window = start()
+    window.say("decode")
+    window.wait("word10")
+    for _ in range(12):
+        window.press("C-c")
+        time.sleep(0.05)
+    window.wait("ended 0")
+
+
+@pytest.mark.slow
 def test_a_model_that_is_not_there_leaves_the_terminal_as_it_was(start: Start):
     window = start(load=-1)
     screen = window.wait("qwencode: There is no model.", "ended 4")
