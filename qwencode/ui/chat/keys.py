@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import threading
 import time
@@ -19,11 +18,7 @@ from prompt_toolkit.filters import (
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.keys import Keys
 
-from qwencode.errors import UsageError
-from qwencode.ui.chat import editor
-
 if TYPE_CHECKING:
-    from qwencode.ui.chat.asking import Asking
     from qwencode.ui.chat.screen import Screen
 
 TWICE_SECONDS = 2.0
@@ -103,7 +98,7 @@ def _sending(keys: KeyBindings, screen: Screen) -> None:
     @keys.add("c-x", "c-e", filter=entry)
     @keys.add("v", filter=entry & vi_navigation_mode)
     def edit(event: KeyPressEvent) -> None:
-        screen.edit_entry()
+        edit_entry(screen)
 
     @keys.add("up", filter=entry & Condition(lambda: not screen.entry.text and bool(screen.lines.waiting())))
     def take_back(event: KeyPressEvent) -> None:
@@ -183,29 +178,30 @@ def _answering(keys: KeyBindings, screen: Screen) -> None:
         edit_field(screen)
 
 
+def edit_entry(screen: Screen) -> None:
+    """Give the input to the user's editor."""
+
+    def done(text: str) -> None:
+        screen.entry.text = screen.pastes.sign(text)
+        screen.entry.cursor_position = len(screen.entry.text)
+
+    screen.edit(screen.pastes.whole(screen.entry.text), "message.md", done)
+
+
 def edit_field(screen: Screen) -> None:
     """Give the text of the field to the user's editor, and take its text as the answer to be sent."""
-    asking, field, text = screen.asking, screen.asking_field(), screen.field.text
+    asking, field = screen.asking, screen.asking_field()
     if asking is None or field is None:
         return
 
-    def work() -> str | UsageError:
-        try:
-            return editor.edited(text, field.file, os.environ)
-        except UsageError as error:
-            return error
+    def done(text: str) -> None:
+        if screen.asking is asking:
+            screen.field.text = text
+            screen.field.cursor_position = len(text)
+            if field.editor:
+                asking.entered(text)
 
-    screen.lend(work, lambda result: _edited(screen, asking, result))
-
-
-def _edited(screen: Screen, asking: Asking[object], result: str | UsageError) -> None:
-    if isinstance(result, UsageError):
-        screen.hint(str(result), 6)
-    elif screen.asking is asking:
-        screen.field.text = result
-        screen.field.cursor_position = len(result)
-        if asking.field and asking.field.editor:
-            asking.entered(result)
+    screen.edit(screen.field.text, field.file, done)
 
 
 def _sign(screen: Screen) -> str:

@@ -9,7 +9,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -343,24 +343,16 @@ class Screen:
             self._refresh()
         self.app.invalidate()
 
-    def edit_entry(self) -> None:
-        """Give the input to the user's editor."""
-        text = self.pastes.whole(self.entry.text)
+    def edit(self, text: str, file: str, done: Callable[[str], None]) -> None:
+        """Give a text to the user's editor; `done` gets what becomes of it. In the prompt's thread only."""
 
         def work() -> str | UsageError:
             try:
-                return editor.edited(text, "message.md", os.environ)
+                return editor.edited(text, file, os.environ)
             except UsageError as error:
                 return error
 
-        def done(result: str | UsageError) -> None:
-            if isinstance(result, UsageError):
-                self.hint(str(result), 6)
-            else:
-                self.entry.text = self.pastes.sign(result)
-                self.entry.cursor_position = len(self.entry.text)
-
-        self.lend(work, done)
+        self.lend(work, lambda result: done(result) if isinstance(result, str) else self.hint(str(result), 6))
 
     def lend(self, work: Callable[[], T], then: Callable[[T], None]) -> None:
         """Give the terminal to another program; `work` runs and waits for it. In the prompt's thread only."""
@@ -375,8 +367,7 @@ class Screen:
                 self._refresh()
             then(result)
 
-        task: Coroutine[Any, Any, None] = lending()
-        self.app.create_background_task(task)
+        self.app.create_background_task(lending())
 
     # What the layout shows.
 
