@@ -58,6 +58,7 @@ def lines(*rows: str) -> str:
     return "".join(f"{row}\n" for row in rows)
 
 
+@pytest.mark.slow
 def test_every_bug_compiles_and_means_something_else():
     found = made()
     assert len(found) > 250

@@ -82,6 +82,7 @@ def test_a_head_is_measured_and_the_prefix_is_kept_for_how_it_will_be_run(
         assert "were there already" in again.stdout
 
 
+@pytest.mark.slow
 def test_events_for_programs(qwencode: Qwencode, tiny: Path):
     first, second = (events(qwencode("warm", "--seconds", 0, "--model", tiny, "--json")) for _ in range(2))
     for told in (first, second):

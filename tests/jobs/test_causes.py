@@ -122,6 +122,7 @@ def test_an_attempt_that_failed_leaves_a_lesson(run_fix: RunFix, pair: Path):
     assert all(tools == model.requests[0][1] for _, tools, _ in model.requests)
 
 
+@pytest.mark.slow
 def test_a_failed_attempt_is_rolled_back_to_the_byte(run_fix: RunFix, pair: Path):
     (pair / STEP).write_text(FILES[STEP].replace("-", "+"))
     before = contents(pair)
@@ -146,6 +147,7 @@ def test_a_failed_attempt_is_rolled_back_to_the_byte(run_fix: RunFix, pair: Path
 FAILING = [WRONG, "Done.", "Done.", "Done."]
 
 
+@pytest.mark.slow
 def test_a_part_is_kept_and_called_a_part(run_pair: RunFix, pair: Path):
     before = contents(pair)
     ran = run_pair([UPWARDS, "Done.", *FAILING])

@@ -156,6 +156,7 @@ def test_hundreds_of_failures_are_put_in_groups_all_the_same():
     assert sorted(len(cause.tests) for cause in made) == [150, 150]
 
 
+@pytest.mark.slow
 def test_a_real_run_with_three_faults(lab: Callable[..., Any]):
     code = (
         "def look(key):\n    return fetch(key)\n\n\ndef fetch(key):\n    return {'a': 1}[key]\n\n\n"

@@ -233,6 +233,7 @@ HOSTILE = {
 }
 
 
+@pytest.mark.slow
 def test_hostile_candidates_fail_and_the_server_lives_on(start: Start):
     server = start(FRAGILE)
     for name, source in HOSTILE.items():

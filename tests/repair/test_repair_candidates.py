@@ -36,6 +36,7 @@ def region(text: str, line: int) -> tuple[int, int]:
 
 @settings(max_examples=15, deadline=None)
 @given(st.data())
+@pytest.mark.slow
 def test_every_candidate_compiles_differs_and_stays_in_its_place(data: st.DataObject):
     text = data.draw(st.sampled_from(SOURCES))
     if data.draw(st.booleans()):

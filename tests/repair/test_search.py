@@ -189,6 +189,7 @@ def test_what_came_near_is_told_when_nothing_is_plausible(lab: Lab, plain: bool)
     assert tree(workspace.root) == before
 
 
+@pytest.mark.slow
 def test_an_edit_that_mends_all_and_breaks_little_came_near(lab: Lab):
     tests = "from pkg.limits import high\n\n\ndef test_a():\n    assert high(3) == 3\n\n\ndef test_b():\n    assert high(4) == 10\n\n\n"
     files = {**TWO_FAULTS, "tests/test_limits.py": tests}
@@ -221,6 +222,7 @@ def test_time_is_kept(lab: Lab):
     assert result.seconds < 30
 
 
+@pytest.mark.slow
 def test_test_files_are_never_edited(lab: Lab):
     workspace, sandbox, baseline, ranking = lab(FILES)
     ranking = replace(
@@ -277,6 +279,7 @@ def test_a_server_that_dies_is_started_again(lab: Lab):
     assert result.patches[0].after.count("return high") == 1
 
 
+@pytest.mark.slow
 def test_in_the_real_sandbox(lab: Lab):
     workspace, _, baseline, ranking = lab(FILES)
     with_rung = open_sandbox(workspace.root)

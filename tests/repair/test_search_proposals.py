@@ -137,6 +137,7 @@ def test_only_suspicious_lines_of_functions_that_may_change_are_asked_about(lab:
     assert [(task.file, task.line) for task in fake.asked] == [("pkg/prices.py", 5), ("pkg/prices.py", 6)]
 
 
+@pytest.mark.slow
 def test_a_slow_model_does_not_stall_the_search(lab: Lab):
     workspace, sandbox, baseline, ranking = lab(FILES)
     fake, tried = Fake({OLD: [RIGHT]}), 0
@@ -165,6 +166,7 @@ def test_a_model_that_cannot_go_on_is_told_once_and_done_without(lab: Lab, error
     assert len(fake.asked) <= 3
 
 
+@pytest.mark.slow
 def test_closing_it_midway_ends_the_thread(lab: Lab):
     workspace, sandbox, baseline, ranking = lab(FILES)
     before = set(threading.enumerate())
@@ -189,6 +191,7 @@ def test_a_keyboard_interrupt_ends_the_thread(lab: Lab):
     assert not set(threading.enumerate()) - before
 
 
+@pytest.mark.slow
 def test_an_error_of_ours_is_not_hidden(lab: Lab):
     workspace, sandbox, baseline, ranking = lab(FILES)
     with pytest.raises(ZeroDivisionError):

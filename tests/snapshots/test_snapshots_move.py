@@ -127,6 +127,7 @@ def test_the_change_of_a_session_is_that_of_its_files(root: Path, workspace: Wor
     assert change(workspace, ["t1", "t2"]) == ("", ())
 
 
+@pytest.mark.slow
 def test_all_the_runs_of_a_session_are_kept(root: Path, workspace: Workspace, turn: Turn):
     for number in range(KEPT_SESSIONS + 5):
         turn(f"t{number}", {"a.txt": f"{number}\n"})

@@ -131,6 +131,7 @@ def test_a_process_that_ends_in_the_middle(repo: Make, sandbox: Any):
     assert found.unfinished == ("test_x.py::test_c",)
 
 
+@pytest.mark.slow
 def test_a_test_that_hangs_is_named_with_its_stack(repo: Make, sandbox: Any):
     text = "import time\ndef test_a(): pass\ndef wait(): time.sleep(1000)\ndef test_b(): wait()\ndef test_c(): pass\n"
     found = run(discover(repo({"test_x.py": text}), OWN), sandbox, seconds=4)

@@ -366,6 +366,7 @@ TROUBLE = """\
     """
 
 
+@pytest.mark.slow
 def test_flaky_crashing_and_blocked_tests_in_a_baseline(repo: Make, sandbox: Any, tmp_path: Path):
     workspace = repo({"test_all.py": TROUBLE.format(mark=str(tmp_path / "mark"), hang="pass")})
     baseline = last(take(workspace, sandbox, discover(workspace, OWN), seconds=60, coverage=True))
@@ -400,6 +401,7 @@ def test_no_usable_baseline(repo: Make, sandbox: Any, files: dict[str, str], sai
         last(take(workspace, sandbox, discover(workspace, OWN), seconds=30, coverage=False))
 
 
+@pytest.mark.slow
 def test_files_that_the_tests_write_themselves_are_not_held_against_anyone(case: Callable[..., Case]):
     write = "\nimport pathlib, time\ndef test_log():\n    pathlib.Path('tests/log.txt').write_text(str(time.time()))\n"
     made = case({**CALC, "tests/test_log.py": write})

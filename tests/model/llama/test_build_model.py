@@ -84,6 +84,7 @@ def test_every_kind_of_weights_runs(builder: ModuleType, tmp_path: Path, weights
     engine.close()
 
 
+@pytest.mark.slow
 def test_as_a_program(builder: ModuleType, tmp_path: Path) -> None:
     out = tmp_path / "small.gguf"
     command = [sys.executable, str(builder.__file__), "--preset", "tiny", "--experts", "8", "--seed", "3", str(out)]
