@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -76,12 +77,18 @@ def load(path: Path) -> Loaded:
     return Loaded(events, notices)
 
 
+def kept_folder(path: Path) -> Path:
+    """Return where the model's memory of a session is kept, if it is."""
+    return path.with_suffix(".kept")
+
+
 def remove(path: Path) -> None:
     """Delete a session. Raises UsageError when that is not possible, also while it goes on in another process."""
     try:
         with path.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             path.unlink()
+        shutil.rmtree(kept_folder(path), ignore_errors=True)
     except BlockingIOError as error:
         raise UsageError(f"The session {path.stem} is open in another process; end that first.") from error
     except OSError as error:

@@ -2,6 +2,7 @@
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
 from qwencode.events import Event
@@ -89,6 +90,28 @@ class Reads(Protocol):
 
     def read(self, history: Sequence[Message], tools: Sequence[ToolSpec]) -> Generator[Event, None, None]:
         """Evaluate the history, so that a reply to it begins at once. Raises ModelUnavailable as `stream` does."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What came of keeping a history: its `tokens`, the bytes that they take on disk, and why they are not there."""
+
+    tokens: int
+    size: int
+    problem: str = ""
+
+
+@runtime_checkable
+class Keeps(Reads, Protocol):
+    """A model whose memory of a history can be kept in a folder, and recalled later. One in this process can."""
+
+    def keep(self, history: Sequence[Message], tools: Sequence[ToolSpec], folder: Path) -> Generator[Event, None, Kept]:
+        """Keep the history, in the place of what was kept there before. Raises ModelUnavailable as `stream` does."""
+        ...
+
+    def recall(self, history: Sequence[Message], tools: Sequence[ToolSpec], folder: Path) -> int:
+        """Return how many tokens of the history are in memory from what was kept; 0: nothing of that fits."""
         ...
 
 

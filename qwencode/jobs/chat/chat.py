@@ -27,6 +27,7 @@ from qwencode.jobs.chat.commands import COMMANDS, dispatch
 from qwencode.jobs.chat.completing import FileNames, completions
 from qwencode.jobs.chat.custom import custom
 from qwencode.jobs.chat.desk import Desk
+from qwencode.jobs.chat.keeping import keep, recalled
 from qwencode.jobs.chat.parts import Parts
 from qwencode.jobs.chat.person import Nobody
 from qwencode.jobs.chat.recording import Recording
@@ -70,6 +71,8 @@ class Chat:
         """What goes with the next message: title and text."""
         self.added: list[str] = []
         """Files that go with the next message."""
+        self.keeping = False
+        """Whether the model's memory of the conversation is kept when it ends."""
         self.step: Step | None = None
         self._desk: Desk | None = None
         self._names = FileNames(parts.workspace)
@@ -164,6 +167,9 @@ class Chat:
 
     def close(self) -> None:
         """End what runs. What is on disk stays. Idempotent."""
+        if self.keeping:
+            with suppress(QwencodeError, KeyboardInterrupt):
+                list(keep(self, ""))
         if self.model:
             self.model.close()
             self.model = None
@@ -183,6 +189,7 @@ class Chat:
         if isinstance(self.model, Reads):
             yield PhaseStarted("prefill", "Reading what the conversation begins with")
             specs = [tool.spec for tool in self.tools.values()]
+            yield from recalled(self)
             yield from self.model.read(self.talk.history or [chat_prompt()], specs)
 
     def change_model(self, name: str) -> Generator[Event, None, None]:
@@ -197,7 +204,7 @@ class Chat:
         """Hold another conversation from now on."""
         self.recording.close()
         self.recording, self.talk = recording, talk
-        self.notes, self.added = [], []
+        self.notes, self.added, self.keeping = [], [], False
         self._status = replace(self._status, tokens=estimated_tokens(talk.history))
 
     def begin_anew(self) -> None:

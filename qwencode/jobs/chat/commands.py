@@ -12,6 +12,7 @@ from qwencode.events import Event
 from qwencode.jobs.chat import going_back, session_commands, setting_commands, work_commands
 from qwencode.jobs.chat.command import Command
 from qwencode.jobs.chat.completing import file_names, model_names, session_names, turn_numbers
+from qwencode.jobs.chat.keeping import keep
 from qwencode.jobs.chat.status import MODES
 from qwencode.settings import Settings
 
@@ -70,6 +71,7 @@ COMMANDS: Sequence[Command] = (
     Command("sessions", "", "Lists the conversations in this repository.", session_commands.sessions),
     Command("resume", "[ID]", "Goes on with another conversation.", session_commands.resume, session_names),
     Command("fork", "", "Goes on in a copy of this conversation.", session_commands.copy),
+    Command("keep", "", "Keeps the model's memory of this conversation, so that resuming reads nothing.", keep),
     Command("export", "[FILE]", "Writes the conversation to a Markdown file.", session_commands.export),
     Command("clear", "", "Begins a new conversation; this one stays on disk.", setting_commands.clear),
     Command(

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from qwencode.events import CacheMissed
-from qwencode.messages import ToolSpec
+from qwencode.messages import Message, ToolSpec
 from qwencode.model.llama.state import common_length
 from qwencode.model.llama.transcript import Prompt
 
@@ -20,6 +20,11 @@ class Seen:
     tools: tuple[ToolSpec, ...]
     keys: Sequence[bytes]
     replied: bool = False
+
+    @classmethod
+    def of(cls, history: Sequence[Message], tools: Sequence[ToolSpec], prompt: Prompt) -> "Seen":
+        system = history[0].content if history and history[0].role == "system" else ""
+        return cls(system, tuple(tools), prompt.keys)
 
 
 def explain(seen: Seen, now: Seen, prompt: Prompt, shared: int, cached: int) -> CacheMissed | None:

@@ -13,7 +13,7 @@ from qwencode.events import Event, Notice, PrefillProgress, Progress
 from qwencode.excerpt import unnumbered
 from qwencode.messages import Finish, Message, Reply, ToolSpec, Usage
 from qwencode.model.dialect import qwen
-from qwencode.model.llama import calibration
+from qwencode.model.llama import calibration, kept_history
 from qwencode.model.llama.cache_miss import Seen, explain
 from qwencode.model.llama.calibration import Calibration
 from qwencode.model.llama.decoder import Decoder
@@ -31,7 +31,7 @@ from qwencode.model.llama.steering import Steering
 from qwencode.model.llama.transcript import Prompt, Transcript
 from qwencode.model.llama.vocabulary import CONTROL, UNUSED, USER_DEFINED
 from qwencode.model.llama.writer import Writer
-from qwencode.model.protocol import CallRefused, Likelihood, Options, ReplyInterrupted, Stopped
+from qwencode.model.protocol import CallRefused, Kept, Likelihood, Options, ReplyInterrupted, Stopped
 from qwencode.model.sampling import LINES, sampling_for
 
 _STOPS_KEPT = 8  # of a long prompt that is read at once, the last ones
@@ -119,7 +119,7 @@ class LlamaModel:
             self._check_turn(turn)
         began = time.monotonic()
         self._read(history)
-        seen = Seen(_system(history), tuple(tools), prompt.keys)
+        seen = Seen.of(history, tools, prompt)
         shared = self._live.shared(prompt.tokens)
         cached = self._align(prompt)
         missed = self._declares and self._seen and explain(self._seen, seen, prompt, shared, cached)
@@ -172,7 +172,7 @@ class LlamaModel:
         prompt, turn = self._begin(history, tools, thinking=False)
         parts = [self._transcript.encode([qwen.Piece(text, False)]) for text in texts]
         self._fits(len(prompt.tokens) + max(map(len, parts), default=0))
-        self._seen = Seen(_system(history), tuple(tools), prompt.keys)
+        self._seen = Seen.of(history, tools, prompt)
         yield from self._prefill(prompt, self._align(prompt), turn)
         found: list[Likelihood] = []
         for number, tokens in enumerate(parts):
@@ -185,9 +185,23 @@ class LlamaModel:
         """Bring a history into memory. Implements `qwencode.model.protocol.Reads`."""
         prompt, turn = self._begin(history, tools, thinking=False)
         prompt = replace(prompt, tokens=prompt.tokens[: prompt.stops[-1]])
-        self._seen = Seen(_system(history), tuple(tools), prompt.keys)
-        if (cached := self._align(prompt)) < len(prompt.tokens):
+        self._seen = Seen.of(history, tools, prompt)
+        if list(self._live.tokens) != prompt.tokens and (cached := self._align(prompt)) < len(prompt.tokens):
             yield from self._prefill(prompt, cached, turn)
+
+    def keep(self, history: Sequence[Message], tools: Sequence[ToolSpec], folder: Path) -> Generator[Event, None, Kept]:
+        """Keep a history on disk. Implements `qwencode.model.protocol.Keeps`."""
+        yield from self.read(history, tools)
+        prompt, _ = self._begin(history, tools, thinking=False)
+        return kept_history.put(folder, self.path, self.fit, prompt, self._engine.dump())
+
+    def recall(self, history: Sequence[Message], tools: Sequence[ToolSpec], folder: Path) -> int:
+        """Bring back what was kept. Implements `qwencode.model.protocol.Keeps`."""
+        prompt, _ = self._begin(history, tools, thinking=False)
+        if (found := kept_history.get(folder, self.path, self.fit, prompt, self._live)) is None:
+            return 0
+        self._transcript.learn(kept_history.parts(found))
+        return len(found.tokens)
 
     def warm(self, history: Sequence[Message], tools: Sequence[ToolSpec]) -> Generator[Event, None, Warmed]:
         """Bring the fixed prefix of a history into memory and into the store, and nothing after it."""
@@ -383,7 +397,3 @@ def _usage(reply: Generator[Event, None, Reply]) -> Usage:
             next(reply)
         except StopIteration as end:
             return end.value.usage
-
-
-def _system(history: Sequence[Message]) -> str:
-    return history[0].content if history and history[0].role == "system" else ""

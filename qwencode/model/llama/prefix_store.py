@@ -97,6 +97,12 @@ class PrefixStore:
         with suppress(OSError), self._folder() as folder:
             os.unlink(_name(key), dir_fd=folder)
 
+    def clear(self) -> None:
+        """Remove all entries that can be removed."""
+        with suppress(OSError), self._folder() as folder:
+            for name, _ in _files(folder, _ENTRY):
+                os.unlink(name, dir_fd=folder)
+
     def size(self, key: bytes) -> int:
         """Return the bytes that the entry of a key takes; 0 when there is none."""
         with suppress(OSError), self._folder() as folder:

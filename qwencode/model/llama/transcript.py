@@ -84,6 +84,11 @@ class Transcript:
         self._store(key, [*opening, *generated, *closing])
         return key
 
+    def learn(self, parts: Iterable[tuple[bytes, Sequence[int]]]) -> None:
+        """Take note of tokens that were made at another time, by key."""
+        for key, tokens in parts:
+            self._store(key, tokens)
+
     def encode(self, pieces: Iterable[qwen.Piece]) -> list[int]:
         """Return the tokens of rendered pieces. Text from outside never becomes a special token."""
         tokens: list[int] = []

@@ -33,7 +33,7 @@ def tables(held: Held) -> list[str]:
 def test_the_table_is_what_was_promised():
     promised = (
         "help model think plan diff undo redo rewind retry edit-last commit test fix run add drop context compact "
-        "sessions resume fork export clear config doctor quit mode"
+        "sessions resume fork export clear config doctor quit mode keep"
     )
     assert sorted(command.name for command in COMMANDS) == sorted(promised.split())
     for command in COMMANDS:
@@ -169,6 +169,15 @@ def test_compact(talking: Talking):
     assert held.of(HistoryRewound)[-1].length == 2, "what stays is not read again"
     held.say("c")
     assert held.talked[-1] == ("assistant", "Three.")
+
+
+def test_keep_with_a_model_that_has_no_memory_here(talking: Talking):
+    held = talking("Fine.")
+    held.say("/keep")
+    assert "nothing to keep" in held.notices()
+    held.say("Well?")
+    held.say("/keep")
+    assert "Only the memory of a model in this process" in held.notices()
 
 
 def test_export(talking: Talking, root: Path):

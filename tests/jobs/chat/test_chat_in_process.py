@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from chat_ground import Held, hold
-from qwencode.events import CacheMissed, PrefillProgress, TextDelta, ThinkingDelta, TurnEnded
+from qwencode.events import CacheMissed, Notice, PrefillProgress, TextDelta, ThinkingDelta, TurnEnded
 from qwencode.model.llama.fit import Fit
 from qwencode.model.llama.model import LlamaModel
+from qwencode.sessions import kept_folder, remove
 from qwencode.settings import Settings
 
 OPENING = len("<|im_start|>assistant\n<think>\n\n</think>\n\n")
@@ -80,3 +81,26 @@ def test_resumed_it_is_read_once(held: Held, repository: Path, own_directories: 
         assert evaluated(again, "Go on.") <= 60 + 4 * OPENING, "all else was read behind the prompt"
     finally:
         again.chat.close()
+
+
+def test_a_conversation_that_was_kept_goes_on_without_reading(
+    held: Held, repository: Path, own_directories: Path, tiny: Path
+):
+    held.say("/keep")
+    assert "nothing to keep" in held.of(Notice)[-1].text
+    short(held, "A question, of some length, so that reading it again would be seen.")
+    held.say("/keep")
+    assert held.of(Notice)[-1].text.startswith("Kept: ")
+    short(held, "One more.")
+    path = held.chat.recording.path
+    assert path is not None
+    held.chat.close()
+    model = LlamaModel(tiny, Fit(context=16_384, threads=1), string_limit=24)
+    settings = Settings(think="never", max_steps=1, mode="plan")
+    again = hold(repository, own_directories, model=model, settings=settings, resume=path)
+    assert "are not read again" in " ".join(notice.text for notice in again.of(Notice))
+    assert not again.of(PrefillProgress)
+    short(again, "And so on.")
+    again.chat.close()
+    remove(path)
+    assert not kept_folder(path).exists()
