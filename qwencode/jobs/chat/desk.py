@@ -5,6 +5,7 @@ was thinking is not written. Before anything can change, the files of the turn a
 """
 
 import difflib
+import re
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
@@ -105,6 +106,9 @@ class Desk:
         def run_tests(**arguments: Any) -> ToolResult:
             if self._mode() == "plan":
                 raise Declined(_PLANNING)
+            named = re.sub(r"\[[^\]\n]*\]", "", arguments.get("selection", ""))  # parameters may hold anything
+            if any(part.startswith(("-", "@")) for part in re.split(r"\s|::", named)):
+                raise ToolError("run_tests takes test ids and files, no options. For those use run_shell_command.")
             if not self.confined:
                 call = ToolCall("", _TESTS, arguments)
                 self._answered(Question(call, "Run the tests, without a sandbox"))
