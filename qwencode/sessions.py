@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -46,7 +47,7 @@ def find(folder: Path, name: str) -> Path:
     if not name or "/" in name or "\0" in name:
         raise UsageError(f"{name!r} is no id of a session. `qwencode sessions` lists them.")
     exact = folder / f"{name}{SUFFIX}"
-    if exact.is_file():
+    if os.path.isfile(exact):  # noqa: PTH113 (never raises, however long the name is)
         return exact
     begun = [path for path in folder.glob(f"*{SUFFIX}") if path.stem.startswith(name)] if folder.is_dir() else []
     if len(begun) == 1:

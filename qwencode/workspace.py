@@ -205,6 +205,8 @@ def git(folder: Path, *arguments: str, stdin: bytes = b"", index: Path | None = 
             command, cwd=folder, env=environment, input=stdin, capture_output=True, check=False, process_group=0
         )
     except FileNotFoundError as error:
+        if not folder.is_dir():
+            raise UsageError(f"The directory {folder} is gone.") from error
         raise UsageError("git is not installed; qwencode needs it to keep your work safe.") from error
     except OSError as error:
         raise UsageError(f"git cannot be run in {folder}: {error.strerror}.") from error

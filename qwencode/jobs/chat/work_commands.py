@@ -83,14 +83,17 @@ def shell(chat: "Chat", command: str, keep: bool) -> Generator[Event, None, None
     """Run a command of the user's, outside the sandbox. `keep`: its output goes with the next message."""
     if not command.strip():
         raise UsageError("Say what to run: !CMD; !!CMD tells the model what came out.")
-    process = subprocess.Popen(
-        ["sh", "-c", command],
-        cwd=chat.parts.workspace.start,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        process_group=0,
-    )
+    try:
+        process = subprocess.Popen(
+            ["sh", "-c", command],
+            cwd=chat.parts.workspace.start,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            process_group=0,
+        )
+    except OSError as error:  # the directory is gone, or the command is longer than a command can be
+        raise UsageError(f"The command cannot be started in {chat.parts.workspace.start}: {error.strerror}.") from error
     try:
         output, _ = process.communicate()
     finally:

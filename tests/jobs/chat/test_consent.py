@@ -173,7 +173,9 @@ def test_the_mode_can_change_while_a_turn_runs(talking: Talking, root: Path):
     assert held.chat.status.mode == "ask"
 
 
-@pytest.mark.parametrize("option", ["--junitxml=a.py", "--basetemp=tests", "tests -c a.py", "x::--logfile=a.py", "@a.py"])
+@pytest.mark.parametrize(
+    "option", ["--junitxml=a.py", "--basetemp=tests", "tests -c a.py", "x::--logfile=a.py", "@a.py"]
+)
 def test_options_that_write_do_not_come_in_by_the_tests(talking: Talking, root: Path, option: str):
     (root / "tests" / "test_a.py").write_text("def test_a(tmp_path): pass\n")
     held = talking(call("run_tests", selection=option), "Done.", person=Someone())
