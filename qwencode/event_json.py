@@ -7,7 +7,8 @@ into any reader.
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
-from typing import Any, cast, get_args
+from types import UnionType
+from typing import Any, Literal, cast, get_args, get_origin
 
 from qwencode.events import Event, Suspect, TestChange
 from qwencode.messages import Message, ToolCall, Usage
@@ -27,12 +28,32 @@ def to_dict(event: Event) -> dict[str, Any]:
 def from_dict(data: dict[str, Any]) -> Event:
     """Rebuild an event from `to_dict`.
 
-    Raises KeyError for an unknown type and TypeError for missing or unknown fields.
+    Raises KeyError for an unknown type and TypeError for missing, unknown and mistyped fields.
     """
     values = dict(data)
     cls = _BY_NAME[values.pop("type")]
     built = {name: _BUILD.get(name, _tuples)(value) for name, value in values.items()}
-    return cls(**built)
+    event = cls(**built)
+    _check(event)
+    if isinstance(message := built.get("message"), Message):
+        _check(message)
+        for call in message.tool_calls:
+            _check(call)
+    return event
+
+
+def _check(value: Any) -> None:
+    """Raise TypeError for a field that holds what it cannot: whoever reads it later would fail far from here."""
+    for each in fields(value):
+        held, kind = getattr(value, each.name), get_origin(each.type) or each.type
+        if kind is Literal:
+            right = held in get_args(each.type)
+        elif isinstance(kind, type) and kind is not UnionType:
+            right = isinstance(held, int | float if kind is float else kind)
+        else:
+            right = True
+        if not right:
+            raise TypeError(f"{each.name} cannot be {str(held)[:80]!r}")
 
 
 def _plain(value: Any) -> Any:

@@ -69,7 +69,7 @@ def load(path: Path) -> Loaded:
             data: dict[str, Any] = json.loads(line)
             data.pop("time", None)
             events.append(from_dict(data))
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             unknown += 1
     if unknown:
         many = f"{unknown:,} events" if unknown > 1 else "One event"
@@ -116,7 +116,7 @@ def _summary(path: Path) -> Summary | None:
                 job, repository, words = str(data["job"]), str(data["repository"]), str(data["goal"])
             elif kind == "turn_started":
                 words = str(data["text"])
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             continue
         if words:
             break
