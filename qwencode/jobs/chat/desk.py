@@ -38,7 +38,7 @@ _SHELL, _TESTS = "run_shell_command", "run_tests"
 
 
 class Desk:
-    """The tools of one conversation. `step` is the turn that is going on; `rules` may grow by what is answered.
+    """The tools of one conversation. `step` is the turn that is going on; `rules` are what the user has laid down.
 
     `test` gives the user's own test command, '' for none; `mode` says what needs consent at this moment.
     """
@@ -55,6 +55,7 @@ class Desk:
     ):
         self.workspace, self.sandbox, self.person, self.rules = workspace, sandbox, person, rules
         self.step: Step | None = None
+        self._given = Rules()
         self._test, self._mode = test, mode
         look = RepositoryMap(workspace, maps).look
         tools = dict(toolbox(_Asking(self), sandbox, self.run_tests, look=look))
@@ -77,12 +78,20 @@ class Desk:
             raise ToolError(f"There are no tests that could be run here: {error}") from error
         return run(command, self.sandbox, tests=tests, seconds=TEST_SECONDS)
 
+    def _allowing(self) -> Rules:
+        """Return the rules with the lasting answers of this session, which say nothing of a mode that only reads."""
+        rules, given = self.rules, self._given
+        if self._mode() == "plan":
+            return rules
+        allowed = (*rules.allow_commands, *given.allow_commands)
+        return replace(rules, allow_commands=allowed, exact=given.exact, files=given.files)
+
     def may_change(self, path: str, before: str | None, after: str) -> None:
         """Return when a file may be written. Raises Declined."""
         name = self.workspace.relative(self.workspace.resolve(path))
         self._check_path(name)
         telling = PurePosixPath(name).name == NAME or name.startswith(f"{PROJECT_FILE.parent}/")
-        if telling or (self._mode() == "ask" and self.rules.path(name) != "allow"):
+        if telling or (self._mode() == "ask" and self._allowing().path(name) != "allow"):
             verb, test = "Edit" if before is not None else "Create", " (it belongs to the tests)" * is_test_path(name)
             test = " (it tells the model what to do)" if telling else test
             question = Question(
@@ -92,7 +101,7 @@ class Desk:
                 always="" if telling else f"changes of {name}, in this session",
             )
             if self._answered(question).lasting:
-                self.rules = replace(self.rules, files=self.rules.files | {name})
+                self._given = replace(self._given, files=self._given.files | {name})
 
     def _shell(self, tool: Tool) -> Callable[..., ToolResult]:
         def run_shell_command(command: str, **others: Any) -> ToolResult:
@@ -134,7 +143,7 @@ class Desk:
     def _may_run(self, command: str) -> str:
         """Return the command that may be run in the place of this one. Raises Declined."""
         self._check_command(command)
-        verdict = self.rules.command(command)
+        verdict = self._allowing().command(command)
         if verdict != "allow" and self._mode() == "plan":
             raise Declined(_PLANNING)
         if verdict == "doubt" or (verdict == "ask" and (self._mode() == "ask" or not self.confined)):
@@ -152,8 +161,8 @@ class Desk:
         if answer.lasting:
             covered = lasting(answer.command) if answer.command else covered
             prefixes = tuple(" ".join(words) for words, more in covered if more)
-            exact = self.rules.exact.union(words for words, more in covered if not more)
-            self.rules = replace(self.rules, allow_commands=(*self.rules.allow_commands, *prefixes), exact=exact)
+            exact = self._given.exact.union(words for words, more in covered if not more)
+            self._given = replace(self._given, allow_commands=(*self._given.allow_commands, *prefixes), exact=exact)
         return answer.command or command
 
     def _check_command(self, command: str) -> None:

@@ -182,3 +182,12 @@ def test_options_that_write_do_not_come_in_by_the_tests(talking: Talking, root: 
     held.say("Test it")
     assert (root / "a.py").read_text() == "x = 1\n" and (root / "tests" / "test_a.py").exists()
     assert "no options" in results(held)[0]
+
+
+def test_a_lasting_yes_is_none_for_a_mode_that_only_reads(talking: Talking, root: Path):
+    person = Someone([ALWAYS])
+    held = talking(shell("rm -f b"), "Done.", shell("rm -f b"), "The plan.", person=person)
+    held.say("Remove b")
+    (root / "b").write_text("mine\n")
+    held.say("/plan Look again")
+    assert (root / "b").exists() and "read and plan only" in results(held)[-1]
