@@ -47,7 +47,25 @@ DOUBTED = [
 @pytest.mark.parametrize("text", DOUBTED)
 def test_what_is_doubted_is_never_allowed(text: str):
     assert simple_commands(text) is None
-    words = ["git", "ls", "cat", "a", "while", "!", "time", "if", "[[", "function", "printf", "test", "[", "unset", "read", "let", "declare"]
+    words = [
+        "git",
+        "ls",
+        "cat",
+        "a",
+        "while",
+        "!",
+        "time",
+        "if",
+        "[[",
+        "function",
+        "printf",
+        "test",
+        "[",
+        "unset",
+        "read",
+        "let",
+        "declare",
+    ]
     rules = Rules(allow_commands=(*words, "git status"))
     assert rules.command(text) == "ask"
     assert lasting(text) == []
