@@ -241,3 +241,30 @@ def test_without_colour_there_is_none(monkeypatch: pytest.MonkeyPatch):
     assert colour.search(scene("diff")[0].text)
     monkeypatch.setenv("NO_COLOR", "1")
     assert not colour.search(scene("diff")[0].text)
+
+
+@pytest.mark.parametrize(
+    "mark",
+    [
+        "\x1b",
+        "\x9b",
+        "\r",
+        "\u202e",
+        "\u2066",
+        "\u200e",
+        "\u200f",
+        "\u061c",
+        "\u2028",
+        "\u200b",
+        "\ufeff",
+        "\U000e0041",
+    ],
+)
+@pytest.mark.parametrize(
+    "form", ["a {} b", "`a {} b`", "# {}", "| a {} |\n|---|\n| b |", "[a{}](http://x/{})", "![{}](y)"]
+)
+def test_no_mark_that_steers_or_hides_comes_through_markdown(mark: str, form: str):
+    paint = Paint(lambda: 80)
+    for written in (mark, f"&#{ord(mark)};", f"&#x{ord(mark):x};"):
+        shown = "\n".join(paint.markdown(form.replace("{}", written)))
+        assert mark not in re.sub(r"\x1b\[[0-9;]*m", "", shown)
