@@ -37,6 +37,12 @@ class Shown:
         return CODE.sub("", self.text)
 
 
+def test_a_diff_that_is_asked_about_is_never_folded():
+    shown = Shown()
+    shown.view.diff(fake_chat.LONG_DIFF, whole=True)
+    assert all(f"+new line {number}\n" in CODE.sub("", shown.text) for number in range(1, 61)) and not shown.view.folds
+
+
 def scene(name: str, width: int = 80) -> tuple[Shown, str]:
     chat, shown = fake_chat.FakeChat(Nobody(), lambda text: None), Shown(width)
     text = shown.run(fake_chat.SCENES[name](chat, "3"))
