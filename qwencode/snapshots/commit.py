@@ -86,11 +86,29 @@ def _check_no_merge(workspace: Workspace) -> None:
             )
 
 
+def last_commit(workspace: Workspace) -> str:
+    """Return what the working tree can be compared with: HEAD or, before the first commit, the tree without files."""
+    try:
+        git(workspace.root, "rev-parse", "--verify", "--quiet", "HEAD")
+        return "HEAD"
+    except GitError:
+        return git(workspace.root, "hash-object", "-t", "tree", "--stdin").decode().strip()
+
+
 def staged(workspace: Workspace) -> set[str]:
     """Return the paths whose staged state is not that of HEAD; all of them before the first commit."""
     try:
         git(workspace.root, "rev-parse", "--verify", "--quiet", "HEAD")
-        found = git(workspace.root, "diff-index", "--cached", "--name-only", "-z", "--no-renames", "HEAD")
+        found = git(
+            workspace.root,
+            "diff-index",
+            "--cached",
+            "--ita-invisible-in-index",
+            "--name-only",
+            "-z",
+            "--no-renames",
+            "HEAD",
+        )
     except GitError:
         found = git(workspace.root, "ls-files", "-z", "--cached")
     return {os.fsdecode(name) for name in found.split(b"\0") if name}

@@ -442,3 +442,37 @@ def test_a_commit_that_is_stopped_leaves_the_index_as_it_was(
     assert "Interrupted." in held.notices()
     assert run_git(root, "status", "--porcelain") == before
     assert not list((root / ".git").glob("*.lock"))
+
+
+def test_what_the_user_has_changed_since_is_not_committed_unasked(
+    talking: Talking, root: Path, run_git: Callable[..., str]
+):
+    person = Someone()
+    held = talking(MAKE, "Made.", person=person)
+    held.say("go")
+    (root / "a.txt").write_text("1\nhalf a thought\n")
+    held.say("/commit Make a")
+    assert "a.txt held changes of yours before this session, or since." in person.questions[0]
+    assert run_git(root, "status", "--porcelain") == "?? a.txt\n"
+
+
+def test_a_file_that_is_only_to_be_added_is_not_taken_for_staged(
+    talking: Talking, root: Path, run_git: Callable[..., str]
+):
+    (root / "mine.txt").write_text("mine\n")
+    run_git(root, "commit", "-q", "--allow-empty", "-m", "Begin")
+    run_git(root, "add", "--intent-to-add", "mine.txt")
+    held = talking(MAKE, "Made.", person=Someone())
+    held.say("go")
+    held.say("/commit Make a")
+    assert run_git(root, "show", "--name-only", "--format=%s").split() == ["Make", "a", "a.txt"]
+    assert run_git(root, "status", "--porcelain") == " A mine.txt\n"
+
+
+def test_a_diff_before_the_first_commit(talking: Talking, root: Path, run_git: Callable[..., str]):
+    run_git(root, "update-ref", "-d", "HEAD")
+    (root / "a.txt").write_text("1\n")
+    run_git(root, "add", "a.txt")
+    held = talking()
+    held.say("/diff .")
+    assert "+1" in held.of(TreeChanged)[0].diff
