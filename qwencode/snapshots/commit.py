@@ -70,9 +70,9 @@ def _commit(workspace: Workspace, command: list[str], failed: str, stdin: bytes 
             output, complaint = process.communicate(stdin)
         except BaseException:
             process.send_signal(signal.SIGINT)
-            if process.wait():
-                raise
-            return  # it was done by then
+            if process.wait() == 0:
+                return  # it was done by then
+            raise
     if process.returncode:
         said = (complaint or output).decode(errors="replace").strip() or f"exit code {process.returncode}"
         raise UsageError(f"{failed}; git or one of its hooks says: {said}")

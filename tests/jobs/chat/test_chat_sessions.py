@@ -14,9 +14,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from chat_ground import Held, Someone, hold, places
-from qwencode.events import InputOffered, Listed, ScreenCleared, TextDelta, TurnStarted
+from qwencode.events import Event, InputOffered, Listed, MessageAdded, ScreenCleared, TextDelta, TurnStarted
 from qwencode.jobs.chat.export import markdown
-from qwencode.jobs.chat.talk import folded
+from qwencode.jobs.chat.recording import Recording
+from qwencode.jobs.chat.talk import Talk, folded
 from qwencode.model.scripted import call
 from qwencode.session import read
 from qwencode.sessions import load, summaries
@@ -146,6 +147,26 @@ def test_killed_in_a_turn_it_goes_on_after_the_last_whole_one(
     again.say("/undo")
     again.say("/undo")
     assert again.talked == [] and not (repository / "a.txt").exists()
+
+
+class Stopping(Recording):
+    """A recording with a Ctrl-C in the moment in which the words of the model have just been written."""
+
+    def record(self, event: Event) -> None:
+        super().record(event)
+        if isinstance(event, MessageAdded) and event.message.role == "assistant":
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_stopped_while_it_is_recorded_a_message_is_on_disk_once(talking: Talking, own_directories: Path):
+    held = talking("One.", "Two.")
+    held.chat.change_to(Stopping(places(own_directories).sessions, "2"), Talk())
+    held.chat.begin()
+    for line in ("first", "second"):
+        held.say(line)
+    path = held.chat.recording.path
+    assert path is not None and folded(read(path)).history == held.chat.talk.history
+    assert [text for role, text in held.talked if role == "assistant"] == ["One.", "Two."]
 
 
 WRONG: list[Any] = [-5, 10**9, "x", None, [], {}, True, 1.5, [1]]
