@@ -7,6 +7,7 @@ into any reader.
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
+from functools import cache
 from types import UnionType
 from typing import Any, Literal, cast, get_args, get_origin
 
@@ -44,16 +45,23 @@ def from_dict(data: dict[str, Any]) -> Event:
 
 def _check(value: Any) -> None:
     """Raise TypeError for a field that holds what it cannot: whoever reads it later would fail far from here."""
-    for each in fields(value):
-        held, kind = getattr(value, each.name), get_origin(each.type) or each.type
+    for name, kinds, literals in _fields_of(cast("type[Any]", type(value))):
+        held = getattr(value, name)
+        if not (held in literals if literals else isinstance(held, kinds)):
+            raise TypeError(f"{name} cannot be {str(held)[:80]!r}")
+
+
+@cache
+def _fields_of(cls: type[Any]) -> list[tuple[str, type | tuple[type, ...], tuple[Any, ...]]]:
+    """Return of each field that can be checked its name, and its types or its only values."""
+    found: list[tuple[str, type | tuple[type, ...], tuple[Any, ...]]] = []
+    for each in fields(cls):
+        kind = get_origin(each.type) or each.type
         if kind is Literal:
-            right = held in get_args(each.type)
+            found.append((each.name, (), get_args(each.type)))
         elif isinstance(kind, type) and kind is not UnionType:
-            right = isinstance(held, int | float if kind is float else kind)
-        else:
-            right = True
-        if not right:
-            raise TypeError(f"{each.name} cannot be {str(held)[:80]!r}")
+            found.append((each.name, (int, float) if kind is float else kind, ()))
+    return found
 
 
 def _plain(value: Any) -> Any:
