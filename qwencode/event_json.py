@@ -7,7 +7,9 @@ into any reader.
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
-from typing import Any, cast, get_args
+from functools import cache
+from types import UnionType
+from typing import Any, Literal, cast, get_args, get_origin
 
 from qwencode.events import Event, Suspect, TestChange
 from qwencode.messages import Message, ToolCall, Usage
@@ -27,12 +29,39 @@ def to_dict(event: Event) -> dict[str, Any]:
 def from_dict(data: dict[str, Any]) -> Event:
     """Rebuild an event from `to_dict`.
 
-    Raises KeyError for an unknown type and TypeError for missing or unknown fields.
+    Raises KeyError for an unknown type and TypeError for missing, unknown and mistyped fields.
     """
     values = dict(data)
     cls = _BY_NAME[values.pop("type")]
     built = {name: _BUILD.get(name, _tuples)(value) for name, value in values.items()}
-    return cls(**built)
+    event = cls(**built)
+    _check(event)
+    if isinstance(message := built.get("message"), Message):
+        _check(message)
+        for call in message.tool_calls:
+            _check(call)
+    return event
+
+
+def _check(value: Any) -> None:
+    """Raise TypeError for a field that holds what it cannot: whoever reads it later would fail far from here."""
+    for name, kinds, literals in _fields_of(cast("type[Any]", type(value))):
+        held = getattr(value, name)
+        if not (held in literals if literals else isinstance(held, kinds)):
+            raise TypeError(f"{name} cannot be {str(held)[:80]!r}")
+
+
+@cache
+def _fields_of(cls: type[Any]) -> list[tuple[str, type | tuple[type, ...], tuple[Any, ...]]]:
+    """Return of each field that can be checked its name, and its types or its only values."""
+    found: list[tuple[str, type | tuple[type, ...], tuple[Any, ...]]] = []
+    for each in fields(cls):
+        kind = get_origin(each.type) or each.type
+        if kind is Literal:
+            found.append((each.name, (), get_args(each.type)))
+        elif isinstance(kind, type) and kind is not UnionType:
+            found.append((each.name, (int, float) if kind is float else kind, ()))
+    return found
 
 
 def _plain(value: Any) -> Any:

@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import os
 import shutil
 import time
 from collections.abc import Iterator
@@ -47,7 +48,7 @@ def find(folder: Path, name: str) -> Path:
     if not name or "/" in name or "\0" in name:
         raise UsageError(f"{name!r} is no id of a session. `qwencode sessions` lists them.")
     exact = folder / f"{name}{SUFFIX}"
-    if exact.is_file():
+    if os.path.isfile(exact):  # noqa: PTH113 (never raises, however long the name is)
         return exact
     begun = [path for path in folder.glob(f"*{SUFFIX}") if path.stem.startswith(name)] if folder.is_dir() else []
     if len(begun) == 1:
@@ -69,7 +70,7 @@ def load(path: Path) -> Loaded:
             data: dict[str, Any] = json.loads(line)
             data.pop("time", None)
             events.append(from_dict(data))
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             unknown += 1
     if unknown:
         many = f"{unknown:,} events" if unknown > 1 else "One event"
@@ -122,7 +123,7 @@ def _summary(path: Path) -> Summary | None:
                 job, repository, words = str(data["job"]), str(data["repository"]), str(data["goal"])
             elif kind == "turn_started":
                 words = str(data["text"])
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             continue
         if words:
             break

@@ -52,7 +52,7 @@ class Workspace:
     @classmethod
     def find(cls, path: Path) -> "Workspace":
         """Open the work tree around a path. Raises UsageError when there is none."""
-        if not path.exists():
+        if not os.path.exists(path):  # noqa: PTH110 (never raises, however long the name is)
             raise UsageError(f"{path} does not exist.")
         start = path if path.is_dir() else path.parent
         try:
@@ -205,6 +205,8 @@ def git(folder: Path, *arguments: str, stdin: bytes = b"", index: Path | None = 
             command, cwd=folder, env=environment, input=stdin, capture_output=True, check=False, process_group=0
         )
     except FileNotFoundError as error:
+        if not folder.is_dir():
+            raise UsageError(f"The directory {folder} is gone.") from error
         raise UsageError("git is not installed; qwencode needs it to keep your work safe.") from error
     except OSError as error:
         raise UsageError(f"git cannot be run in {folder}: {error.strerror}.") from error

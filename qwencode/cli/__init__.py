@@ -14,6 +14,7 @@ from qwencode.cli import config, hook, models, sessions
 from qwencode.cli.doctor import doctor
 from qwencode.cli.review import review
 from qwencode.errors import Interrupted, QwencodeError, UsageError
+from qwencode.ui.text import safe
 
 app = typer.Typer(
     add_completion=False,
@@ -243,7 +244,7 @@ def main() -> None:
     try:
         app(prog_name="qwencode")
     except QwencodeError as error:
-        sys.stderr.write(f"qwencode: {error}\n")
+        sys.stderr.write(f"qwencode: {safe(str(error))}\n")
         sys.exit(error.exit_code)
     except BrokenPipeError:  # the reader of our output went away, as `| head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

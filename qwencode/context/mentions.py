@@ -13,7 +13,7 @@ from qwencode.workspace import Workspace
 CHARS = 16_000
 """About 5,000 tokens."""
 _MENTION = re.compile(
-    r"""(?<![\w@./-])@(?:"(?P<quoted>[^"\n]+)"|(?P<plain>[\w./~+-]*\w))(?::(?P<first>\d+)(?:-(?P<last>\d+))?)?""",
+    r"""(?<![\w@./-])@(?:"(?P<quoted>[^"\n]+)"|(?P<plain>[\w./~+-]*\w))(?::(?P<first>\d{1,9})(?:-(?P<last>\d{1,9}))?)?""",
 )
 
 

@@ -1,4 +1,4 @@
-"""Holding back Ctrl-C and requests to end for a moment."""
+"""Keeping Ctrl-C and requests to end away for a moment."""
 
 import signal
 import threading
@@ -18,3 +18,16 @@ def undisturbed() -> Generator[None]:
     finally:
         for number, handler in old.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def unbroken() -> Generator[None]:
+    """Let Ctrl-C wait until two things that belong together are done; no program may be started meanwhile.
+
+    It arises at the end. That it is let in again also holds where it arises at the begin, as `pthread_sigmask` may do.
+    """
+    try:
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})

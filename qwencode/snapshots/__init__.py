@@ -5,7 +5,7 @@
 `refs/qwencode/`, the rest in `.git/qwencode/`. The index, HEAD, branches, stash and reflogs are never touched.
 """
 
-from qwencode.snapshots.commit import commit_paths, commit_staged, staged
+from qwencode.snapshots.commit import commit_paths, commit_staged, last_commit, staged
 from qwencode.snapshots.later import Conflicts, Moved, change, move, undo, unsaved
 from qwencode.snapshots.run import UNCHANGED, Run, recover
 
@@ -17,6 +17,7 @@ __all__ = [
     "change",
     "commit_paths",
     "commit_staged",
+    "last_commit",
     "move",
     "recover",
     "staged",

@@ -1,6 +1,8 @@
 """Committing what a run has changed, and nothing else."""
 
+import errno
 import os
+import signal
 import subprocess
 from collections.abc import Sequence
 
@@ -29,13 +31,11 @@ def commit_paths(workspace: Workspace, paths: Sequence[str], message: str) -> st
     _change(workspace, ["add", "--intent-to-add", "--force"], added)
     command = ["git", "--literal-pathspecs", "commit", "--only", "--quiet", "--cleanup=whitespace", "-m", message]
     command += ["--pathspec-from-file=-", "--pathspec-file-nul"]
-    done = subprocess.run(
-        command, cwd=workspace.root, env=git_environment(), input=listing, capture_output=True, check=False
-    )
-    if done.returncode:
+    try:
+        _commit(workspace, command, "The change is in your files but not committed", listing)
+    except BaseException:
         _change(workspace, ["rm", "--cached", "--quiet", "--force"], added)
-        said = (done.stderr or done.stdout).decode(errors="replace").strip() or f"exit code {done.returncode}"
-        raise UsageError(f"The change is in your files but not committed; git or one of its hooks says: {said}")
+        raise
     return git(workspace.root, "rev-parse", "HEAD").decode().strip()
 
 
@@ -46,11 +46,36 @@ def commit_staged(workspace: Workspace, message: str) -> str:
     """
     _check_no_merge(workspace)
     command = ["git", "commit", "--quiet", "--cleanup=whitespace", "-m", message]
-    done = subprocess.run(command, cwd=workspace.root, env=git_environment(), capture_output=True, check=False)
-    if done.returncode:
-        said = (done.stderr or done.stdout).decode(errors="replace").strip() or f"exit code {done.returncode}"
-        raise UsageError(f"Nothing was committed; git or one of its hooks says: {said}")
+    _commit(workspace, command, "Nothing was committed")
     return git(workspace.root, "rev-parse", "HEAD").decode().strip()
+
+
+def _commit(workspace: Workspace, command: list[str], failed: str, stdin: bytes = b"") -> None:
+    """Run a commit. Raises UsageError that begins with `failed`.
+
+    Ctrl-C is passed on to git, which then takes its locks away; killed, it would leave them in the user's way.
+    """
+    pipe = subprocess.PIPE
+    try:
+        process = subprocess.Popen(
+            command, cwd=workspace.root, env=git_environment(), stdin=pipe, stdout=pipe, stderr=pipe
+        )
+    except OSError as error:
+        why = (
+            "the message is too long for git" if error.errno == errno.E2BIG else f"git cannot be run: {error.strerror}"
+        )
+        raise UsageError(f"{failed}: {why}.") from error
+    with process:
+        try:
+            output, complaint = process.communicate(stdin)
+        except BaseException:
+            process.send_signal(signal.SIGINT)
+            if process.wait() == 0:
+                return  # it was done by then
+            raise
+    if process.returncode:
+        said = (complaint or output).decode(errors="replace").strip() or f"exit code {process.returncode}"
+        raise UsageError(f"{failed}; git or one of its hooks says: {said}")
 
 
 def _check_no_merge(workspace: Workspace) -> None:
@@ -61,11 +86,29 @@ def _check_no_merge(workspace: Workspace) -> None:
             )
 
 
+def last_commit(workspace: Workspace) -> str:
+    """Return what the working tree can be compared with: HEAD or, before the first commit, the tree without files."""
+    try:
+        git(workspace.root, "rev-parse", "--verify", "--quiet", "HEAD")
+        return "HEAD"
+    except GitError:
+        return git(workspace.root, "hash-object", "-t", "tree", "--stdin").decode().strip()
+
+
 def staged(workspace: Workspace) -> set[str]:
     """Return the paths whose staged state is not that of HEAD; all of them before the first commit."""
     try:
         git(workspace.root, "rev-parse", "--verify", "--quiet", "HEAD")
-        found = git(workspace.root, "diff-index", "--cached", "--name-only", "-z", "--no-renames", "HEAD")
+        found = git(
+            workspace.root,
+            "diff-index",
+            "--cached",
+            "--ita-invisible-in-index",
+            "--name-only",
+            "-z",
+            "--no-renames",
+            "HEAD",
+        )
     except GitError:
         found = git(workspace.root, "ls-files", "-z", "--cached")
     return {os.fsdecode(name) for name in found.split(b"\0") if name}

@@ -126,17 +126,21 @@ def change(workspace: Workspace, names: Sequence[str]) -> tuple[str, tuple[str, 
 
 
 def unsaved(workspace: Workspace, names: Sequence[str], files: Sequence[str]) -> tuple[str, ...]:
-    """Return those of the files that held work of the user's, not committed, when one of these runs first changed them.
+    """Return those of the files with work of the user's: from before one of these runs first changed them, or since.
 
     To commit one of these is to commit that work as well.
     """
     journal, found, left = Journal(workspace), set[str](), set(files)
+    ended: dict[str, Entry | None] = {}
     with journal.locked(), readable_errors():
         for record in [record for name in names if (record := journal.found(name, "kept"))]:
             before, after = journal.snapshot(record, "before"), journal.snapshot(record, "after")
             touched = left.intersection(before.differing(after))
             found.update(unsaved_before(journal, record, before, sorted(touched)))
             left -= touched
+            ended |= {name: after.files.get(name) for name in before.differing(after)}
+        now, _ = look(journal.root, sorted(ended.keys() & set(files)), journal.folder, journal.last(), keep=False)
+        found.update(name for name in files if name in ended and now.get(name) != ended[name])
     return tuple(sorted(found))
 
 

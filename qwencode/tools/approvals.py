@@ -22,7 +22,11 @@ _DOUBLE = re.compile(r'"([^"$`\\!\n]*)"')
 _OPERATOR = re.compile(r"&&|\|\||;|\|(?!&)")
 _ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\+?=")
 _SHELL_WORDS = "if then else elif fi for while until do done case esac in function select time coproc { } ! [[ ]]"
+_EVALUATING = "unset read let declare typeset local readonly mapfile readarray getopts wait"
+"""Builtins of the shell that run what stands in `$(…)` in a subscript of their arguments, quoted or not."""
 _HOSTS = """
+export set shopt hash enable npx pnpx bunx uvx pipx pipenv tsx ts-node pypy pypy3 ipython nodejs Rscript julia expect
+su runuser pkexec flock taskset chrt setarch prlimit entr watchexec unlink rmdir rename patch rsync
 sudo doas su env command builtin exec eval source . sh bash dash zsh ksh fish csh tcsh xargs parallel nohup nice ionice
 setsid timeout stdbuf watch time find fd awk gawk mawk sed perl python python3 ruby node deno bun php lua ssh docker
 podman kubectl make tmux screen script busybox chroot unshare nsenter strace gdb trap alias vim vi ed ex rm dd mkfs
@@ -33,6 +37,12 @@ _WITH_SUBCOMMANDS = """
 git npm pnpm yarn cargo go pip pip3 uv poetry hatch tox nox dotnet gradle mvn bundle rake composer apt brew conda rustup
 gh hg svn bazel just task pre-commit mix cabal stack swift flutter dart terraform helm
 """
+_RUNNING = ["run", "run-script", "exec", "x", "dlx", "tool"]
+"""Subcommands that run what stands behind them; `run` of some is a name in the project's own list."""
+_SCRIPTS = ["npm", "pnpm", "yarn", "bun"]
+_LOSING = ["checkout", "restore", "reset", "clean", "stash", "rm", "switch"]
+"""Subcommands of git for what a yes to one says nothing about the next: what is lost is in their words."""
+_VERSIONED = re.compile(r"(python|pypy|ruby|perl|node|php|lua)[\d.]+")
 _WORD = re.compile(r"[^\s;&|<>()`$'\"\\{}]+")
 
 
@@ -53,8 +63,8 @@ class Rules:
     def command(self, text: str) -> Verdict:
         """Judge a command line."""
         parts = simple_commands(text)
-        denied = [tuple(rule.split()) for rule in self.deny_commands if rule.split()]
-        if any(_begins((PurePosixPath(part[0]).name, *part[1:]), rule) for part in parts or () for rule in denied):
+        denied = [(_name(words[0]), *words[1:]) for rule in self.deny_commands if (words := rule.split())]
+        if any(_begins((_name(part[0]), *part[1:]), rule) for part in parts or () for rule in denied):
             return "deny"
         if any(_holds(text, rule) for rule in denied) or (denied and not parts):
             return "doubt"  # hidden behind another program, or in what cannot be read
@@ -98,8 +108,7 @@ def simple_commands(text: str) -> list[Words] | None:
             return None
     if words or not text.endswith(";"):
         commands.append(tuple(words))
-    doubtful = any(not words or _ASSIGNMENT.match(words[0]) or words[0] in _SHELL_WORDS.split() for words in commands)
-    return None if doubtful else commands
+    return None if any(_doubtful(words) for words in commands) else commands
 
 
 def lasting(text: str) -> list[tuple[Words, bool]]:
@@ -120,16 +129,35 @@ def matches(path: str, pattern: str) -> bool:
     return bool(re.fullmatch("".join(made.get(part, re.escape(part)) for part in parts) + "(?:/.*)?", path, re.DOTALL))
 
 
+def _doubtful(words: Sequence[str]) -> bool:
+    """Say whether the words of a command mean something else to a shell than a program and its arguments."""
+    if not words or _ASSIGNMENT.match(words[0]) or words[0] in f"{_SHELL_WORDS} {_EVALUATING}".split():
+        return True
+    return words[0] in ("printf", "test", "[") and any(word.startswith(("-v", "-R")) for word in words)
+
+
 def _covered(words: Words) -> tuple[Words, bool]:
     first = words[0]
-    if words[:2] in (("python", "-m"), ("python3", "-m")) and len(words) > 2:
+    if re.fullmatch(r"python[\d.]*", first) and words[1:2] == ("-m",) and len(words) > 2:
         return words[:3], True
-    if first in _HOSTS.split() or "/" in first:
+    if first in _HOSTS.split() or "/" in first or _VERSIONED.fullmatch(first):
         return words, False
-    if first in _WITH_SUBCOMMANDS.split():
-        plain = len(words) > 1 and not words[1].startswith("-")
-        return (words[:2], True) if plain else (words, False)
-    return words[:1], True
+    if first not in _WITH_SUBCOMMANDS.split():
+        return words[:1], True
+    if len(words) < 2 or words[1].startswith("-") or (first == "git" and words[1] in _LOSING):
+        return words, False
+    if words[1] not in _RUNNING:
+        return words[:2], True
+    if len(words) < 3 or words[2].startswith("-") or (words[1] != "run" and words[1] != "run-script"):
+        return words, False
+    if first in _SCRIPTS:
+        return words[:3], True
+    covered, more = _covered(words[2:])
+    return (*words[:2], *covered), more
+
+
+def _name(program: str) -> str:
+    return PurePosixPath(program).name or program
 
 
 def _begins(words: Sequence[str], rule: Sequence[str]) -> bool:
@@ -137,7 +165,11 @@ def _begins(words: Sequence[str], rule: Sequence[str]) -> bool:
 
 
 def _holds(text: str, rule: Words) -> bool:
-    """Say whether the words of a rule stand in a row anywhere in a text, however it is put together."""
-    words = [PurePosixPath(word).name or word for word in _WORD.findall(text.replace("\\\n", ""))]
-    loose = [PurePosixPath(word).name for word in re.sub(r"['\"\\]", "", text).split()]
-    return any(_begins(each[at:], rule) for each in (words, loose) for at in range(len(each)))
+    """Say whether the words of a rule stand anywhere in a text, one after the other, however it is put together.
+
+    What stands between them may be options of the program.
+    """
+    words = [_name(word) for word in _WORD.findall(text.replace("\\\n", ""))]
+    loose = [_name(word) for word in re.sub(r"['\"\\]", "", text).split()]
+    wanted = [_name(word) for word in rule]
+    return any(all(word in rest for word in wanted) for rest in (iter(words), iter(loose)))

@@ -2,7 +2,9 @@
 
 import re
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+_CONTROL = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\U000e0000-\U000e007f]"
+)
 
 
 def seconds(value: float) -> str:
@@ -17,7 +19,8 @@ def seconds(value: float) -> str:
 def safe(text: str) -> str:
     """Return text without control characters: what a test, a tool or a model wrote must not steer the terminal.
 
-    Nor may it be shown in another order than it is carried out: the marks that turn the direction of text go, too.
+    Nor may it be shown in another order than it is carried out, or in part: the marks that turn the direction of text
+    go, too, and characters that are not seen.
     """
     return _CONTROL.sub("�", text.replace("\r\n", "\n"))
 

@@ -164,3 +164,9 @@ def test_a_practice_repository_that_does_not_exist(qwencode: Qwencode, tmp_path:
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "file").write_text("")
     refused(qwencode("demo", "--into", tmp_path / "full"), 2, "full")
+
+
+@pytest.mark.parametrize("path", ["x" * 300, "\x1b[2Jx"])
+def test_a_path_that_cannot_be(qwencode: Qwencode, path: str):
+    done = qwencode("chat", path)
+    assert done.returncode == 2 and done.stderr.endswith("does not exist.\n") and "\x1b" not in done.stderr

@@ -47,7 +47,26 @@ DOUBTED = [
 @pytest.mark.parametrize("text", DOUBTED)
 def test_what_is_doubted_is_never_allowed(text: str):
     assert simple_commands(text) is None
-    rules = Rules(allow_commands=("git", "ls", "cat", "a", "while", "!", "time", "if", "[[", "function", "git status"))
+    words = [
+        "git",
+        "ls",
+        "cat",
+        "a",
+        "while",
+        "!",
+        "time",
+        "if",
+        "[[",
+        "function",
+        "printf",
+        "test",
+        "[",
+        "unset",
+        "read",
+        "let",
+        "declare",
+    ]
+    rules = Rules(allow_commands=(*words, "git status"))
     assert rules.command(text) == "ask"
     assert lasting(text) == []
 
@@ -106,6 +125,18 @@ def test_hidden_behind_another_it_is_asked_about_in_every_mode(text: str):
         ("rm -rf build", [(("rm", "-rf", "build"), False)]),
         ("./run a", [(("./run", "a"), False)]),
         ("ls | xargs rm", [(("ls",), True), (("xargs", "rm"), False)]),
+        ("python3.12 -c x", [(("python3.12", "-c", "x"), False)]),
+        ("python3.12 -m pytest a", [(("python3.12", "-m", "pytest"), True)]),
+        ("npx x", [(("npx", "x"), False)]),
+        ("export A=b", [(("export", "A=b"), False)]),
+        ("uv run python -c x", [(("uv", "run", "python", "-c", "x"), False)]),
+        ("uv run pytest -q", [(("uv", "run", "pytest"), True)]),
+        ("npm run test -- -x", [(("npm", "run", "test"), True)]),
+        ("npm exec x", [(("npm", "exec", "x"), False)]),
+        ("uv run --with x pytest", [(("uv", "run", "--with", "x", "pytest"), False)]),
+        ("cargo run -- x", [(("cargo", "run", "--", "x"), False)]),
+        ("git checkout a.py", [(("git", "checkout", "a.py"), False)]),
+        ("git stash", [(("git", "stash"), False)]),
     ],
 )
 def test_what_a_lasting_yes_covers(text: str, covered: list[tuple[tuple[str, ...], bool]]):
@@ -117,6 +148,21 @@ def test_a_whole_command_that_was_allowed_is_no_beginning():
     assert rules.command("rm -rf build") == "allow"
     assert rules.command("rm -rf build src") == "ask"
     assert rules.command("rm -rf") == "ask"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["git -C . push", "git --no-pager push", "git -c a=b push -f", "/usr/bin/git --bare push", "sh -c 'git -C . push'"],
+)
+def test_what_stands_between_the_words_of_a_denial_hides_it_from_nobody(text: str):
+    assert Rules(allow_commands=("git", "sh"), deny_commands=("git push",)).command(text) == "doubt"
+
+
+@pytest.mark.parametrize("rule", ["./deploy.sh", "scripts/deploy.sh", "/opt/scripts/deploy.sh", "deploy.sh"])
+def test_a_denied_program_may_be_given_with_its_path(rule: str):
+    rules = Rules(deny_commands=(rule,))
+    assert rules.command("scripts/deploy.sh now") == "deny" and rules.command("deploy.sh") == "deny"
+    assert rules.command("bash scripts/deploy.sh") == "doubt"
 
 
 FRAGMENTS = ["foo", "bar", "-x", "a=b", " ", " ", "'q q'", '"d d"', ";", "&&", "|", "||", "$x", "`foo`", "$(foo)", "\n", "\\", "&", ">", "<", "*", "#", "~", "!", "(", ")", "{", "}", "'", '"', "$'x'", "\t"]  # fmt: skip

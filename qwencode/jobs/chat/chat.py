@@ -38,6 +38,7 @@ from qwencode.jobs.chat.talk import Talk
 from qwencode.jobs.chat.trust import known, remember, to_be_trusted
 from qwencode.jobs.chat.turn import say
 from qwencode.jobs.chat.work_commands import shell
+from qwencode.jobs.undisturbed import unbroken
 from qwencode.model.protocol import Model, Reads
 from qwencode.session import new_id
 from qwencode.snapshots import change, recover
@@ -219,8 +220,9 @@ class Chat:
 
     def told(self, event: Event) -> Event:
         """Put an event on record, and return it."""
-        self.recording.record(event)
-        self.talk.heard(event)
+        with unbroken():
+            self.recording.record(event)
+            self.talk.heard(event)
         match event:
             case ContextFilled(tokens, size):
                 self._status = replace(self._status, tokens=tokens, size=size)
@@ -232,8 +234,9 @@ class Chat:
 
     def took(self, event: Event) -> Event:
         """Put an event on record, do to the history what it says, and return it."""
-        self.recording.record(event)
-        self.talk.take(event)
+        with unbroken():
+            self.recording.record(event)
+            self.talk.take(event)
         if isinstance(event, HistoryRewound | MessageAdded):
             self._status = replace(self._status, tokens=estimated_tokens(self.talk.history))
         return event

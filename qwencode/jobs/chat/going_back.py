@@ -51,7 +51,7 @@ def redo(chat: "Chat", rest: str) -> Generator[Event, None, None]:
 def rewind(chat: "Chat", rest: str) -> Generator[Event, None, None]:
     """List the turns, or go back to before one of them."""
     words = rest.split()
-    number = next((int(word) for word in words if word.isdecimal()), None)
+    number = next((int(word[:9]) for word in words if word.isdecimal()), None)  # no int takes thousands of digits
     scope = _scope(words)
     if [word for word in words if not word.isdecimal() and word not in SCOPES]:
         raise UsageError("Say which turn to go back to, and what: /rewind 3, /rewind 3 files, /rewind 3 talk.")

@@ -1,5 +1,6 @@
 """Commands about how the conversation is held: model, thinking, consent, context, settings."""
 
+import os
 from collections.abc import Generator
 from typing import TYPE_CHECKING
 
@@ -100,7 +101,7 @@ def add_files(chat: "Chat", rest: str) -> Generator[Event, None, None]:
     """Have files shown to the model with the next message."""
     names = rest.split()
     for name in names:
-        if not chat.parts.workspace.resolve(name).is_file():
+        if not os.path.isfile(chat.parts.workspace.resolve(name)):  # noqa: PTH113 (never raises)
             raise UsageError(f"{name} is no file of the repository.")
     chat.added += [name for name in names if name not in chat.added]
     waiting = listed(chat.added, 20) if chat.added else "none; /add FILE adds one"

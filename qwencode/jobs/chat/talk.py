@@ -59,7 +59,10 @@ class Talk:
         return cut and bool(self.history) and self.history[-1].role == "assistant"
 
     def heard(self, event: Event) -> None:
-        """Take note of an event; the history itself is as it says already."""
+        """Take note of an event; the history itself is as it says already.
+
+        What a damaged file tells of turns that are not there is passed over.
+        """
         match event:
             case MessageAdded(message):
                 self.told += 1
@@ -69,21 +72,21 @@ class Talk:
                     self.turns[-1] = replace(self.turns[-1], said=said)
             case HistoryRewound(length):
                 self.told = length
-            case TurnStarted(number, text, _, state):
-                self.turns.append(Turn(number, text, tuple(self.history), state))
+            case TurnStarted(_, text, _, state):
+                self.turns.append(Turn(len(self.turns) + 1, text, tuple(self.history), state))
                 self.undone.clear()
                 self.states += 1
                 self._beginning = True
-            case TurnEnded(_, reason, files):
+            case TurnEnded(_, reason, files) if self.turns:
                 self._beginning = False
                 self.turns[-1] = replace(self.turns[-1], files=files, reason=reason)
-            case TurnsUndone(first, talk, runs):
+            case TurnsUndone(first, talk, runs) if 1 <= first <= len(self.turns):
                 if self.turns[-1].reason:  # else it was cut off in the middle, and there is no way back to that
                     self.undone.append(Undone(tuple(self.turns[first - 1 :]), talk, runs, tuple(self.history)))
                 self._beginning = False
                 if talk:
                     del self.turns[first - 1 :]
-            case TurnsRedone():
+            case TurnsRedone() if self.undone:
                 done = self.undone.pop()
                 self.turns += done.turns if done.talk else ()
             case _:
@@ -94,7 +97,7 @@ class Talk:
         if isinstance(event, MessageAdded):
             self.history.append(event.message)
         elif isinstance(event, HistoryRewound):
-            del self.history[event.length :]
+            del self.history[max(event.length, 0) :]
         self.heard(event)
 
     def untold(self) -> list[Event]:

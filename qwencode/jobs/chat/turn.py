@@ -48,7 +48,8 @@ def say(chat: "Chat", text: str, think: str = "") -> Generator[Event, None, None
         cut=chat.talk.was_cut,
     )
     chat.notes, chat.added = [], []
-    yield from ask(chat, text, [chat_prompt(), message] if first else [message], think)
+    name = f" {text}" if text.startswith(("/", "!")) else text  # said to the model, it is no command, now or later
+    yield from ask(chat, name, [chat_prompt(), message] if first else [message], think)
 
 
 def ask(chat: "Chat", text: str, messages: list[Message], think: str = "") -> Generator[Event, None, None]:

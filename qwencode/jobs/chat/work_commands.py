@@ -16,7 +16,7 @@ from qwencode.jobs.fix import Fix, FixTask, Outcome, Parts
 from qwencode.messages import Message
 from qwencode.model.protocol import Model, Options
 from qwencode.sandbox.protocol import Limits
-from qwencode.snapshots import commit_paths, commit_staged, staged, unsaved
+from qwencode.snapshots import commit_paths, commit_staged, last_commit, staged, unsaved
 from qwencode.tools.run_tests import run_tests_tool
 from qwencode.tools.shell import MEMORY
 from qwencode.workspace import git
@@ -38,7 +38,7 @@ def diff(chat: "Chat", rest: str) -> Generator[Event, None, None]:
     """Show what the session has changed; with a path, what differs there from the last commit."""
     if rest:
         path = chat.parts.workspace.relative(chat.parts.workspace.resolve(rest))
-        options = ["--no-color", "--no-ext-diff", "HEAD", "--", path]
+        options = ["--no-color", "--no-ext-diff", last_commit(chat.parts.workspace), "--", path]
         text = git(chat.parts.workspace.root, "--literal-pathspecs", "diff", *options)
         shown, files = text.decode(errors="replace"), (path,)
         nothing = f"Nothing in {path} differs from the last commit."
@@ -83,14 +83,17 @@ def shell(chat: "Chat", command: str, keep: bool) -> Generator[Event, None, None
     """Run a command of the user's, outside the sandbox. `keep`: its output goes with the next message."""
     if not command.strip():
         raise UsageError("Say what to run: !CMD; !!CMD tells the model what came out.")
-    process = subprocess.Popen(
-        ["sh", "-c", command],
-        cwd=chat.parts.workspace.start,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        process_group=0,
-    )
+    try:
+        process = subprocess.Popen(
+            ["sh", "-c", command],
+            cwd=chat.parts.workspace.start,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            process_group=0,
+        )
+    except OSError as error:  # the directory is gone, or the command is longer than a command can be
+        raise UsageError(f"The command cannot be started in {chat.parts.workspace.start}: {error.strerror}.") from error
     try:
         output, _ = process.communicate()
     finally:
@@ -194,7 +197,9 @@ def _check_to_commit(chat: "Chat", files: Sequence[str]) -> None:
     if not files:
         raise UsageError("There is nothing to commit: nothing is staged, and this session has changed no file.")
     mixed = unsaved(chat.parts.workspace, chat.run_names(), files)
-    question = f"{listed(mixed, 5)} held changes of yours before this session, which would go in as well. Go on?"
+    question = (
+        f"{listed(mixed, 5)} held changes of yours before this session, or since. They would go in as well. Go on?"
+    )
     if mixed and not chat.parts.person.confirm(question):
         raise UsageError("Nothing was committed. Stage what is to go in with `git add -p`, and say /commit again.")
 

@@ -29,6 +29,9 @@ class Field:
 class Asking(Generic[T]):
     """A question. With a `field` keys are text, without one each key is an answer."""
 
+    sudden = False
+    """Whether it comes when the user may just begin to type something else."""
+
     def __init__(self, field: Field | None = None) -> None:
         self.field = field
         self._answered = threading.Event()

@@ -62,6 +62,9 @@ class _Markdown(markdown.Markdown):
         super().__init__("", hyperlinks=False)
         self.markup = text
         self.parsed = _PARSER.parse(text)
+        for token in self.parsed:
+            for part in (token, *(token.children or ())):
+                part.content = safe(part.content)  # `&#8238;` has become what it stands for
 
 
 class Paint:

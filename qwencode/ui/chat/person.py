@@ -22,9 +22,11 @@ class AtPrompt:
 
     def allow(self, question: Question) -> Answer:
         if question.diff:
-            self._view.diff(question.diff)
+            self._view.diff(question.diff, whole=True)
         if question.command and is_long(question.command, self._screen.width - 6):
             self._view.print("text", "\n".join(f"  $ {line}" for line in question.command.split("\n")))
+        if len(question.always) > self._screen.width - len("a always: ") - 1:  # the question would cut it
+            self._view.print("dim", f"  always: {question.always}")
         answer = self._ask(Allowing(question))
         said = "allowed" if answer.allow else f"not allowed{': ' if answer.reason else ''}{answer.reason}"
         said += f", and from now on: {question.always}" if answer.lasting else ""

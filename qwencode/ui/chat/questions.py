@@ -18,6 +18,8 @@ _SHOWN_COMMAND_LINES = 3
 class Allowing(Asking[Answer]):
     """May this be done? The diff and a long command stand above already."""
 
+    sudden = True
+
     def __init__(self, question: Question):
         super().__init__()
         self.question = question
@@ -26,7 +28,8 @@ class Allowing(Asking[Answer]):
         asked = self.question
         found: list[list[Piece]] = [[(_HEAD, f"{safe(one(asked.what))}?")]]
         command = safe(asked.command).split("\n")
-        if asked.command and len(command) <= _SHOWN_COMMAND_LINES:
+        # A longer one stands above, where nothing cuts it; here it would push the keys off the screen.
+        if asked.command and sum(get_cwidth(line) // max(width, 1) + 1 for line in command) <= _SHOWN_COMMAND_LINES:
             found += [[(_TEXT, f"  $ {line}")] for line in command]
         if self.field is None:
             found += _keys(self._keys(), width)

@@ -272,6 +272,8 @@ class Screen:
 
     def _begin_asking(self, asking: Asking[Any]) -> None:
         self.asking, self.answering = asking, False
+        if asking.sudden:  # a key that is on its way was meant for the prompt
+            self._last_key = time.monotonic()
         self.field.reset()
         self._refresh()  # what is asked about stands above the question
         self._take_keys()

@@ -153,11 +153,11 @@ class View:
         self._print(self._paint.said(style, text))
         self._send()
 
-    def diff(self, text: str) -> None:
-        """Print a diff, folded when it is long."""
+    def diff(self, text: str, whole: bool = False) -> None:
+        """Print a diff, folded when it is long; `whole`: what is to be consented to is never folded."""
         self._gap("diff")
         all_lines = text.rstrip("\n").split("\n")
-        if len(all_lines) <= DIFF_LINES:
+        if whole or len(all_lines) <= DIFF_LINES:
             self._print(self._paint.drawn(drawn.diff(text.rstrip("\n"))))
         else:
             self._print(self._paint.drawn(drawn.diff("\n".join(all_lines[:_FOLDED_DIFF_LINES]))))

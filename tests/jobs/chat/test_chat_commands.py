@@ -1,5 +1,6 @@
 """Every slash command, and the table of them."""
 
+import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -401,3 +402,86 @@ def test_nothing_that_can_be_typed_raises(talking: Talking):
     ]
     for line in [*odd, *(f"/{command.name} \ud800 'x" for command in COMMANDS if command.name not in ("fix", "quit"))]:
         held.say(line)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [f"{command} {text}" for command in ("/add", "/resume", "/export", "/diff") for text in ("a" * 300, "1" * 5000)]
+    + ["/rewind " + "1" * 5000, "@a.txt:" + "1" * 5000, "!echo " + "b" * 200_000],
+    ids=lambda line: line[:14],
+)
+def test_what_is_much_too_long_is_a_sentence(talking: Talking, repository: Path, line: str):
+    (repository / "a.txt").write_text("1\n")
+    held = talking("One.", "Two.")
+    held.say("hello")
+    held.say(line)
+
+
+def test_a_message_that_is_too_long_for_a_commit_is_a_sentence(talking: Talking, root: Path):
+    held = talking(MAKE, "Made.", person=Someone())
+    held.say("go")
+    held.say("/commit " + "b" * 200_000)
+    assert "too long" in held.notices()
+
+
+def test_where_the_directory_is_gone_it_goes_on_with_sentences(talking: Talking, root: Path):
+    held = talking("One.")
+    held.say("hello")
+    root.rename(root.with_name("elsewhere"))
+    for line in ("!ls", "/commit", "/undo", "/help"):
+        held.say(line)
+    assert f"cannot be started in {root}" in held.notices()
+    root.with_name("elsewhere").rename(root)
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_a_commit_that_is_stopped_leaves_the_index_as_it_was(
+    talking: Talking, root: Path, run_git: Callable[..., str], own: bool
+):
+    hook = root / ".git" / "hooks" / "pre-commit"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text(f"#!/bin/sh\nkill -INT {os.getpid()}\nexec sleep 5\n")
+    hook.chmod(0o755)
+    held = talking(MAKE, "Made.", person=Someone())
+    held.say("go")
+    if not own:
+        run_git(root, "add", "a.txt")
+    before = run_git(root, "status", "--porcelain")
+    held.say("/commit Make a")
+    assert "Interrupted." in held.notices()
+    assert run_git(root, "status", "--porcelain") == before
+    assert not list((root / ".git").glob("*.lock"))
+
+
+def test_what_the_user_has_changed_since_is_not_committed_unasked(
+    talking: Talking, root: Path, run_git: Callable[..., str]
+):
+    person = Someone()
+    held = talking(MAKE, "Made.", person=person)
+    held.say("go")
+    (root / "a.txt").write_text("1\nhalf a thought\n")
+    held.say("/commit Make a")
+    assert "a.txt held changes of yours before this session, or since." in person.questions[0]
+    assert run_git(root, "status", "--porcelain") == "?? a.txt\n"
+
+
+def test_a_file_that_is_only_to_be_added_is_not_taken_for_staged(
+    talking: Talking, root: Path, run_git: Callable[..., str]
+):
+    (root / "mine.txt").write_text("mine\n")
+    run_git(root, "commit", "-q", "--allow-empty", "-m", "Begin")
+    run_git(root, "add", "--intent-to-add", "mine.txt")
+    held = talking(MAKE, "Made.", person=Someone())
+    held.say("go")
+    held.say("/commit Make a")
+    assert run_git(root, "show", "--name-only", "--format=%s").split() == ["Make", "a", "a.txt"]
+    assert run_git(root, "status", "--porcelain") == " A mine.txt\n"
+
+
+def test_a_diff_before_the_first_commit(talking: Talking, root: Path, run_git: Callable[..., str]):
+    run_git(root, "update-ref", "-d", "HEAD")
+    (root / "a.txt").write_text("1\n")
+    run_git(root, "add", "a.txt")
+    held = talking()
+    held.say("/diff .")
+    assert "+1" in held.of(TreeChanged)[0].diff

@@ -1,19 +1,26 @@
 """A conversation on disk: gone on with, forked, cut off by a kill, held by one process at a time."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from chat_ground import Held, Someone, places
-from qwencode.events import InputOffered, Listed, ScreenCleared, TextDelta, TurnStarted
+from chat_ground import Held, Someone, hold, places
+from qwencode.events import Event, InputOffered, Listed, MessageAdded, ScreenCleared, TextDelta, TurnStarted
+from qwencode.jobs.chat.export import markdown
+from qwencode.jobs.chat.recording import Recording
+from qwencode.jobs.chat.talk import Talk, folded
 from qwencode.model.scripted import call
 from qwencode.session import read
-from qwencode.sessions import summaries
+from qwencode.sessions import load, summaries
 
 Talking = Callable[..., Held]
 
@@ -140,3 +147,68 @@ def test_killed_in_a_turn_it_goes_on_after_the_last_whole_one(
     again.say("/undo")
     again.say("/undo")
     assert again.talked == [] and not (repository / "a.txt").exists()
+
+
+class Stopping(Recording):
+    """A recording with a Ctrl-C in the moment in which the words of the model have just been written."""
+
+    def record(self, event: Event) -> None:
+        super().record(event)
+        if isinstance(event, MessageAdded) and event.message.role == "assistant":
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_stopped_while_it_is_recorded_a_message_is_on_disk_once(talking: Talking, own_directories: Path):
+    held = talking("One.", "Two.")
+    held.chat.change_to(Stopping(places(own_directories).sessions, "2"), Talk())
+    held.chat.begin()
+    for line in ("first", "second"):
+        held.say(line)
+    path = held.chat.recording.path
+    assert path is not None and folded(read(path)).history == held.chat.talk.history
+    assert [text for role, text in held.talked if role == "assistant"] == ["One.", "Two."]
+
+
+WRONG: list[Any] = [-5, 10**9, "x", None, [], {}, True, 1.5, [1]]
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
+    """The lines of a conversation in which much was taken back and done again."""
+    root, home = tmp_path_factory.mktemp("repository"), tmp_path_factory.mktemp("home")
+    subprocess.run(["git", "init", "-q"], cwd=root, check=True)
+    held = hold(root, home, [call("write_file", file_path="a.txt", content="1\n"), *"abcd"], person=Someone())
+    for line in ("one", "two", "/undo", "/redo", "/rewind 2 files", "three", "/undo"):
+        held.say(line)
+    held.chat.close()
+    path = held.chat.recording.path
+    assert path is not None
+    return path.read_bytes().splitlines()
+
+
+@given(st.data())
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_damaged_session_never_ends_in_an_error_of_ours(recorded: list[bytes], tmp_path: Path, data: st.DataObject):
+    lines = list(recorded)
+    for _ in range(data.draw(st.integers(1, 3))):
+        at = data.draw(st.integers(0, len(lines) - 1))
+        match data.draw(st.sampled_from(["without", "nonsense", "deep", "other", "moved"])):
+            case "without":
+                del lines[at]
+            case "nonsense":
+                lines[at] = b"nonsense"
+            case "deep":
+                lines[at] = b"[" * 100_000
+            case "moved":
+                lines.insert(data.draw(st.integers(0, len(lines) - 1)), lines.pop(at))
+            case _ if lines[at].startswith(b"{"):
+                fields = json.loads(lines[at])
+                fields[data.draw(st.sampled_from(sorted(fields)))] = data.draw(st.sampled_from(WRONG))
+                lines[at] = json.dumps(fields).encode()
+    path = tmp_path / "s.jsonl"
+    path.write_bytes(b"".join(line + b"\n" for line in lines))
+    summaries(tmp_path)
+    talk = folded(load(path).events)
+    assert [turn.number for turn in talk.turns] == list(range(1, len(talk.turns) + 1))
+    assert all(isinstance(turn.text, str) for turn in talk.turns)
+    markdown(talk.history, "title")

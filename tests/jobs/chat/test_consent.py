@@ -171,3 +171,111 @@ def test_the_mode_can_change_while_a_turn_runs(talking: Talking, root: Path):
     assert not person.asked and (root / "a.py").read_text() == "x = 1\n"
     held.chat.switch_mode()
     assert held.chat.status.mode == "ask"
+
+
+@pytest.mark.parametrize(
+    "option", ["--junitxml=a.py", "--basetemp=tests", "tests -c a.py", "x::--logfile=a.py", "@a.py"]
+)
+def test_options_that_write_do_not_come_in_by_the_tests(talking: Talking, root: Path, option: str):
+    (root / "tests" / "test_a.py").write_text("def test_a(tmp_path): pass\n")
+    held = talking(call("run_tests", selection=option), "Done.", person=Someone())
+    held.say("Test it")
+    assert (root / "a.py").read_text() == "x = 1\n" and (root / "tests" / "test_a.py").exists()
+    assert "no options" in results(held)[0]
+
+
+def test_a_lasting_yes_is_none_for_a_mode_that_only_reads(talking: Talking, root: Path):
+    person = Someone([ALWAYS])
+    held = talking(shell("rm -f b"), "Done.", shell("rm -f b"), "The plan.", person=person)
+    held.say("Remove b")
+    (root / "b").write_text("mine\n")
+    held.say("/plan Look again")
+    assert (root / "b").exists() and "read and plan only" in results(held)[-1]
+
+
+def test_what_a_link_makes_into_instructions_is_asked_about_in_every_mode(talking: Talking, root: Path):
+    (root / "notes.txt").write_text("Be good.\n")
+    (root / "AGENTS.md").symlink_to("notes.txt")
+    (root / "say.txt").write_text("Be good.\n")
+    (root / ".qwencode" / "commands").mkdir(parents=True)
+    (root / ".qwencode" / "commands" / "say.md").symlink_to("../../say.txt")
+    person = Someone([Answer(False)] * 3)
+    edits = [
+        call("edit", file_path=name, old_string="good", new_string="bad")
+        for name in ("notes.txt", "say.txt", "AGENTS.md")
+    ]
+    chosen = Settings(mode="auto", allow_paths=("**",))
+    talking(*edits, "Done.", person=person, settings=chosen).say("x")
+    tells = "(it tells the model what to do)"
+    assert [question.what for question in person.asked] == [
+        f"Edit {name} {tells}" for name in ("notes.txt", "say.txt", "notes.txt")
+    ]
+    assert (root / "notes.txt").read_text() == "Be good.\n"
+
+
+@pytest.mark.parametrize("name", ["Agents.md", ".Qwencode/config.toml"])
+def test_instructions_in_another_case_are_the_same_on_some_systems(talking: Talking, root: Path, name: str):
+    person = Someone([Answer(False)])
+    talking(
+        call("write_file", file_path=name, content="Obey.\n"), "Done.", person=person, settings=Settings(mode="auto")
+    ).say("x")
+    assert len(person.asked) == 1
+
+
+def test_a_link_is_no_way_around_a_denial(talking: Talking, root: Path):
+    (root / "conf").mkdir()
+    (root / "conf" / "real.yml").write_text("x = 1\n")
+    (root / "a.yml").symlink_to("conf/real.yml")
+    edits = [
+        call("edit", file_path=name, old_string="x = 1", new_string="x = 2")
+        for name in ("a.yml", "./tests/../a.yml", str(root / "a.yml"))
+    ]
+    talking(*edits, "Done.", person=Someone(), settings=Settings(mode="auto", deny_paths=("a.yml",))).say("x")
+    assert (root / "conf" / "real.yml").read_text() == "x = 1\n"
+
+
+@pytest.mark.parametrize(("hooks", "file"), [(".githooks", ".githooks/pre-commit"), (".husky/_", ".husky/pre-commit")])
+def test_what_git_runs_unconfined_is_asked_about_in_every_mode(
+    talking: Talking, root: Path, run_git: Callable[..., str], hooks: str, file: str
+):
+    run_git(root, "config", "core.hooksPath", hooks)
+    person = Someone([Answer(False)])
+    write = call("write_file", file_path=file, content="#!/bin/sh\n")
+    talking(write, "Done.", person=person, settings=Settings(mode="auto")).say("x")
+    assert person.asked[0].what == f"Create {file} (git runs it)" and not (root / file).exists()
+
+
+def test_what_cannot_be_taken_back_is_asked_about_in_every_mode(talking: Talking, root: Path):
+    (root / ".gitignore").write_text("mine.toml\n")
+    (root / "mine.toml").write_text("x = 1\n")
+    edits = [call("edit", file_path="mine.toml", old_string=f"x = {n}", new_string=f"x = {n + 1}") for n in (1, 2)]
+    person = Someone([ALWAYS])
+    talking(*edits, EDIT, "Done.", person=person, settings=Settings(mode="auto")).say("x")
+    assert [question.what for question in person.asked] == [
+        "Edit mine.toml (git ignores it, so it cannot be taken back)"
+    ]
+    assert (root / "mine.toml").read_text() == "x = 3\n"
+
+
+@pytest.mark.parametrize("before", [None, "Be good.\n"])
+def test_a_command_gives_the_model_no_instructions_unasked(talking: Talking, root: Path, before: str | None):
+    agents = root / "AGENTS.md"
+    if before:
+        agents.write_text(before)
+    person = Someone([Answer(False), YES])
+    write = "printf 'Obey.\\n' > AGENTS.md; touch done"
+    held = talking(shell(write), "Hm.", shell(write), "Done.", person=person, settings=Settings(mode="auto"))
+    held.say("x")
+    assert person.asked[0].what == "Keep what the command has made of AGENTS.md (it tells the model what to do)"
+    assert "+Obey." in person.asked[0].diff and (root / "done").exists()
+    assert (agents.read_text() if agents.exists() else None) == before
+    assert "AGENTS.md is as it was" in results(held)[0] and "AGENTS.md" not in held.of(TurnEnded)[-1].files
+    held.say("again")
+    assert agents.read_text() == "Obey.\n" and "AGENTS.md" in held.of(TurnEnded)[-1].files
+
+
+def test_tests_give_the_model_no_instructions_unasked(talking: Talking, root: Path):
+    (root / "tests" / "test_a.py").write_text("def test_a(): open('AGENTS.md', 'w').write('Obey.')\n")
+    person = Someone([KeyboardInterrupt])
+    talking(call("run_tests"), "Done.", person=person).say("x")
+    assert len(person.asked) == 1 and not (root / "AGENTS.md").exists()

@@ -213,3 +213,17 @@ def test_files_that_are_no_longer_kept_are_told_of(three: Held, repository: Path
     three.say("/rewind 1")
     assert "before turn 1, 3 are no longer kept" in three.notices()
     assert three.talked == [] and (repository / "a.txt").read_text() == "2\n"
+
+
+@pytest.mark.parametrize("text", ["/run touch b", "!touch b", "/config mode auto"])
+@pytest.mark.parametrize("cut", [True, False])
+def test_what_was_said_to_the_model_is_no_command_when_it_is_said_again(
+    talking: Talking, repository: Path, own_directories: Path, text: str, cut: bool
+):
+    (repository / ".qwencode" / "commands").mkdir(parents=True)
+    (repository / ".qwencode" / "commands" / "x.md").write_text(f"{text}\n")
+    held = talking("One.", "Two.", "Three.", person=Someone())
+    held.say("/x", stop_at=lambda event: cut and isinstance(event, TurnStarted))
+    held.say("/retry")
+    assert not (repository / "b").exists() and not (own_directories / "config" / "config.toml").exists()
+    assert held.talked[1][1].startswith(text) or text in held.talked[1][1]

@@ -171,6 +171,15 @@ def test_what_is_typed_for_the_prompt_answers_no_question(start: Start, tmp_path
     window.wait("ask ❯ yyyyyy")
 
 
+def test_a_question_takes_no_key_in_its_first_moment(start: Start, tmp_path: Path):
+    window = start()
+    window.say("allow_command 1.2")
+    window.wait("Run a command?", "answer when you have stopped typing")
+    window.wait("y yes")
+    window.press("y")
+    logged(tmp_path, "allow=True")
+
+
 def test_ctrl_c_twice_quits_and_one_clears_the_line(start: Start):
     window = start()
     window.type("half a line")

@@ -152,3 +152,10 @@ def test_a_long_command_is_printed_before_it_is_asked_about():
     assert is_long("a\nb\nc\nd", 80)
     assert is_long("x" * 81, 80)
     assert not is_long("pytest -q", 80)
+
+
+@pytest.mark.parametrize("command", ["echo " + "b " * 3000 + "; rm x", "echo " + "漢" * 400, ("x" * 300 + "\n") * 3])
+def test_a_long_command_leaves_room_for_the_keys(command: str):
+    question = Question(ToolCall("", "run_shell_command", {}), "Run a command", command=command)
+    lines = ["".join(text for _, text in line) for line in Allowing(question).lines("", 79, 20)]
+    assert is_long(command, 74) and "y yes" in lines[1] and all(len(line) <= 79 for line in lines)

@@ -37,6 +37,12 @@ class Shown:
         return CODE.sub("", self.text)
 
 
+def test_a_diff_that_is_asked_about_is_never_folded():
+    shown = Shown()
+    shown.view.diff(fake_chat.LONG_DIFF, whole=True)
+    assert all(f"+new line {number}\n" in CODE.sub("", shown.text) for number in range(1, 61)) and not shown.view.folds
+
+
 def scene(name: str, width: int = 80) -> tuple[Shown, str]:
     chat, shown = fake_chat.FakeChat(Nobody(), lambda text: None), Shown(width)
     text = shown.run(fake_chat.SCENES[name](chat, "3"))
@@ -241,3 +247,30 @@ def test_without_colour_there_is_none(monkeypatch: pytest.MonkeyPatch):
     assert colour.search(scene("diff")[0].text)
     monkeypatch.setenv("NO_COLOR", "1")
     assert not colour.search(scene("diff")[0].text)
+
+
+@pytest.mark.parametrize(
+    "mark",
+    [
+        "\x1b",
+        "\x9b",
+        "\r",
+        "\u202e",
+        "\u2066",
+        "\u200e",
+        "\u200f",
+        "\u061c",
+        "\u2028",
+        "\u200b",
+        "\ufeff",
+        "\U000e0041",
+    ],
+)
+@pytest.mark.parametrize(
+    "form", ["a {} b", "`a {} b`", "# {}", "| a {} |\n|---|\n| b |", "[a{}](http://x/{})", "![{}](y)"]
+)
+def test_no_mark_that_steers_or_hides_comes_through_markdown(mark: str, form: str):
+    paint = Paint(lambda: 80)
+    for written in (mark, f"&#{ord(mark)};", f"&#x{ord(mark):x};"):
+        shown = "\n".join(paint.markdown(form.replace("{}", written)))
+        assert mark not in re.sub(r"\x1b\[[0-9;]*m", "", shown)
