@@ -14,7 +14,7 @@ from qwencode import __version__
 from qwencode.events import FindingReported
 from qwencode.workspace import write_atomic
 
-FORMAT = 1
+FORMAT = 2
 """To be raised whenever a check finds something else in the same content."""
 ALL_BYTES = 16_000_000
 """What all results may take; those not used for longest go first."""
