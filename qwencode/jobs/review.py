@@ -116,8 +116,10 @@ class Review:
             return
         yield PhaseStarted(_QUICK_NAME, f"Looking at {self.task.change.what}")
         files, large = texts(self.task.change)
-        found = list(_looked_at(files, names))
-        yield from found
+        found: list[FindingReported] = []
+        for each in _looked_at(files, names):
+            found.append(each)
+            yield each  # at once: what comes after it may take longer than there is time
         if large:
             yield Notice(f"Not looked at, as larger than 2 MB: {listed(large, 3)}.")
         self.tools.cache.save(key, found)
@@ -184,9 +186,9 @@ def _worth(name: str, found: Sequence[FindingReported]) -> bool:
 
 def _looked_at(files: Sequence[FileChange], names: Sequence[str]) -> Iterator[FindingReported]:
     from qwencode.review.quick import CHECKS as BY_FILE
-    from qwencode.review.quick import quick
+    from qwencode.review.quick import guarded, quick
     from qwencode.review.weakened import weakened
 
     yield from quick(files, [name for name in names if name in BY_FILE])
-    if "weakened" in names:
-        yield from weakened(files)
+    if "weakened" in names and files:
+        yield from guarded("weakened", files[0], iter(weakened(files)))
