@@ -124,3 +124,12 @@ def test_unittest_and_a_command_of_the_user(calc: Path, run_git: Git, tmp_path: 
     assert "test_calc.T.test_sum fails with this change; before, it did not (AssertionError: -3 != 3)" in what
     (what,) = found(ran(change, tmp_path, test="sh -c 'exec .venv/bin/python -m unittest -q'"))
     assert "fails with this change; before, it did not" in what
+
+
+def test_a_test_file_whose_name_looks_like_an_option_hides_no_other(calc: Path, run_git: Git, tmp_path: Path):
+    (calc / "calc.py").write_text(edit(CALC, "return result", "return result + 1"))
+    (calc / "-k_test.py").write_text("def test_k():\n    assert 0\n")
+    run_git(calc, "add", "--all")
+    events = ran(staged(Repository.find(calc)), tmp_path)
+    assert any(what.startswith("-k_test.py::test_k is new and fails") for what in found(events))
+    assert any("with this change" in what for what in found(events))
