@@ -44,10 +44,10 @@ class CoverageMap:
         tests: dict[str, Covered] = {}
         try:
             data: Any = json.loads(path.read_bytes())
-            names = data["paths"]
+            names: list[str] = list(map(os.fspath, data["paths"]))  # a TypeError for what is no text
             for test, (file, oid, seconds, ran) in data["tests"].items() if data["format"] == FORMAT else ():
                 tests[test] = Covered(names[file], str(oid), frozenset(names[at] for at in ran), float(seconds))
-        except (OSError, ValueError, KeyError, TypeError, IndexError):
+        except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError):
             tests = {}
         return cls(path, tests)
 
