@@ -63,14 +63,14 @@ ROWS = st.dictionaries(st.text(), st.lists(st.integers(-2, 3) | st.text() | st.l
 def test_a_map_is_whole_or_empty(tmp_path_factory: pytest.TempPathFactory, paths: object, tests: object):
     folder = tmp_path_factory.mktemp("map")
     CoverageMap.load(folder, folder).save()
-    rewrite(folder, json.dumps({"format": 1, "paths": paths, "tests": tests}))
+    rewrite(folder, json.dumps({"format": 2, "paths": paths, "tests": tests}))
     known = CoverageMap.load(folder, folder)
     known.touching(["a"])
     known.files()
     known.save()
 
 
-@pytest.mark.parametrize("text", ["[" * 100_000, '{"format": 1, "paths": ["a"], "tests": [1]}', "[]", "9" * 5000])
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"format": 2, "paths": ["a"], "tests": [1]}', "[]", "9" * 5000])
 def test_what_is_no_map_is_an_empty_one(tmp_path: Path, text: str):
     CoverageMap.load(tmp_path, tmp_path).save()
     rewrite(tmp_path, text)
