@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable, Iterator, Sequence
 
-from qwencode.errors import QwencodeError
 from qwencode.events import FindingReported
 from qwencode.excerpt import split_lines
 from qwencode.review.change import FileChange
@@ -16,6 +15,9 @@ _ALLOWED = re.compile(
 )
 """Remarks that say that a line is meant as it is: ours, and those of programs that look for the same things."""
 _ALLOWED_CHECKS = ("leftovers", "secrets")
+
+_STUMBLES = (ArithmeticError, AttributeError, LookupError, MemoryError, RuntimeError, TypeError, ValueError)
+"""What a text can bring a check to, deep ones RecursionError; signals and the end of the time are none of these."""
 
 Check = Callable[[FileChange], Iterator[FindingReported]]
 
@@ -70,9 +72,7 @@ def guarded(name: str, file: FileChange, found: Iterator[FindingReported]) -> It
     """Yield what a check finds. A text that it cannot stand keeps neither commit nor other checks up."""
     try:
         yield from found
-    except QwencodeError:
-        raise
-    except Exception as error:
+    except _STUMBLES as error:
         what = f"{name.capitalize()} could not be looked at here ({type(error).__name__})."
         yield FindingReported(file.path, 1, "note", f"{name}/not-looked-at", what)
 
