@@ -35,7 +35,7 @@ ROOM_LINES = {  # what a room may grow to before something has to be taken out o
     "machine": 1_850,
     "model": 6_850,
     "repair": 4_250,
-    "review": 2_150,
+    "review": 2_200,
     "sandbox": 1_600,
     "snapshots": 1_280,
     "tools": 2_000,

@@ -19,7 +19,7 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -62,13 +62,15 @@ def bounded(work: Callable[[Path], Iterable[Event]], seconds: float) -> Generato
         try:
             return (yield from _events(read, end))
         finally:
-            os.close(life[1])
-            _end(child)
-            os.close(read)
+            with _unbroken():
+                _end(child)
+                os.close(life[1])  # not before: whoever reads its end kills the child at once
+                os.close(read)
+                _reap(others)
     finally:
-        _reap(others)
-        _adopt(False)
-        shutil.rmtree(folder, ignore_errors=True)
+        with _unbroken():
+            _adopt(False)
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _events(read: int, end: float) -> Generator[Event, None, bool]:
@@ -155,6 +157,22 @@ def _end(child: int) -> None:
         os.killpg(child, signal.SIGKILL)
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
+
+
+@contextmanager
+def _unbroken() -> Generator[None]:
+    """Let signals wait until all is cleared away: Ctrl-C, requests to end, and the alarm of a clock around us."""
+    heard: list[int] = []
+    numbers = (signal.SIGALRM, signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    main = threading.current_thread() is threading.main_thread()
+    before = {number: signal.signal(number, lambda given, _: heard.append(given)) for number in numbers if main}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for number in dict.fromkeys(heard):
+            signal.raise_signal(number)
 
 
 def _children() -> set[int]:

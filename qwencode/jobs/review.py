@@ -7,7 +7,7 @@ import math
 import tempfile
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from qwencode.errors import Interrupted, QwencodeError
@@ -23,6 +23,7 @@ CHECKS = (*QUICK, "tests", "model")
 """What can be asked for by name; `fix` is no check, but done among them."""
 _QUICK_NAME = "quick"
 _EARLY = 0.3  # seconds before the end of the clock at which the parts of the work stop by themselves
+_REMOVED = 20_000  # files of the copies that are removed in a second when all is over: two copies, on two cores
 _LEAST = 1.0  # seconds without which it is not worth to begin a slow check
 
 
@@ -116,8 +117,10 @@ class Review:
             return
         yield PhaseStarted(_QUICK_NAME, f"Looking at {self.task.change.what}")
         files, large = texts(self.task.change)
-        found = list(_looked_at(files, names))
-        yield from found
+        found: list[FindingReported] = []
+        for each in _looked_at(files, names):
+            found.append(each)
+            yield each  # at once: what comes after it may take longer than there is time
         if large:
             yield Notice(f"Not looked at, as larger than 2 MB: {listed(large, 3)}.")
         self.tools.cache.save(key, found)
@@ -125,7 +128,7 @@ class Review:
 
     def _slow(self, waiting: Sequence[tuple[str, str]]) -> Iterator[Event]:
         """Do the slow checks, and say of those that did not come to an end that they were skipped."""
-        left = self.task.end - time.monotonic()
+        left = self.task.end - self._to_clear() - time.monotonic()
         if left < _LEAST + _EARLY:
             for name, _ in waiting:
                 yield CheckFinished(name, "skipped", 0, 0.0, "no time was left")
@@ -147,20 +150,28 @@ class Review:
     def _in_time(self, waiting: Sequence[tuple[str, str]], left: float) -> Iterator[Event]:
         if math.isinf(left):
             with tempfile.TemporaryDirectory(prefix="qwencode-review-") as folder:
-                yield from self._checks(waiting, Path(folder).resolve())
+                yield from self._checks(waiting, Path(folder).resolve(), self.task)
             return
         from qwencode.jobs.bounded import bounded
 
-        yield from bounded(lambda folder: self._checks(waiting, folder), left)
+        task = replace(self.task, end=time.monotonic() + left)
+        yield from bounded(lambda folder: self._checks(waiting, folder, task), left)
 
-    def _checks(self, waiting: Sequence[tuple[str, str]], folder: Path) -> Iterator[Event]:
+    def _to_clear(self) -> float:
+        """Return the seconds that it takes at the end to remove copies of the repository."""
+        if math.isinf(self.task.end):
+            return 0.0
+        files = self.task.change.repository.git("ls-files", "-z").count(b"\0")
+        return min(files / _REMOVED, (self.task.end - time.monotonic()) / 4)
+
+    def _checks(self, waiting: Sequence[tuple[str, str]], folder: Path, task: ReviewTask) -> Iterator[Event]:
         clean = False
         for name, key in waiting:
             if name == "fix" and clean:
                 yield CheckFinished(name, "done", 0, 0.0)
                 continue
             found: list[FindingReported] = []
-            work = self.tools.slow(name, self.task, folder)
+            work = self.tools.slow(name, task, folder)
             complete = False
             try:
                 while True:
@@ -184,9 +195,9 @@ def _worth(name: str, found: Sequence[FindingReported]) -> bool:
 
 def _looked_at(files: Sequence[FileChange], names: Sequence[str]) -> Iterator[FindingReported]:
     from qwencode.review.quick import CHECKS as BY_FILE
-    from qwencode.review.quick import quick
+    from qwencode.review.quick import guarded, quick
     from qwencode.review.weakened import weakened
 
     yield from quick(files, [name for name in names if name in BY_FILE])
-    if "weakened" in names:
-        yield from weakened(files)
+    if "weakened" in names and files:
+        yield from guarded("weakened", files[0], iter(weakened(files)))

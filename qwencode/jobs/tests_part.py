@@ -6,7 +6,7 @@ here, is this change's doing.
 
 import os
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from qwencode.errors import SandboxUnavailable, UsageError
 from qwencode.events import CheckFinished, Event, FindingReported, PhaseStarted
 from qwencode.excerpt import plain
 from qwencode.findings import Severity
-from qwencode.review.change import Change, FileChange, texts
+from qwencode.review.change import ON_DISK, Change, FileChange, texts
 from qwencode.review.chosen import inherited_path, python_paths, test_files, touches_code
 from qwencode.review.copies import copy_of
 from qwencode.review.coverage_map import CoverageMap
@@ -72,7 +72,8 @@ class TestsPart:
         yield PhaseStarted(NAME, f"Running the tests that {change.what} touches")
         ground = _Ground.of(change, change.state, folder / "after", self.test)
         known = CoverageMap.load(self.coverage, change.repository.common)
-        chosen = _choose(ground, changed, known)
+        before = ground.oids | {entry.before_path: entry.before for entry in change.entries}
+        chosen = _choose(ground, changed, known, known.sound_files(before))
         if chosen is None:
             return ""
         with _Confined(ground, change.repository.root, self.no_sandbox) as sandbox:
@@ -90,7 +91,7 @@ class TestsPart:
     def _first(self, ground: "_Ground", sandbox: Sandbox, chosen: Sequence[str], known: CoverageMap) -> TestRun:
         """Run the chosen tests; where a name is not known to the runner any more, their files."""
         reserve = min(_RESERVE, self.left() / 4)
-        fresh = not chosen or any(test.partition("::")[0] not in known.files() for test in chosen)
+        fresh = not chosen or any("::" not in test or test.partition("::")[0] not in known.files() for test in chosen)
         done = ground.run(sandbox, chosen, self.left() - reserve, coverage=fresh)
         if done.status == "broken" and not done.results and any("::" in test for test in chosen):
             files = tuple(dict.fromkeys(test.partition("::")[0] for test in chosen))
@@ -135,6 +136,9 @@ class _Ground:
     def of(cls, change: Change, state: str, folder: Path, test: str) -> "_Ground":
         root = copy_of(change, state, folder)
         oids = _oids(root)
+        for entry in change.entries if state == ON_DISK else ():
+            oids.pop(entry.before_path, None)
+            oids |= {entry.path: entry.after} if entry.after else {}
         return cls(root, change.repository.root, discover(Workspace(root), test), oids)
 
     def run(self, sandbox: Sandbox, tests: Sequence[str], seconds: float, *, coverage: bool) -> TestRun:
@@ -153,15 +157,18 @@ def _oids(root: Path) -> dict[str, str]:
     return {os.fsdecode(row.partition(b"\t")[2]): row.split()[1].decode() for row in rows if row}
 
 
-def _choose(ground: _Ground, changed: Sequence[str], known: CoverageMap) -> tuple[str, ...] | None:
-    """Return the tests to run, () for all, None for none. Runners that are not Python's run everything."""
+def _choose(ground: _Ground, changed: Sequence[str], known: CoverageMap, sound: Set[str]) -> tuple[str, ...] | None:
+    """Return the tests to run, () for all, None for none. Runners that are not Python's run everything.
+
+    `sound`: the test files of which the map says rightly what they run. The others are chosen by their imports.
+    """
     runner = ground.command.runner
     if runner not in _PYTHON:
         return ()
     touched = known.touching(changed)
     same = {test for test in touched if ground.oids.get(known.tests[test].file) == known.tests[test].oid}
     files = test_files(ground.root, list(ground.oids), changed)
-    new = [file for file in files if file in changed or file not in known.files()]
+    new = [file for file in files if file in changed or file not in sound]
     if runner == "unittest":
         everything = new or len(same) < len(touched)
         return () if everything else tuple(touched) or None

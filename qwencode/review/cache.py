@@ -8,13 +8,14 @@ import json
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from qwencode import __version__
 from qwencode.events import FindingReported
+from qwencode.findings import Severity
 from qwencode.workspace import write_atomic
 
-FORMAT = 1
+FORMAT = 2
 """To be raised whenever a check finds something else in the same content."""
 ALL_BYTES = 16_000_000
 """What all results may take; those not used for longest go first."""
@@ -38,9 +39,9 @@ class Cache:
         try:
             rows: Any = json.loads(path.read_bytes())
             found = [FindingReported(**row) for row in rows["findings"]]
-            sound = rows["key"] == key and all(each.line >= 1 and each.file for each in found)
+            sound = rows["key"] == key and all(map(_is_sound, found))
             path.touch()
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return None
         return found if sound else None
 
@@ -64,3 +65,15 @@ class Cache:
                     break
                 path.unlink(missing_ok=True)
                 over -= size
+
+
+def _is_sound(each: FindingReported) -> bool:
+    """Say whether what was read can be shown: anybody may have written it."""
+    texts = (each.file, each.rule, each.what, each.suggestion, "" if each.replacement is None else each.replacement)
+    numbered = type(each.line) is int and each.line >= 1
+    return (
+        numbered
+        and bool(each.file)
+        and each.severity in get_args(Severity)
+        and all(isinstance(text, str) for text in texts)
+    )

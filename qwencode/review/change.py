@@ -14,6 +14,7 @@ from pathlib import Path
 from qwencode.errors import UsageError
 from qwencode.excerpt import split_lines
 from qwencode.review.repository import Repository
+from qwencode.workspace import GitError
 
 MOST_BYTES = 2_000_000
 """Larger files are not looked at; that is said."""
@@ -120,7 +121,13 @@ def between(repository: Repository, span: str) -> Change:
     if missing := next((name or "HEAD" for name, end in zip((first, last), ends, strict=True) if not end), ""):
         raise UsageError(f"There is no commit {missing!r} in {repository.root}.")
     if mark == "...":
-        ends[0] = repository.git("merge-base", *ends).decode().strip()
+        try:
+            ends[0] = repository.git("merge-base", *ends).decode().strip()
+        except GitError as error:
+            raise UsageError(
+                f"No commit is known that both sides of {span} have: they are unrelated, or this clone is too shallow "
+                "(git fetch --unshallow). With two dots they are compared as they are."
+            ) from error
     entries = tuple(_raw(repository, "diff-tree", "-r", *ends))
     return Change(repository, span, entries, ends[0], ends[1])
 

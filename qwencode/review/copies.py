@@ -80,9 +80,23 @@ def _lay_over(repository: Repository, folder: Path) -> None:
     for name in filter(None, changed):
         source, target = repository.root / os.fsdecode(name), folder / os.fsdecode(name)
         if source.is_symlink() or source.is_file():
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.unlink(missing_ok=True)
+            _make_room(folder, target)
             shutil.copy2(source, target, follow_symlinks=False)
+
+
+def _make_room(folder: Path, target: Path) -> None:
+    """Take away what stands where a file, or a folder above it, is to be. A link that was staged leads elsewhere."""
+    for place in (*reversed(target.relative_to(folder).parents), target.relative_to(folder)):
+        here = folder / place
+        if here.is_symlink() or here.is_file():
+            here.unlink()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if target.is_dir():
+        shutil.rmtree(target)
+
+
+def _is_through_link(folder: Path, target: Path) -> bool:
+    return any((folder / place).is_symlink() for place in target.relative_to(folder).parents)
 
 
 def _link(repository: Repository, folder: Path, submodules: list[bytes]) -> None:
@@ -93,6 +107,8 @@ def _link(repository: Repository, folder: Path, submodules: list[bytes]) -> None
         name = os.fsdecode(raw).rstrip("/")
         target = folder / name
         if name in ("", ".") or _NOT_LINKED.intersection(name.split("/")) or name.endswith((".pyc", ".orig", ".log")):
+            continue
+        if _is_through_link(folder, target):  # that folder is a link in this state
             continue
         with suppress(OSError):  # a folder that the copy has no use for
             if target.is_dir() and not target.is_symlink():

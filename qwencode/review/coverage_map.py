@@ -16,17 +16,21 @@ from qwencode.verify.results import TestRun
 from qwencode.workspace import GitError, Workspace, git, write_atomic
 
 MAX_BYTES = 32_000_000
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Covered:
-    """What is known of one test: its file, that file's content (object id), what it ran, and how long it took."""
+    """What is known of one test: its file, that file's content (object id), what it ran, and how long it took.
+
+    `state` stands for the contents of all that it ran: where that is another by now, it may run other files.
+    """
 
     file: str
     oid: str
     ran: frozenset[str]
     seconds: float
+    state: str = ""
 
 
 @dataclass(slots=True)
@@ -44,10 +48,11 @@ class CoverageMap:
         tests: dict[str, Covered] = {}
         try:
             data: Any = json.loads(path.read_bytes())
-            names = data["paths"]
-            for test, (file, oid, seconds, ran) in data["tests"].items() if data["format"] == FORMAT else ():
-                tests[test] = Covered(names[file], str(oid), frozenset(names[at] for at in ran), float(seconds))
-        except (OSError, ValueError, KeyError, TypeError, IndexError):
+            names: list[str] = list(map(os.fspath, data["paths"]))  # a TypeError for what is no text
+            for test, (file, oid, seconds, state, ran) in data["tests"].items() if data["format"] == FORMAT else ():
+                covered = frozenset(names[int(at)] for at in ran)
+                tests[test] = Covered(names[int(file)], str(oid), covered, float(seconds), str(state))
+        except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError):
             tests = {}
         return cls(path, tests)
 
@@ -61,13 +66,19 @@ class CoverageMap:
         """Return the test files that the map knows."""
         return {known.file for known in self.tests.values()}
 
+    def sound_files(self, oids: Mapping[str, str]) -> set[str]:
+        """Return the test files of which it is known what they run when these are the contents of the repository."""
+        stale = {known.file for known in self.tests.values() if known.state != _state({*known.ran, known.file}, oids)}
+        return self.files() - stale
+
     def learn(self, run: TestRun, oids: Mapping[str, str]) -> None:
         """Take in a run with coverage. `oids`: the object ids of the files as they were run."""
         for test, covered in run.coverage.items():
             result = run.results.get(test)
             if result is not None and result.file:
                 oid = oids.get(result.file, "")
-                self.tests[test] = Covered(result.file, oid, frozenset(covered), round(result.seconds, 3))
+                ran, seconds = frozenset(covered), round(result.seconds, 3)
+                self.tests[test] = Covered(result.file, oid, ran, seconds, _state({*ran, result.file}, oids))
 
     def forget(self, gone: Sequence[str]) -> None:
         """Forget the tests of files that are not there any more."""
@@ -79,7 +90,7 @@ class CoverageMap:
         names = sorted({path for known in self.tests.values() for path in (known.file, *known.ran)})
         at = {name: number for number, name in enumerate(names)}
         rows = {
-            test: (at[known.file], known.oid, known.seconds, sorted(at[path] for path in known.ran))
+            test: (at[known.file], known.oid, known.seconds, known.state, sorted(at[path] for path in known.ran))
             for test, known in self.tests.items()
         }
         data = json.dumps({"format": FORMAT, "paths": names, "tests": rows}, separators=(",", ":")).encode("ascii")
@@ -87,6 +98,11 @@ class CoverageMap:
             with suppress(OSError):
                 self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
                 write_atomic(self.path, data, 0o600)
+
+
+def _state(ran: Iterable[str], oids: Mapping[str, str]) -> str:
+    text = "\0".join(f"{path}\0{oids.get(path, '')}" for path in sorted(ran))
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
 def remember(folder: Path, workspace: Workspace, run: TestRun) -> None:

@@ -97,7 +97,7 @@ _TRACES: dict[str, tuple[_Trace, ...]] = {
 _TRACES["cpp"] = _TRACES["c"]
 _DEBUG_PRINT = re.compile(
     r"^\s*(?:print|pprint|pprint\.pprint|pp)\s*\(\s*(?:[frb]?f?[\"'](?:\W*(?:debug|dbg|xxx+|here|wtf|foo|test(?:ing)?|asdf)\b|[#*=>-]{3,}(?![=>-])\s*\w)"
-    r"|f[\"'](?:\s*\w*\s*\{[^{}\"']+=\}[\s,;|]*)+[\"']\s*\)|locals\(\)|globals\(\)|vars\(\)|dir\()",
+    r"|f[\"']\s*(?:(?:\w+\s*)?\{[^{}\"']+=\}[\s,;|]*)+[\"']\s*\)|locals\(\)|globals\(\)|vars\(\)|dir\()",
     re.IGNORECASE,
 )
 """A `print` that is plainly for debugging: it shouts a mark, or shows a variable with its name."""

@@ -16,6 +16,9 @@ _ALLOWED = re.compile(
 """Remarks that say that a line is meant as it is: ours, and those of programs that look for the same things."""
 _ALLOWED_CHECKS = ("leftovers", "secrets")
 
+_STUMBLES = (ArithmeticError, AttributeError, LookupError, MemoryError, RuntimeError, TypeError, ValueError)
+"""What a text can bring a check to, deep ones RecursionError; signals and the end of the time are none of these."""
+
 Check = Callable[[FileChange], Iterator[FindingReported]]
 
 
@@ -65,6 +68,15 @@ def syntax(file: FileChange) -> Iterator[FindingReported]:
 CHECKS: dict[str, Check] = {"conflicts": conflicts, "syntax": syntax, "leftovers": leftovers, "secrets": secrets}
 
 
+def guarded(name: str, file: FileChange, found: Iterator[FindingReported]) -> Iterator[FindingReported]:
+    """Yield what a check finds. A text that it cannot stand keeps neither commit nor other checks up."""
+    try:
+        yield from found
+    except _STUMBLES as error:
+        what = f"{name.capitalize()} could not be looked at here ({type(error).__name__})."
+        yield FindingReported(file.path, 1, "note", f"{name}/not-looked-at", what)
+
+
 def quick(files: Sequence[FileChange], checks: Sequence[str]) -> Iterator[FindingReported]:
     """Yield what the named checks find, without what a remark in the line allows."""
     for file in files:
@@ -73,7 +85,7 @@ def quick(files: Sequence[FileChange], checks: Sequence[str]) -> Iterator[Findin
         for name in checks:
             if name == "syntax" and any(rule.startswith("conflicts/") for rule, _ in seen):
                 continue  # markers are no syntax: it was said
-            for found in CHECKS[name](file):
+            for found in guarded(name, file, CHECKS[name](file)):
                 text = lines[found.line - 1] if found.line <= len(lines) else ""
                 allowed = name in _ALLOWED_CHECKS and _ALLOWED.search(text)
                 if not allowed and (found.rule, found.line) not in seen:

@@ -38,11 +38,14 @@ class Repository:
             for option, name in (("--git-dir", "GIT_DIR"), ("--work-tree", "GIT_WORK_TREE"))
             if names.get(name)
         ]
+        asked = ("--show-toplevel", "--absolute-git-dir", "--git-common-dir")
         try:
-            found = git(start, *where, "rev-parse", "--show-toplevel", "--absolute-git-dir", "--git-common-dir")
+            lines = git(start, *where, "rev-parse", *asked).removesuffix(b"\n").split(b"\n")
+            if len(lines) != len(asked):  # a path with a line break in it
+                lines = [git(start, *where, "rev-parse", each).removesuffix(b"\n") for each in asked]
         except GitError as error:
             raise UsageError(f"{start} is not in a git work tree that can be read ({error}).") from error
-        root, own, common = (os.fsdecode(line) for line in found.split(b"\n")[:3])
+        root, own, common = map(os.fsdecode, lines)
         given = names.get("GIT_INDEX_FILE")
         index = (start / given).absolute() if given else Path(own, "index")
         return cls(Path(root).resolve(), Path(own), (start / common).resolve(), index)

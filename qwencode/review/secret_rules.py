@@ -70,7 +70,7 @@ RULES = _rules(
     ("sentry-token", "sntrys_", r"sntrys_[\w+/=-]{80,400}", "a Sentry token"),
     ("age-key", "age-secret-key-", r"AGE-SECRET-KEY-1[0-9A-Z]{58}", "an age key"),
 )
-PRIVATE_KEY = re.compile(r"-----BEGIN ((?:RSA |EC |DSA |OPENSSH |PGP )?PRIVATE KEY(?: BLOCK)?)-----")
+PRIVATE_KEY = re.compile(r"-----BEGIN ((?:RSA |EC |DSA |OPENSSH |PGP |ENCRYPTED )?PRIVATE KEY(?: BLOCK)?)-----")
 BASE64_LINE = re.compile(r"[A-Za-z0-9+/=]{40,}")
 JWT = re.compile(r"(?<![\w.-])(eyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{20,})(?![\w-])")
 URL_PASSWORD = re.compile(r"\b[a-z][a-z0-9+.-]{1,20}://[^\s:/@'\"`<>]*:([^\s:/@'\"`<>]{3,})@([^\s'\"`/:<>]+)")
@@ -78,7 +78,7 @@ SECRET_FILE = re.compile(
     r"(^|/)(\.env(\.(?!example|sample|template|dist|test|defaults?|schema)\w+)?|id_(rsa|dsa|ecdsa|ed25519)|[^/]+\.(p12|pfx|jks|keystore|kdbx|ppk))$"
 )
 ASSIGNED = re.compile(
-    r"(?i)(?P<name>[\w.-]*(?:passw(?:or)?d|passphrase|pwd|secret|token|api[_-]?key|apikey|access[_-]?key|private[_-]?key|"
+    r"(?i)(?<![\w.-])(?P<name>[\w.-]*(?:passw(?:or)?d|passphrase|pwd|secret|token|api[_-]?key|apikey|access[_-]?key|private[_-]?key|"
     r"auth[_-]?key|encryption[_-]?key|signing[_-]?key|credential)[\w-]*)[\"'`\])]*\s*"
     r"(?::\s*(?:str|string|String|&'?\w* ?str)\s*)?"
     r"(?::=|=>|==?|:|,)\s*(?:[frbu]{0,2})(?P<quote>[\"'`]?)(?P<value>[^\s\"'`]{6,200})(?P=quote)"

@@ -31,7 +31,8 @@ from qwencode.review.secret_rules import (
 )
 from qwencode.verify.protected import is_test_path
 
-_LINE_CHARS = 2_000  # of a longer line only so much is looked at: it is data
+_LINE_CHARS = 2_000  # of a longer line names and chance are only looked for in so much: it is data
+_KEY_STARTS = 6  # lines below its first one within which the text of a private key begins, after what is said of it
 _STRING = re.compile(r"""["'`]([A-Za-z0-9+/=_-]{32,120})["'`]""")
 _RANDOM_BITS = 4.3
 """Bits a character, by Shannon's measure, from which on a string of 32 or more in base 64 is taken for drawn by chance:
@@ -40,7 +41,7 @@ _NAMED_BITS = 3.0  # under a name that speaks of a secret less is enough
 _DISTINCT = 8
 _DIGEST = re.compile(r"(?i)sha\d|integrity|data:|base64,|hash|digest")
 _SPEAKS = re.compile(r"(?i)passw|passphrase|pwd|secret|token|key|credential")
-_WORDS = re.compile(r"[A-Za-z][a-z]+(?:[_./:-][A-Za-z]?[a-z]+)+|[a-z]+(?:[A-Z][a-z]+)+|[A-Za-z]+|[A-Z]+(?:_[A-Z]+)+")
+_WORDS = re.compile(r"[A-Za-z][a-z]+(?:[_./:-][A-Z]?[a-z]+)+|[a-z]+(?:[A-Z][a-z]+)+|[A-Za-z]+|[A-Z]+(?:_[A-Z]+)+")
 _CALL = re.compile(r"[\w.\[\]]+\(|^[\w.]+\[|^(self|this|config|settings|os|env|process|request|args|options)\.")
 _LOCAL = re.compile(
     r"^(localhost|127\.|0\.0\.0\.0|\[?::1|example\.|[\w.-]+\.(example|test|invalid|local)\b|db$|postgres$|mysql$|redis$|rabbitmq$|mongo$)"
@@ -60,8 +61,7 @@ def secrets(file: FileChange) -> Iterator[FindingReported]:
         yield FindingReported(file.path, 1, "warning", "secrets/file", what, "Leave it out, and name it in .gitignore.")
     lines = split_lines(file.after)
     for number in sorted(file.added):
-        line = lines[number - 1][:_LINE_CHARS]
-        for rule, severity, what in _in_line(file.path, line, lines[number : number + 3]):
+        for rule, severity, what in _in_line(file.path, lines[number - 1], lines[number : number + _KEY_STARTS]):
             yield FindingReported(file.path, number, severity, f"secrets/{rule}", what, _KEEP)
             break  # one secret a line: a key under a name would be told twice
 
@@ -83,8 +83,8 @@ def _in_line(path: str, line: str, following: list[str]) -> Iterator[tuple[str, 
         if not (usual or _is_placeholder(match[1]) or _LOCAL.match(match[2])):
             yield "url-password", "error", f"The address holds a password ({_shown(match[1])})."
     if not GENERATED.search(path):
-        yield from _by_name(path, line)
-        yield from _by_chance(path, line)
+        yield from _by_name(path, line[:_LINE_CHARS])
+        yield from _by_chance(path, line[:_LINE_CHARS])
 
 
 def _by_name(path: str, line: str) -> Iterator[tuple[str, Severity, str]]:

@@ -268,9 +268,9 @@ _COUNTED: dict[str, tuple[str, str, str]] = {
         r"\[Ignore\b|\bSkip\s*=|\bAssert\.(?:Ignore|Inconclusive)",
     ),
     "ruby": (
-        r"^\s*(?:it|specify|test|scenario)\b(?=\s*(?:\(|do\b|\{|$|\s))|^\s*def test_\w+",
+        r"^[ \t]*(?:it|specify|test|scenario)\b(?=\s*(?:\(|do\b|\{|$|\s))|^[ \t]*def test_\w+",
         r"\b(?:assert|refute)\w*\b|\bexpect\b|\.must_\w+|\.should\b",
-        r"^\s*(?:xit|xdescribe|xcontext|skip|pending)\b",
+        r"^[ \t]*(?:xit|xdescribe|xcontext|skip|pending)\b",
     ),
     "php": (
         r"\bfunction test\w*\s*\(|#\[Test\]",

@@ -83,7 +83,10 @@ def _python(files: Sequence[FileChange]) -> Iterator[FindingReported]:
     trees = [(file, was, now) for file in files if (was := parsed(file.before)) and (now := parsed(file.after))]
     known = [_known(side) for side in _sides(trees)]
     for file, *sides in trees:  # broken syntax is told by another check
-        before, after = (python_shape(tree, *each) for tree, each in zip(sides, known, strict=True))
+        try:
+            before, after = (python_shape(tree, *each) for tree, each in zip(sides, known, strict=True))
+        except RecursionError:  # an expression of hundreds of parts, as programs write them
+            continue
         left |= before.defined
         there |= after.defined
         if _is_test(file):

@@ -67,7 +67,7 @@ def _in_json(text: str) -> list[Problem]:
         json.loads(text)
     except json.JSONDecodeError as error:
         return [Problem(error.lineno, f"{error.msg[:1].lower()}{error.msg[1:]} at column {error.colno}")]
-    except RecursionError:
+    except (ValueError, RecursionError):  # a number longer than `int` reads is sound JSON
         pass
     return []
 
@@ -81,7 +81,7 @@ def _in_toml(text: str) -> list[Problem]:
         line = int(at[1]) if at and at[1] else text.count("\n") + 1
         what = what[: at.start()] if at else what
         return [Problem(line, what[:1].lower() + what[1:])]
-    except RecursionError:
+    except (ValueError, RecursionError):
         pass
     return []
 

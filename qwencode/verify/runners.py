@@ -156,7 +156,8 @@ def _probe(
 def _argument(test: str, root: Path, cwd: Path) -> str:
     """Return an id, relative to the repository, as pytest takes it: relative to where it is started."""
     file, colons, rest = test.partition("::")
-    return os.path.relpath(root / file, cwd) + colons + rest
+    path = os.path.relpath(root / file, cwd)
+    return (f"./{path}" if path.startswith("-") else path) + colons + rest  # a name is no option
 
 
 def _without_paths(arguments: Sequence[str], cwd: Path) -> list[str]:

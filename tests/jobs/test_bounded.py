@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -141,3 +142,50 @@ def test_the_child_goes_when_its_parent_is_killed(tmp_path: Path):
     parent.wait()
     parent.stdout.close()
     os.waitpid(child, 0)  # it has become ours, and ends by itself
+
+
+@pytest.mark.parametrize("number", [signal.SIGALRM, signal.SIGINT])
+def test_a_signal_while_it_clears_away_waits(number: signal.Signals):
+    """The clock of a hook rings, or Ctrl-C is pressed again, while a child that does not listen is waited for."""
+
+    def ring(*_: object) -> None:
+        raise BudgetSpent("The time was up.")
+
+    def work(folder: Path) -> Iterator[Event]:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        yield Notice(f"{folder} {os.getpid()}")
+        while True:
+            time.sleep(0.01)
+
+    def ringing() -> None:
+        time.sleep(0.3)
+        os.kill(os.getpid(), number)
+
+    before = signal.signal(number, ring)
+    thread = threading.Thread(target=ringing)
+    said: list[str] = []
+    try:
+        with pytest.raises(BudgetSpent):
+            for event in bounded(work, 0.15):
+                said += [event.text] if isinstance(event, Notice) else []
+                thread.start()
+    finally:
+        thread.join()
+        signal.signal(number, before)
+    folder, pid = said[0].split()
+    assert not Path(folder).exists()
+    assert not Path(f"/proc/{pid}").exists()
+
+
+def test_who_is_asked_to_end_may_clear_up(tmp_path: Path):
+    def work(folder: Path) -> Iterator[Event]:
+        try:
+            yield Notice("a")
+            while True:
+                time.sleep(0.01)
+        finally:
+            time.sleep(0.1)
+            (tmp_path / "cleared").touch()
+
+    assert drained(bounded(work, 0.2)) == ([Notice("a")], False)
+    assert (tmp_path / "cleared").exists()

@@ -169,3 +169,24 @@ def test_annotations_cannot_be_broken_out_of(started: Path, run_git: Git, qwenco
         "::error file=a%2Cb%250A%3A%3Aerror%3A%3Ac.py,line=1,title=qwencode leftovers/breakpoint::"
     )
     assert all(line.startswith(("::error", "::warning", "::notice")) for line in lines)
+
+
+@pytest.mark.slow
+def test_a_repository_whose_path_has_a_line_break(tmp_path: Path, qwencode: str):
+    root = tmp_path / "two\nlines"
+    run(tmp_path, "git", "init", "-q", root)
+    (root / "a.py").write_text("breakpoint()\n")
+    run(root, "git", "add", "--all")
+    assert "a.py:1: error" in run(root, qwencode, "hook", *QUICK).out
+
+
+@pytest.mark.slow
+def test_commits_that_nothing_joins(started: Path, run_git: Git, qwencode: str):
+    run_git(started, "checkout", "-q", "--orphan", "other")
+    run_git(started, "commit", "-qm", "Other")
+    run_git(started, "branch", "-q", "one", "other@{0}")
+    run_git(started, "checkout", "-q", "--orphan", "third")
+    run_git(started, "commit", "-qm", "Third")
+    done = run(started, qwencode, "review", *QUICK, "one...third")
+    assert done.code == 2
+    assert "No commit is known that both sides of one...third have" in done.out

@@ -124,3 +124,33 @@ def test_unittest_and_a_command_of_the_user(calc: Path, run_git: Git, tmp_path: 
     assert "test_calc.T.test_sum fails with this change; before, it did not (AssertionError: -3 != 3)" in what
     (what,) = found(ran(change, tmp_path, test="sh -c 'exec .venv/bin/python -m unittest -q'"))
     assert "fails with this change; before, it did not" in what
+
+
+def test_a_test_file_whose_name_looks_like_an_option_hides_no_other(calc: Path, run_git: Git, tmp_path: Path):
+    (calc / "calc.py").write_text(edit(CALC, "return result", "return result + 1"))
+    (calc / "-k_test.py").write_text("def test_k():\n    assert 0\n")
+    run_git(calc, "add", "--all")
+    events = ran(staged(Repository.find(calc)), tmp_path)
+    assert any(what.startswith("-k_test.py::test_k is new and fails") for what in found(events))
+    assert any("with this change" in what for what in found(events))
+
+
+def test_what_a_test_runs_since_a_change_that_was_not_looked_at(calc: Path, run_git: Git, tmp_path: Path):
+    """Somebody else's commits bring a test, or code, to use other files than the map says."""
+    write_files(calc, {"low.py": "def low():\n    return 1\n", "mid.py": "def mid():\n    return 1\n"})
+    write_files(calc, {"test_mid.py": "from mid import mid\n\n\ndef test_mid():\n    assert mid() == 1\n"})
+    run_git(calc, "add", "--all")
+    assert not found(ran(staged(Repository.find(calc)), tmp_path))
+    (calc / "mid.py").write_text("from low import low\n\n\ndef mid():\n    return low()\n")
+    run_git(calc, "add", "--all")
+    run_git(calc, "commit", "-qm", "Not looked at")
+    (calc / "low.py").write_text("def low():\n    return 2\n")
+    run_git(calc, "add", "--all")
+    (said,) = found(ran(staged(Repository.find(calc)), tmp_path))
+    assert said.startswith("test_mid.py::test_mid fails with this change")
+
+
+def test_a_test_file_that_git_does_not_know_yet(calc: Path, tmp_path: Path):
+    (calc / "test_new.py").write_text("def test_new():\n    assert 0\n")
+    (said,) = found(ran(uncommitted(Repository.find(calc)), tmp_path))
+    assert said.startswith("test_new.py::test_new is new and fails")

@@ -109,3 +109,8 @@ def test_any_cut_is_either_fine_or_named_by_a_line_of_the_file(name: str, data: 
         assert 1 <= line <= cut.count("\n") + 1
         assert said.endswith((".", "?"))
     assert broken(name, cut, cut) == ""
+
+
+@pytest.mark.parametrize("name", ["a.json", "a.toml"])
+def test_a_number_that_python_does_not_read_is_no_error(name: str):
+    assert broken(name, None, ("a = " if name.endswith("toml") else "") + "9" * 5000) == ""
