@@ -69,7 +69,13 @@ class Cache:
 
 def _is_sound(each: FindingReported) -> bool:
     """Say whether what was read can be shown: anybody may have written it."""
-    texts = (each.file, each.rule, each.what, each.suggestion, "" if each.replacement is None else each.replacement)
+    texts: tuple[Any, ...] = (
+        each.file,
+        each.rule,
+        each.what,
+        each.suggestion,
+        "" if each.replacement is None else each.replacement,
+    )
     numbered = type(each.line) is int and each.line >= 1
     return (
         numbered
