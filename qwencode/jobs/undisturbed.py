@@ -22,12 +22,19 @@ def undisturbed() -> Generator[None]:
 
 @contextmanager
 def unbroken() -> Generator[None]:
-    """Let Ctrl-C wait until two things that belong together are done; no program may be started meanwhile.
+    """Let Ctrl-C wait until two things that belong together are done; it arises at the end.
 
-    It arises at the end. That it is let in again also holds where it arises at the begin, as `pthread_sigmask` may do.
+    By a handler, not by a mask: a mask is that of one thread, and the system may give the signal to any other.
     """
+    old = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or old is None:
+        yield
+        return
+    came: list[int] = []
+    signal.signal(signal.SIGINT, lambda number, frame: came.append(number))
     try:
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        signal.signal(signal.SIGINT, old)
+        if came:
+            signal.raise_signal(signal.SIGINT)

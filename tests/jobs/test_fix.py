@@ -77,6 +77,7 @@ def verdict_of(ran: Ran) -> VerdictReached:
     return ran.of(VerdictReached)[-1]
 
 
+@pytest.mark.slow
 def test_a_scripted_model_mends_what_search_cannot(run_fix: RunFix, quillexpr: Path):
     model = ScriptedModel(GOOD)
     before = contents(quillexpr)

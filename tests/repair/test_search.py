@@ -200,6 +200,7 @@ def test_an_edit_that_mends_all_and_breaks_little_came_near(lab: Lab):
     assert all(miss.broken == ("tests/test_limits.py::test_b",) for miss in result.near)
 
 
+@pytest.mark.slow
 def test_nothing_to_find_ends_with_a_reason_and_an_unchanged_tree(lab: Lab):
     workspace, sandbox, baseline, ranking = lab(
         {**FILES, "tests/test_limits.py": TESTS.replace("== 100", "== 'no such thing'")}

@@ -180,6 +180,7 @@ def test_closing_it_midway_ends_the_thread(lab: Lab):
     assert not set(threading.enumerate()) - before
 
 
+@pytest.mark.slow
 def test_a_keyboard_interrupt_ends_the_thread(lab: Lab):
     workspace, sandbox, baseline, ranking = lab(FILES)
     before = set(threading.enumerate())

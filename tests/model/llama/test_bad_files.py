@@ -318,6 +318,7 @@ def test_absurd_counts(good: File, tmp_path: Path, element: int, count: int) -> 
         assert tried(path, good.written(counts=counts)), counts
 
 
+@pytest.mark.slow
 def test_lists_inside_lists(good: File, tmp_path: Path) -> None:
     path, nested = tmp_path / "x.gguf", b""
     for _ in range(100_000):
@@ -373,6 +374,7 @@ def test_a_tokenizer_that_is_not_of_this_family(good: File, tmp_path: Path, key:
 
 
 @pytest.mark.parametrize("pre", ["qwen35", "qwen2"])
+@pytest.mark.slow
 def test_the_tokenizers_of_this_family_take_long_words(good: File, tmp_path: Path, pre: str) -> None:
     path = tmp_path / "qwen.gguf"
     path.write_bytes(good.with_value("tokenizer.ggml.pre", STRING, text(pre.encode())).written())

@@ -12,6 +12,7 @@ def run(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, str(PROGRAM), *words], capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 def test_prints_every_row_and_one_line_of_json(tiny: Path) -> None:
     done = run("--model", str(tiny), "--quick", "--repeat", "1", "--threads", "1")
     assert done.returncode == 0, done.stderr

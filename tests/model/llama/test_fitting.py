@@ -276,6 +276,7 @@ def worth(header: Header, found: Fit, where: Machine) -> tuple[int, ...]:
 @settings(deadline=None, max_examples=60)
 @given(FILES, SIZES, SIZES, st.one_of(st.none(), SIZES), st.floats(0, 12))
 @example(22_134_528_992, 24.0, 0.5, None, 0.0)  # drafts came before checkpoints, though nothing was divided
+@pytest.mark.slow
 def test_more_memory_is_never_worse(size: int, free: float, more: float, gpu: float | None, wider: float) -> None:
     header = published(size)
     small = machine(free, *([gpu] if gpu else []))

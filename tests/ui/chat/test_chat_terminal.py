@@ -135,6 +135,7 @@ def test_an_edit_is_shown_and_allowed_with_one_key(start: Start, tmp_path: Path)
     assert "answer Answer(allow=True, lasting=False, reason='', command='')" in log(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_command_is_changed_or_refused_with_a_reason(start: Start, tmp_path: Path):
     window = start()
     window.say("allow_command")
