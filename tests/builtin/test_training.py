@@ -40,7 +40,7 @@ def out(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_the_loss_falls_and_the_file_is_used(out: Path) -> None:
     ticks = itertools.count()  # a second for each step, however busy the machine is
     plan = Plan(STEPS, batch=1_000, pool=64, every=5, clock=lambda: float(next(ticks)))

@@ -126,7 +126,7 @@ def test_forced_calls(model: LlamaModel) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("part", range(4))
 def test_ten_thousand_forced_calls(model: LlamaModel, part: int) -> None:
     force_calls(model, 2500, 50, 10_000 * (part + 1))

@@ -40,9 +40,7 @@ for number in range(20):
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="the program under test reads Linux's /proc")
-@pytest.mark.parametrize(
-    "how", ["abandon", "keep", "drop", "head"]
-)
+@pytest.mark.parametrize("how", ["abandon", "keep", "drop", "head"])
 @pytest.mark.slow
 def test_close_gives_memory_back(predicting: Path, how: str) -> None:
     """`keep`: the closed model is still referred to; `abandon`: a reply was not finished; `head`: one was in use."""
