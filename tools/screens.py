@@ -90,7 +90,8 @@ class Stage:
         places = {f"XDG_{name}_HOME": str(folder / name.lower()) for name in ("CONFIG", "DATA", "STATE", "CACHE")}
         command = [sys.executable, "-c", "from qwencode.cli import main; main()", "chat", "--model", server.url]
         self.window.start(command, self.root, {"PYTHONPATH": str(ROOT), **places})
-        self.window.wait("ask ❯", "main", lambda screen: "not loaded" not in screen)
+        # The end of the opening has to be there, too: what is not printed yet cannot be cleared away.
+        self.window.wait("ask ❯", "main", "/run)", lambda screen: "not loaded" not in screen)
         self.window.press("C-l")
         self.window.gone("qwencode chat")
 
