@@ -4,6 +4,7 @@ The main thread waits for the answer; everything else here happens in the prompt
 """
 
 import threading
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -26,7 +27,7 @@ class Field:
     editor: bool = False
 
 
-class Asking(Generic[T]):
+class Asking(ABC, Generic[T]):
     """A question. With a `field` keys are text, without one each key is an answer."""
 
     sudden = False
@@ -62,9 +63,9 @@ class Asking(Generic[T]):
             self._interrupted = True
             self._answered.set()
 
+    @abstractmethod
     def lines(self, text: str, width: int, height: int) -> list[list[Piece]]:
         """Return what to show above the field, at most `height` lines. `text`: what is typed in it so far."""
-        raise NotImplementedError
 
     def press(self, key: str) -> None:
         """A key was pressed, and there is no field."""
