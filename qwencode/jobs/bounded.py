@@ -19,17 +19,19 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from qwencode.errors import Interrupted, QwencodeError
 from qwencode.event_json import from_dict, to_dict
 from qwencode.events import Event
+from qwencode.jobs.undisturbed import unbroken
 
 GRACE = 0.4
 """Seconds between being asked to end and being killed."""
 PREFIX = "qwencode-hook-"
+_SIGNALS = (signal.SIGALRM, signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # SIGALRM: of a clock around us
 _SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER
 _CHUNK = 1 << 16
 _STALE = 24 * 3600.0
@@ -62,13 +64,13 @@ def bounded(work: Callable[[Path], Iterable[Event]], seconds: float) -> Generato
         try:
             return (yield from _events(read, end))
         finally:
-            with _unbroken():
+            with unbroken(*_SIGNALS):
                 _end(child)
                 os.close(life[1])  # not before: whoever reads its end kills the child at once
                 os.close(read)
                 _reap(others)
     finally:
-        with _unbroken():
+        with unbroken(*_SIGNALS):
             _adopt(False)
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -157,22 +159,6 @@ def _end(child: int) -> None:
         os.killpg(child, signal.SIGKILL)
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
-
-
-@contextmanager
-def _unbroken() -> Generator[None]:
-    """Let signals wait until all is cleared away: Ctrl-C, requests to end, and the alarm of a clock around us."""
-    heard: list[int] = []
-    numbers = (signal.SIGALRM, signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    main = threading.current_thread() is threading.main_thread()
-    before = {number: signal.signal(number, lambda given, _: heard.append(given)) for number in numbers if main}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        for number in dict.fromkeys(heard):
-            signal.raise_signal(number)
 
 
 def _children() -> set[int]:

@@ -21,20 +21,19 @@ def undisturbed() -> Generator[None]:
 
 
 @contextmanager
-def unbroken() -> Generator[None]:
-    """Let Ctrl-C wait until two things that belong together are done; it arises at the end.
+def unbroken(*numbers: signal.Signals) -> Generator[None]:
+    """Let signals (Ctrl-C where none is named) wait until what belongs together is done; they arise at the end.
 
-    By a handler, not by a mask: a mask is that of one thread, and the system may give the signal to any other.
+    By handlers, not by a mask: a mask is that of one thread, and the system may give a signal to any other.
     """
-    old = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or old is None:
-        yield
-        return
     came: list[int] = []
-    signal.signal(signal.SIGINT, lambda number, frame: came.append(number))
+    main = threading.current_thread() is threading.main_thread()
+    held = (numbers or (signal.SIGINT,)) if main else ()
+    before = {number: signal.signal(number, lambda given, _: came.append(given)) for number in held}
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, old)
-        if came:
-            signal.raise_signal(signal.SIGINT)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for number in dict.fromkeys(came):
+            signal.raise_signal(number)
