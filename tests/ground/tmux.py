@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
-needs_tmux = pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed")
+needs_tmux = pytest.mark.skipif(
+    shutil.which("tmux") is None, reason="nothing else is a real terminal here: install tmux, as .ci/run does"
+)
 _AFTER = r"printf '\r\nended %s\r\n' $?; trap '' INT QUIT TSTP; while :; do cat; sleep 0.1; done"
 SECONDS = 20.0
 """How long something may take to appear; a busy machine needs a multiple of what an idle one does."""

@@ -16,7 +16,9 @@ from qwencode.errors import BudgetSpent, ModelUnavailable
 from qwencode.events import Event, Notice, Progress
 from qwencode.jobs.bounded import Failed, bounded
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="orphans are looked for in /proc")
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux", reason="the tests tell by /proc, which Linux alone has, what was left running"
+)
 
 
 def children() -> set[int]:

@@ -25,7 +25,10 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="the program under test reads Linux's /proc")
+@pytest.mark.skipif(
+    not Path("/proc/self/smaps").exists(),
+    reason="what a load takes is measured in Linux's /proc; nothing else tells mapped from private",
+)
 @pytest.mark.parametrize(
     ("weights", "changes"), WAYS, ids=[f"{weights}-{number}" for number, (weights, _) in enumerate(WAYS)]
 )

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from review_ground import lean_environment
+
+from bench_hook import environment
 
 Git = Callable[..., str]
 
@@ -15,7 +16,7 @@ def project(repository: Path, run_git: Git) -> Path:
     run_git(repository, "config", "user.name", "Test")
     run_git(repository, "config", "user.email", "test@example.invalid")
     run_git(repository, "config", "commit.gpgsign", "false")
-    lean_environment(repository)
+    environment(repository)
     (repository / ".gitignore").write_text(".venv/\n__pycache__/\n")
     run_git(repository, "add", ".gitignore")
     run_git(repository, "commit", "-qm", "Ignore")

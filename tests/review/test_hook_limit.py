@@ -77,14 +77,19 @@ def nothing_left() -> Iterator[Callable[[], set[int]]]:
     ctypes.CDLL(None).prctl(36, 0, 0, 0, 0)
 
 
-def test_a_model_that_never_ends(
-    project: Path, run_git: Git, tmp_path: Path, endless: str, nothing_left: Callable[[], set[int]]
-):
+def stage(project: Path, run_git: Git, old: str, new: str) -> None:
+    """Commit the project, and stage another text in its code."""
     write_files(project, PROJECT)
     run_git(project, "add", "--all")
     run_git(project, "commit", "-qm", "Calc")
-    (project / "calc.py").write_text(edit(CALC, "    return result", "    breakpoint()\n    return result"))
+    (project / "calc.py").write_text(edit(CALC, old, new))
     run_git(project, "add", "--all")
+
+
+def test_a_model_that_never_ends(
+    project: Path, run_git: Git, tmp_path: Path, endless: str, nothing_left: Callable[[], set[int]]
+):
+    stage(project, run_git, "    return result", "    breakpoint()\n    return result")
     before, began = tree(project), time.monotonic()
     program(tmp_path / "bin")
     words = ("hook", "--seconds", LIMIT, "--model", endless, "--only", "model", "--only", "leftovers")
@@ -99,11 +104,7 @@ def test_a_model_that_never_ends(
 
 
 def test_tests_that_never_end(project: Path, run_git: Git, tmp_path: Path, nothing_left: Callable[[], set[int]]):
-    write_files(project, PROJECT)
-    run_git(project, "add", "--all")
-    run_git(project, "commit", "-qm", "Calc")
-    (project / "calc.py").write_text(edit(CALC, "    result = 0", "    result = 0\n    while True:\n        pass"))
-    run_git(project, "add", "--all")
+    stage(project, run_git, "    result = 0", "    result = 0\n    while True:\n        pass")
     before, began = tree(project), time.monotonic()
     program(tmp_path / "bin")
     done = run(project, tmp_path / "bin" / "qwencode", "hook", "--seconds", LIMIT, "--only", "tests", "--strict")
@@ -119,11 +120,7 @@ def test_a_model_in_this_process(
     project: Path, run_git: Git, tmp_path: Path, tiny: Path, nothing_left: Callable[[], set[int]]
 ):
     """Of random weights, so what it says is noise: none of it may come through but at changed lines."""
-    write_files(project, PROJECT)
-    run_git(project, "add", "--all")
-    run_git(project, "commit", "-qm", "Calc")
-    (project / "calc.py").write_text(edit(CALC, "    return result", "    return result - 1"))
-    run_git(project, "add", "--all")
+    stage(project, run_git, "    return result", "    return result - 1")
     program(tmp_path / "bin")
     words = ("hook", "--seconds", 30, "--model", tiny, "--only", "model", "--json")
     done = run(project, tmp_path / "bin" / "qwencode", *words)

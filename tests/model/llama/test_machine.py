@@ -62,7 +62,7 @@ def test_what_was_just_written_need_not_be_read(tmp_path: Path):
     assert uncached(tmp_path / "none") == 0
 
 
-@pytest.mark.skipif(not hasattr(os, "posix_fadvise"), reason="there is no way to put a file out of the cache")
+@pytest.mark.skipif(not hasattr(os, "posix_fadvise"), reason="macOS has no call that puts a file out of the cache")
 def test_what_the_cache_does_not_hold_has_to_be_read(tmp_path: Path):
     path = tmp_path / "file"
     with path.open("wb") as file:

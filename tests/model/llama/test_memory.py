@@ -39,7 +39,9 @@ for number in range(20):
 """
 
 
-@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="the program under test reads Linux's /proc")
+@pytest.mark.skipif(
+    not Path("/proc/self/statm").exists(), reason="the memory of a process is measured in Linux's /proc"
+)
 @pytest.mark.parametrize("how", ["abandon", "keep", "drop", "head"])
 @pytest.mark.slow
 def test_close_gives_memory_back(predicting: Path, how: str) -> None:
