@@ -75,7 +75,7 @@ def edit_tool(files: Files) -> Tool:
             memory.refused.pop(key, None)
             raise
         except ToolError as error:
-            if new is None or new == old_string:
+            if new is None:
                 raise
             raise ToolError(f"{error}{_again(memory, key, file.text, old_string, new)}") from error
         if new is None:
@@ -133,7 +133,12 @@ def _opened(files: Files, file_path: str, old: str | None) -> TextFile:
 
 
 def _again(memory: _Memory, key: str, text: str, old: str, new: str) -> str:
-    """Remember the new text, unless it holds a line that is in the old text and not in the file. End the refusal."""
+    """Remember the new text, unless it holds a line that is in the old text and not in the file. End the refusal.
+
+    One that is the old text is worth neither keeping nor a word.
+    """
+    if new == old:
+        return ""
     wrong = {line.strip() for line in split_lines(old)} & {line.strip() for line in split_lines(new)}
     if all(line in text for line in wrong):
         memory.refused[key] = new

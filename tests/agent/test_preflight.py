@@ -355,6 +355,13 @@ def never_too_early(root: Path, make: Callable[[dict[str, Tool]], Generator[Even
         assert results[-1].text.removesuffix(KEPT) == cut.problem.removesuffix(KEPT)
 
 
+def test_a_new_text_that_is_the_old_one_is_refused_in_the_same_words(ground: Path):
+    twice: list[tuple[str, dict[str, Any]]] = [
+        ("edit", {"file_path": "a.py", "new_string": "no such", "old_string": "no such", "replace_all": False})
+    ]
+    never_too_early(ground, lambda tools: parsed(spelled(twice, "</parameter>"), [], tools))
+
+
 @settings(deadline=None, max_examples=60)
 @given(calls=CALLS, cuts=CUTS, closer=st.sampled_from(["</parameter>", "</parameter>", "</parameter></parameter>", ""]))
 def test_the_parser_s_replies(ground: Path, calls: list[tuple[str, dict[str, Any]]], cuts: list[int], closer: str):
