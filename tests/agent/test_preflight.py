@@ -346,12 +346,17 @@ def never_too_early(root: Path, make: Callable[[dict[str, Tool]], Generator[Even
         (one.name, one.arguments, one.problem) for one in expected[: len(before)]
     ]
     full = expected[len(before)]
-    assert full.name == cut.name and cut.arguments.items() <= full.arguments.items()
+    assert full.name == cut.name
+    for name, value in cut.arguments.items():
+        again = f"The parameter {name} was given twice" in full.problem  # then it is the first of the values there
+        assert str(full.arguments[name]).startswith(str(value)) if again else full.arguments[name] == value
     results = [carry_out(tools, one) for one in expected[: len(before) + 1]]
     assert not results[-1].ok
+    if full.problem or "new_string stands in the file already" in results[-1].text:
+        return
     if any(one.name == "write_file" for one in before) and "does not exist" in cut.problem:
         assert "does not exist" in results[-1].text  # a file that was made since may be the one that is meant
-    elif not full.problem and "new_string stands in the file already" not in results[-1].text:
+    else:
         assert results[-1].text.removesuffix(KEPT) == cut.problem.removesuffix(KEPT)
 
 
