@@ -89,9 +89,13 @@ class Stage:
             subprocess.run(["git", "-C", str(self.root), *identity, *words], check=True)
         places = {f"XDG_{name}_HOME": str(folder / name.lower()) for name in ("CONFIG", "DATA", "STATE", "CACHE")}
         command = [sys.executable, "-c", "from qwencode.cli import main; main()", "chat", "--model", server.url]
-        self.window.start(command, self.root, {"PYTHONPATH": str(ROOT), **places})
+        self._session = (command, self.root, {"PYTHONPATH": str(ROOT), **places})
+
+    def open(self) -> None:
+        """Begin the session, and wait until it is ready."""
+        self.window.start(*self._session)
         # The end of the opening has to be there, too: what is not printed yet cannot be cleared away.
-        self.window.wait("ask ❯", "main", "/run)", lambda screen: "not loaded" not in screen)
+        self.window.wait("main", lambda screen: ")\nask ❯" in screen and "not loaded" not in screen)
         self.window.press("C-l")
         self.window.gone("qwencode chat")
 
@@ -152,6 +156,7 @@ def made() -> dict[str, str]:
         with tempfile.TemporaryDirectory() as folder, serving(Loopback(pages=pages)) as server:
             stage = Stage(Path(folder), server)
             try:
+                stage.open()
                 found.update(scene(stage))
             finally:
                 stage.gate.set()
