@@ -16,7 +16,7 @@ from qwencode.model.builtin.task import task  # noqa: E402
 from train_builtin import Plan  # noqa: E402
 
 pytestmark = pytest.mark.slow
-STEPS = 60
+STEPS = 30
 NAMES = ("total", "count", "found", "amount", "size", "weight", "number", "length")
 TEMPLATE = """def {name}(rows, limit=3):
     {other} = 0
@@ -40,17 +40,17 @@ def out(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(300)
 def test_the_loss_falls_and_the_file_is_used(out: Path) -> None:
     ticks = itertools.count()  # a second for each step, however busy the machine is
-    plan = Plan(STEPS, batch=1_000, pool=64, every=5, clock=lambda: float(next(ticks)))
+    plan = Plan(STEPS, batch=300, pool=64, every=5, clock=lambda: float(next(ticks)))
     first = train_builtin.train(out, replace(plan, seconds=STEPS / 2))
     second = train_builtin.train(out, plan)  # as after a kill: it goes on where the first one ended
     assert (first.steps, second.steps) == (STEPS // 2, STEPS)
     rows = [json.loads(line) for line in (out / "log.jsonl").read_text(encoding="utf-8").splitlines()]
     assert [row["step"] for row in rows] == sorted(row["step"] for row in rows)
     assert second.seen > first.seen
-    assert rows[-1]["loss"] < 0.5 * rows[0]["loss"]
+    assert rows[-1]["loss"] < 0.75 * rows[0]["loss"]
     words = tokens.Vocabulary.load(out / "vocabulary.json")
     export.export(out / "toy.gguf", {name: value.detach() for name, value in second.weights.items()}, words)
     asked = task("total.py", TEMPLATE.format(name="total", other="found"), 4)
