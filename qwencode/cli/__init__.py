@@ -22,8 +22,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     help="Mend a repository's failing tests on your own machine, and prove it. Nothing leaves the machine.",
-    epilog="Exit codes: 0 done, 1 not fixed or only in part, 2 usage, 3 needs consent, 4 no model, 5 budget spent, "
-    "6 no sandbox, 130 interrupted.",
+    epilog="Exit codes: 0 done, 1 not fixed or only in part, 2 usage, 3 needs consent, 4 a (larger) model is "
+    "needed, 5 budget spent, 6 no sandbox, 130 interrupted.",
 )
 
 app.command()(review)

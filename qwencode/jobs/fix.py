@@ -174,8 +174,9 @@ class Fix:
         ground = Ground(workspace, sandbox, run, outline, bool(self.task.goal), self.task.allow_test_changes)
         ranking = yield from self._localise(baseline)
         verdict, spent = yield from self._by_search_and_model(ground, baseline, ranking)
-        further = self.parts.lines or self.tried in ([], ["search"])  # a larger model was not used
-        if self.parts.advice and further and (verdict is None or verdict.status == "partly"):
+        small = self.parts.lines and not self.parts.asked_for
+        lacking = self.parts.advice and (small or self.tried in ([], ["search"]))  # a larger model
+        if lacking and (verdict is None or verdict.status == "partly"):
             yield Notice(self.parts.advice)
         if verdict is None:
             by, passing = self.tried[-1] if self.tried else "", len(baseline.run.passing)
@@ -185,7 +186,9 @@ class Fix:
             raise BudgetSpent(f"{spent} {verdict.reason}")
         if verdict.status == "not_fixed" and self._left() <= 0:
             raise BudgetSpent(f"The {self.task.max_minutes:g} minutes are over. {verdict.reason}")
-        return Outcome(verdict, verdict.reason, 1 if verdict.status in ("not_fixed", "partly") else 0, self.usage)
+        unmended = ModelUnavailable.exit_code if lacking else 1
+        code = {"not_fixed": unmended, "partly": 1}.get(verdict.status, 0)
+        return Outcome(verdict, verdict.reason, code, self.usage)
 
     def _localise(self, baseline: Baseline) -> Generator[Event, None, Ranking]:
         yield PhaseStarted("localise", "Finding suspicious places")

@@ -100,7 +100,7 @@ def _results(event: Event) -> list[Line]:
             return [*said, ("dim", f"    {event.suggestion}")] if event.suggestion else said
         case CheckFinished() if event.status == "skipped":
             return [("dim", f"Skipped: {event.check} ({event.reason})")]
-        case RunFinished() if event.exit_code in (0, 1):  # other ends are told by the sentence on stderr
+        case RunFinished() if event.exit_code in (0, 1, 4):  # other ends are told by the sentence on stderr
             tokens = f", {spent(event.usage)}" if event.usage.prompt or event.usage.generated else ""
             return [("dim", f"Finished in {seconds(event.seconds)}{tokens}")]
         case _:

@@ -47,5 +47,5 @@ def test_where_it_cannot_be_opened_search_goes_on(run_small: Callable[..., Ran],
     before = (small / SUM).read_text()
     ran = run_small(proposer=broken)
     assert [notice.level for notice in ran.of(Notice) if "llama.cpp cannot be loaded" in notice.text] == ["warning"]
-    assert ran.outcome and ran.outcome.exit_code == 1
+    assert ran.outcome and ran.outcome.exit_code == ModelUnavailable.exit_code
     assert (small / SUM).read_text() == before

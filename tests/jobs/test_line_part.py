@@ -175,13 +175,13 @@ def test_search_comes_first_and_is_enough(mend: RunFix):
 
 @pytest.mark.slow
 def test_it_fills_in_where_nobody_asked_for_it(run_small: RunFix, small: Path):
-    """Both faults at once are beyond it: then the advice follows, and the exit code is what it was without it."""
+    """Both faults at once are beyond it: then the advice follows, and the exit code says what is lacking."""
     model = model_of(hopeless)
     ran = run_small(model, lines=True, asked_for=False, max_steps=4)
     verdict = verdict_of(ran)
     assert verdict.status == "not_fixed"
     assert verdict.reason.startswith("Not fixed: search and the built-in model found no edit")
-    assert ran.outcome and ran.outcome.exit_code == 1
+    assert ran.outcome and ran.outcome.exit_code == ModelUnavailable.exit_code
     said = [event.text for event in ran.of(Notice)]
     assert "The built-in model (4.5 M parameters; single lines of Python) tries edits." in said
     assert said[-1] == "Get a model."
