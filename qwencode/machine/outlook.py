@@ -6,6 +6,7 @@ from pathlib import Path
 from qwencode.errors import ModelUnavailable
 from qwencode.machine.expect import Expected, expected, measure_memory
 from qwencode.model.catalogue import Entry, catalogue
+from qwencode.model.found import is_projector
 from qwencode.model.llama.fit import Fit
 from qwencode.model.llama.fitting import Wishes, fit, place, with_mtp
 from qwencode.model.llama.footprint import Scale
@@ -90,6 +91,8 @@ def of_file(path: Path, here: Here, wishes: Wishes, cache: Path) -> Outlook:
 def of_entry(entry: Entry, here: Here, wishes: Wishes) -> Outlook:
     """Return the outlook of a published file that is not here."""
     header = header_of(entry)
+    if is_projector(entry.file):
+        return Outlook(None, problem="It reads images, beside a model in a server; qwencode itself reads text.")
     return _of(header, here, wishes) if header else Outlook(None, problem="Its size is not known.")
 
 

@@ -25,7 +25,7 @@ from qwencode.events import Event, Notice, PhaseStarted, Progress
 from qwencode.machine.hub import Remote, Source, look_up
 from qwencode.machine.lanes import Lanes, Piece, fetch
 from qwencode.model.catalogue import find as in_catalogue
-from qwencode.model.found import others
+from qwencode.model.found import is_projector, others
 from qwencode.model.llama.gguf_header import check
 from qwencode.settings import Places
 
@@ -270,7 +270,7 @@ def _accept(part: Path, target: Path, source: Source, remote: Remote, found: str
             f"{remote.sha256[:16]}…. It was removed; pull it again."
         )
     try:
-        check(part)
+        check(part, is_projector(target.name))
     except ModelUnavailable as error:
         part.unlink()
         reason = str(error).replace(str(part), source.file)

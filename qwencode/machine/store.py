@@ -12,7 +12,7 @@ from qwencode.errors import ModelUnavailable, UsageError
 from qwencode.events import Event, PhaseStarted
 from qwencode.machine.pull import Pace, checksum_of, part_of
 from qwencode.model.catalogue import Entry, catalogue
-from qwencode.model.found import OURS, Found
+from qwencode.model.found import OURS, Found, is_projector
 from qwencode.model.llama.gguf_header import check
 from qwencode.settings import Places
 
@@ -35,7 +35,7 @@ def take_in(path: Path, places: Places, link: bool) -> Generator[Event, None, Pa
 
     Raises ModelUnavailable for a file that is none, UsageError when the place is taken or cannot be written.
     """
-    check(path)
+    check(path, is_projector(path.name))
     entry = published(path)
     target = places.models / (entry.place if entry else path.name)
     if target.exists() or target.is_symlink():
@@ -63,10 +63,10 @@ def published(path: Path) -> Entry | None:
 
 def verify(file: Found) -> Generator[Event, None, Verified]:
     """Check size, checksum and head of a file, as far as anything is known to compare them with."""
-    entry = catalogue().entries.get(file.name)
+    entry = catalogue().entries.get(file.name) or published(file.path)
     sha256, against = known_checksum(file, entry)
     try:
-        check(file.path)
+        check(file.path, is_projector(file.path.name))
         size = file.path.stat().st_size
         if entry and entry.bytes and size != entry.bytes and sha256 == entry.sha256:
             said = f"It has {size:,} bytes, and {entry.bytes:,} were published."
@@ -109,7 +109,7 @@ def what_goes(name: str, places: Places, files: list[Found]) -> list[Path]:
         raise UsageError(f"{same[0].path} belongs to {same[0].owner}; remove it there.")
     entry = next((entry for entry in catalogue().entries.values() if entry.name.lower() == wanted), None)
     target = ours[0] if ours else places.models / entry.place if entry else None
-    found = [target, *_beside(target)] if target and ours else _beside(target) if target else []
+    found = [path for path in (target, *_beside(target)) if path.exists() or path.is_symlink()] if target else []
     if not found:
         raise UsageError(f"There is no model {name!r} in {places.models}; `qwencode models` lists what there is.")
     return found

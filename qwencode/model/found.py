@@ -141,8 +141,13 @@ def _name(repository: str, path: Path) -> str:
     return next((entry.name for entry in catalogue().entries.values() if entry.place == place), path.stem)
 
 
+def is_projector(name: str) -> bool:
+    """Say whether a file of this name turns images into tokens, as publishers call those."""
+    return name.lower().startswith("mmproj")
+
+
 def _is_model(path: Path) -> bool:
-    return os.path.isfile(path) and not path.name.lower().startswith("mmproj")  # noqa: PTH113 (never raises)
+    return os.path.isfile(path) and not is_projector(path.name)  # noqa: PTH113 (never raises)
 
 
 def _is_of_the_family(path: Path) -> bool:

@@ -7,6 +7,8 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import TypeVar
 
+import gguf
+import numpy as np
 import pytest
 
 from qwencode.errors import ModelUnavailable, UsageError
@@ -14,6 +16,7 @@ from qwencode.events import Event, Progress
 from qwencode.machine.pull import checksum_of
 from qwencode.machine.store import Verified, remove, take_in, verify, what_goes
 from qwencode.model.found import OURS, Found, others, own
+from qwencode.model.llama.gguf_header import check
 from qwencode.settings import Places
 
 Done = TypeVar("Done")
@@ -160,6 +163,37 @@ def test_a_model_goes_with_all_that_belongs_to_it(places: Places, tiny: Path) ->
     assert len(paths) == 4
     assert remove(paths, places) == tiny.stat().st_size + 3
     assert list(places.models.iterdir()) == [kept]
+
+
+@pytest.fixture
+def projector(tmp_path: Path) -> Path:
+    """Return a small file of the kind that turns images into tokens."""
+    path = tmp_path / "elsewhere" / "mmproj-F16.gguf"
+    path.parent.mkdir()
+    writer = gguf.GGUFWriter(path, "clip")
+    writer.add_tensor("v.patch_embd.weight", np.zeros((4, 4), np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+def test_a_projector_is_kept_and_is_no_model(places: Places, projector: Path, tiny: Path) -> None:
+    target, _ = done(take_in(projector, places, link=False))
+    assert own(places) == []
+    assert not checked(Found(target.stem, target, OURS)).problem
+    with pytest.raises(ModelUnavailable, match=r"turns images into tokens for a server; qwencode reads text"):
+        check(target)
+    false = put(projector.with_name("mmproj-BF16.gguf"), tiny)
+    with pytest.raises(ModelUnavailable, match=r"is no projector: it holds a model of architecture 'qwen35moe'"):
+        done(take_in(false, places, link=False))
+
+
+def test_a_projector_goes_by_its_name(places: Places, projector: Path) -> None:
+    folder = places.models / "unsloth/Qwen3.6-35B-A3B-GGUF"
+    path = put(folder / projector.name, projector)
+    assert what_goes("qwen3.6-35b-a3b-mmproj-f16", places, own(places)) == [path]
 
 
 def test_the_part_of_a_download_can_go(places: Places) -> None:

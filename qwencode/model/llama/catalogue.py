@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from qwencode.model.catalogue import catalogue
+from qwencode.model.found import is_projector
 from qwencode.model.llama.gguf_header import Header
 
 _PUBLISHER = "unsloth/Qwen3.6-35B-A3B-GGUF"
@@ -16,7 +17,7 @@ BUILTIN_BYTES = 16_000_000
 def sizes_35b() -> dict[str, int]:
     """Return files of Qwen3.6-35B-A3B by one publisher, without MTP, and their sizes in bytes."""
     entries = [entry for entry in catalogue().entries.values() if entry.repository == _PUBLISHER]
-    return {entry.file: entry.bytes for entry in entries if entry.bytes}
+    return {entry.file: entry.bytes for entry in entries if entry.bytes and not is_projector(entry.file)}
 
 
 def smaller(header: Header) -> list[tuple[str, int]]:

@@ -17,6 +17,8 @@ from qwencode.errors import ModelUnavailable
 
 ARCHITECTURES = ("qwen35moe", "qwen35")
 CHAT_TOKENS = ("<|im_start|>", "<|im_end|>", "<|endoftext|>", "<think>", "</think>", "<tool_call>", "</tool_call>")
+PROJECTOR = "clip"
+"""The architecture of files that turn images into tokens, whatever the model is that they go with."""
 LINE_FORM = "line"
 """Trained on `qwencode.model.builtin.prompt` alone: no system message, and tools are known without being declared."""
 _SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
@@ -120,8 +122,11 @@ class _Broken(Exception):
     """What is wrong with the structure, as the rest of a sentence."""
 
 
-def check(path: Path) -> Header:
-    """Read the head of a model file. Raises ModelUnavailable, in one sentence, for a file that cannot be used."""
+def check(path: Path, projector: bool = False) -> Header:
+    """Read the head of a model file. Raises ModelUnavailable, in one sentence, for a file that cannot be used.
+
+    `projector`: it is to be one that turns images into tokens beside a model, as servers use it.
+    """
     try:
         if path.is_dir():
             raise ModelUnavailable(f"{path} is a directory; give the .gguf file inside it.")
@@ -135,7 +140,10 @@ def check(path: Path) -> Header:
                 reader = _Reader(data)
                 metadata, tensors = reader.read()
                 header = Header(path, metadata, size, tensors)
-                _check_use(header, reader)
+                if not projector:
+                    _check_use(header, reader)
+                elif header.architecture != PROJECTOR:
+                    raise _Broken(f"is no projector: it holds a model of architecture {header.architecture!r}.")
     except FileNotFoundError as error:
         raise ModelUnavailable(f"There is no model file {path}.") from error
     except (OSError, ValueError) as error:
@@ -260,6 +268,8 @@ def _check_use(header: Header, reader: _Reader) -> None:
     """Raise ModelUnavailable when a sound file holds something else than a model that this engine runs."""
     path, metadata = header.path, header.metadata
     architecture = metadata.get("general.architecture")
+    if architecture == PROJECTOR:
+        raise ModelUnavailable(f"{path} turns images into tokens for a server; qwencode reads text, and needs a model.")
     if architecture not in ARCHITECTURES:
         known = " and ".join(ARCHITECTURES)
         raise ModelUnavailable(f"{path} holds a model of architecture {architecture!r}; {known} can be run.")

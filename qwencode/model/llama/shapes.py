@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from qwencode.model.catalogue import Entry, catalogue
-from qwencode.model.llama.gguf_header import Array, Header
+from qwencode.model.llama.gguf_header import PROJECTOR, Array, Header
 
 _STRING = 8
 _DENSE_BITS = 8.5
@@ -15,13 +15,13 @@ _STATE, _KERNEL, _INTERVAL = 128, 4, 4  # the same for the whole family
 
 
 def header_of(entry: Entry) -> Header | None:
-    """Return what is known of an entry's head, enough to fit it to a machine; None when its size is not known.
+    """Return what is known of an entry's head, enough to fit it to a machine; None for what is no model, or of no size.
 
     The sizes of single tensors are estimates; that of the file is as published.
     """
-    if not entry.size:
-        return None
     shape = catalogue().shapes[entry.shape]
+    if not entry.size or shape["architecture"] == PROJECTOR:
+        return None
     architecture: str = shape["architecture"]
     blocks = shape["block_count"] + entry.mtp
     counts = {
