@@ -12,6 +12,7 @@ import typer
 from qwencode import __version__
 from qwencode.cli import config, hook, models, sessions
 from qwencode.cli.doctor import doctor
+from qwencode.cli.options import Json, Model, NoSandbox, Test, not_both
 from qwencode.cli.review import review
 from qwencode.errors import Interrupted, QwencodeError, UsageError
 from qwencode.ui.text import safe
@@ -33,12 +34,6 @@ app.add_typer(models.app, name="models")
 app.add_typer(sessions.app, name="sessions")
 app.command()(doctor)
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON event a line.")]
-Model = Annotated[
-    str | None,
-    typer.Option("--model", metavar="NAME|FILE|URL", help="A model's name, a GGUF file, a server, or builtin."),
-]
-NoSandbox = Annotated[bool, typer.Option("--no-sandbox", help="Run commands unconfined where no sandbox works.")]
 Steps = Annotated[
     int | None,
     typer.Option("--max-steps", metavar="N", min=1, help="Turns of the model at most. [40 a cause; builtin: no limit]"),
@@ -81,7 +76,7 @@ def fix(
     ] = None,
     message: Annotated[str, typer.Option("-m", "--message", metavar="TEXT", help="What to do, in words.")] = "",
     issue: Annotated[str, typer.Option("--issue", metavar="FILE", help="A file with what to do; - reads stdin.")] = "",
-    test: Annotated[str | None, typer.Option("--test", metavar="CMD", help="The command that runs the tests.")] = None,
+    test: Test = None,
     model: Model = None,
     no_model: Annotated[
         bool, typer.Option("--no-model", help="Search only; load no model, not even the built-in one.")
@@ -114,10 +109,8 @@ def fix(
         raise UsageError("Give the goal with -m or with --issue, not with both.")
     if no_model and no_search:
         raise UsageError("--no-model and --no-search together leave nothing that could mend anything.")
-    if no_model and model:
-        raise UsageError("--model and --no-model contradict each other.")
-    if keep and dry_run:
-        raise UsageError("--keep and --dry-run contradict each other.")
+    not_both("--model", "--no-model", bool(model) and no_model)
+    not_both("--keep", "--dry-run", keep and dry_run)
     flags = {"test": test, "model": model, "max_steps": max_steps, "max_minutes": max_minutes, "attempts": attempts}
     flags |= {"think": think, "think_budget": think_budget}
     request = FixRequest(

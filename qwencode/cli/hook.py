@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from qwencode.cli.review import Form, Json, Model, NoModel, NoSandbox, Only, Strict, Test, form_of
-from qwencode.errors import UsageError
+from qwencode.cli.options import Json, Model, NoSandbox, Test, not_both
+from qwencode.cli.review import Form, NoModel, Only, Strict, form_of
 
 if TYPE_CHECKING:
     from qwencode.review.change import Change
@@ -46,8 +46,7 @@ def hook(
     from qwencode.cli.looking import Request, checks_named, see_through
     from qwencode.review.repository import Repository
 
-    if no_model and model:
-        raise UsageError("--model and --no-model contradict each other.")
+    not_both("--model", "--no-model", bool(model) and no_model)
     chosen = form_of(form, json)
     repository = Repository.find(Path.cwd())
     flags = {"model": model, "test": test, "no_sandbox": no_sandbox or None, "hook_seconds": seconds}

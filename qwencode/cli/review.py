@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from qwencode.cli.options import Json, Model, NoSandbox, Test, not_both
 from qwencode.errors import UsageError
 
 if TYPE_CHECKING:
@@ -22,13 +23,9 @@ Only = Annotated[
 ]
 Strict = Annotated[bool, typer.Option("--strict", help="Exit with 1 where an error was found.")]
 NoModel = Annotated[bool, typer.Option("--no-model", help="Let no model read the change.")]
-Model = Annotated[str | None, typer.Option("--model", metavar="NAME|FILE|URL", help="The model that reads the change.")]
-Test = Annotated[str | None, typer.Option("--test", metavar="CMD", help="The command that runs the tests.")]
-NoSandbox = Annotated[bool, typer.Option("--no-sandbox", help="Run tests unconfined where no sandbox works.")]
 Form = Annotated[
     str, typer.Option("--format", metavar="FORM", help="text, json, sarif or github (annotations). [text]")
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON event a line, as --format json.")]
 
 
 def review(
@@ -56,8 +53,7 @@ def review(
     given = what or []
     if staged and given:
         raise UsageError("--staged looks at what is staged; give no commits or paths with it.")
-    if no_model and model:
-        raise UsageError("--model and --no-model contradict each other.")
+    not_both("--model", "--no-model", bool(model) and no_model)
     chosen = form_of(form, json)
     repository = Repository.find(Path.cwd())
     flags = {"model": model, "test": test, "no_sandbox": no_sandbox or None}
@@ -79,8 +75,7 @@ def form_of(form: str, json: bool) -> str:
 
     if form not in FORMATS:
         raise UsageError(f"There is no format {form!r}. There are: {', '.join(FORMATS)}.")
-    if json and form not in ("text", "json"):
-        raise UsageError(f"--json and --format {form} contradict each other.")
+    not_both("--json", f"--format {form}", json and form not in ("text", "json"))
     return "json" if json else form
 
 
