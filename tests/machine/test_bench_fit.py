@@ -15,6 +15,12 @@ from engine_bench.ground import model_file
 PROGRAM = Path(__file__).parents[2] / "tools" / "bench_fit.py"
 
 
+EACH = [
+    pytest.param(weights, changes, id=f"{weights}-{number}", marks=pytest.mark.long if number % 2 else pytest.mark.slow)
+    for number, (weights, changes) in enumerate(WAYS)
+]
+
+
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Give a place for the files, each of more than half a gigabyte, and clear it."""
@@ -23,15 +29,12 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.skipif(
     not Path("/proc/self/smaps").exists(),
     reason="what a load takes is measured in Linux's /proc; nothing else tells mapped from private",
 )
-@pytest.mark.parametrize(
-    ("weights", "changes"), WAYS, ids=[f"{weights}-{number}" for number, (weights, _) in enumerate(WAYS)]
-)
+@pytest.mark.parametrize(("weights", "changes"), EACH)
 def test_the_predicted_memory_is_what_a_load_takes(files: Path, weights: str, changes: dict[str, Any]) -> None:
     path = model_file(files, "mid", weights)
     row = memory_row(path, changes)

@@ -184,7 +184,7 @@ def test_a_directory_that_a_run_moved_keeps_what_is_ignored_there(template: Path
     restore_is_the_inverse(template, [(write, b".gitignore", b"a\n")], [(rename, b"d", b"two words")])
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(1800)
 @many
 @given(**ANY)
@@ -192,7 +192,7 @@ def test_restore_is_the_inverse_of_many_things(template: Path, users: Plan, runs
     restore_is_the_inverse(template, users, runs)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(1800)
 @many
 @given(**SEVERAL)
@@ -301,9 +301,10 @@ def test_killed_at_random_moments(project: Path):
         assert of_git(root) == users
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("seed", [1, 2, 3, 4])
+@pytest.mark.parametrize(
+    "seed", [pytest.param(seed, marks=pytest.mark.slow if seed == 1 else pytest.mark.long) for seed in (1, 2, 3, 4)]
+)
 def test_killed_before_each_thing_asked_of_the_system(project: Path, seed: int):
     root = half_done(project)
     before, users = on_disk(root), of_git(root)
@@ -314,7 +315,7 @@ def test_killed_before_each_thing_asked_of_the_system(project: Path, seed: int):
     assert limit > 100
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(1800)
 def test_killed_at_many_random_moments(project: Path):
     root = half_done(project)

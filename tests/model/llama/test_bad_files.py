@@ -234,9 +234,10 @@ def test_one_change_at_a_time(good: File, tmp_path: Path) -> None:
     hold_up(sample, tmp_path)
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("part", range(4))
+@pytest.mark.parametrize(
+    "part", [pytest.param(part, marks=pytest.mark.long if part else pytest.mark.slow) for part in range(4)]
+)
 def test_every_change(good: File, tmp_path: Path, part: int) -> None:
     hold_up([change for number, change in enumerate(changes(good)) if number % 4 == part], tmp_path)
 

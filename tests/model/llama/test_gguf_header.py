@@ -244,10 +244,13 @@ def test_tokens_that_are_no_text(tiny: Path, tmp_path: Path) -> None:
     assert "a token twice" in refused(write(path, data.replace(b"\xfe\xff", b"\xff\xfe", 1)))
 
 
-@pytest.mark.slow
-def test_no_damaged_head_ends_the_process(tiny: Path, tmp_path: Path) -> None:
-    chance, original, head = random.Random(1), tiny.read_bytes(), head_size(tiny)
-    for number in range(400):
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(
+    "files", [pytest.param(150, marks=pytest.mark.slow), pytest.param(1000, marks=pytest.mark.long)]
+)
+def test_no_damaged_head_ends_the_process(tiny: Path, tmp_path: Path, files: int) -> None:
+    chance, original, head = random.Random(files), tiny.read_bytes(), head_size(tiny)
+    for number in range(files):
         content = bytearray(original)
         for _ in range(chance.choice([1, 1, 2, 8])):
             content[chance.choice([chance.randrange(head), chance.randrange(1200)])] = chance.choice(

@@ -126,6 +126,12 @@ def test_forced_calls(model: LlamaModel) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_many_forced_calls(model: LlamaModel) -> None:
+    force_calls(model, 600, 50, 1000)
+
+
+@pytest.mark.long
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("part", range(4))
 def test_ten_thousand_forced_calls(model: LlamaModel, part: int) -> None:
