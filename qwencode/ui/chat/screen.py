@@ -264,6 +264,7 @@ class Screen:
 
     def _clear(self) -> None:
         if not self.lent:
+            self._refresh()  # what was printed before, and has not come to the screen yet, goes with the rest
             self._drawing.clear()
             self._redraw()
 
