@@ -62,12 +62,22 @@ def checks_named(only: Sequence[str], use_model: bool) -> tuple[str, ...]:
 
 
 def see_through(request: Request) -> int:
-    """Do the review and return the exit code. Raises QwencodeError for what makes it impossible."""
+    """Do the review and return the exit code. Raises QwencodeError for what makes it impossible.
+
+    Wrong settings hold up no commit that findings would not: they are told of, and nothing is looked at.
+    """
     began = time.monotonic()
     places = Places.of_user()
-    settings = load(places, request.root, request.flags)
-    seconds = request.seconds or (settings.hook_seconds if request.hook else 0.0)
     reader = _reader(request.form)
+    try:
+        settings = load(places, request.root, request.flags)
+    except UsageError as error:
+        if not request.hook or request.strict:
+            raise
+        reader.show(Notice(f"{error} Nothing was looked at.", "warning"))
+        reader.close()
+        return 0
+    seconds = request.seconds or (settings.hook_seconds if request.hook else 0.0)
     quiet = request.hook and request.form == "text" and not sys.stdout.isatty()
 
     def tell(event: Event) -> None:

@@ -12,9 +12,11 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object a line
 
 
 @app.callback(invoke_without_command=True)
-def _default(context: typer.Context) -> None:  # pyright: ignore[reportUnusedFunction]
+def _default(  # pyright: ignore[reportUnusedFunction]
+    context: typer.Context, everywhere: Everywhere = False, json: Json = False
+) -> None:
     if context.invoked_subcommand is None:
-        show_list()
+        show_list(everywhere, json)
 
 
 @app.command(name="list")

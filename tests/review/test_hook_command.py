@@ -62,6 +62,16 @@ def test_strict_exits_with_1_for_errors_alone(started: Path, run_git: Git, qwenc
     assert "2 findings in 2 changed files, 1 of them an error." in done.out
 
 
+def test_wrong_settings_hold_no_commit_up(started: Path, run_git: Git, qwencode: str):
+    write_files(started, {".qwencode/config.toml": "max_steps = 'many'\n", "new.py": f'TOKEN = "ghp_{made(36)}"\n'})
+    run_git(started, "add", "--all")
+    done = run(started, qwencode, "hook", *QUICK)
+    assert done.code == 0
+    assert "max_steps" in done.out
+    assert done.out.rstrip().endswith("Nothing was looked at.")
+    assert run(started, qwencode, "hook", "--strict", *QUICK).code == 2
+
+
 def test_a_second_run_of_the_same_content_is_known(started: Path, run_git: Git, qwencode: str):
     (started / "a.rs").write_text("fn main() {\n    dbg!(1);\n}\n")
     run_git(started, "add", "--all")
