@@ -3,6 +3,7 @@
 import math
 import os
 import socket
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -141,15 +142,28 @@ def check_model(name: str, places: Places) -> None:
         ) from error
 
 
-def find_default(settings: Settings, places: Places) -> str:
+def _here() -> Machine:
+    """Return this machine with its GPUs, for which llama.cpp is loaded; without them where that is not possible."""
+    try:
+        from qwencode.model.llama.devices import devices, machine
+
+        return machine(devices())
+    except (ImportError, OSError, RuntimeError):
+        return Machine(physical_cores(), free_memory(), total_memory())
+
+
+def find_default(settings: Settings, places: Places, here: Callable[[], Machine] = _here) -> str:
     """Return the configured model; else the best file on this machine that can be run; else ''.
 
-    The best: one that fits into memory, then the newest family, then one of our own, then the largest file.
+    The best: one that fits into memory, then the newest family, then one of our own, then the largest file. `here` is
+    asked, for the GPUs, only where main memory alone would not do for all of them.
     """
     if settings.model:
         return settings.model
     memory = free_memory()
     files = on_disk(places)
+    if memory and any(file.size > memory for file in files):
+        memory += sum(gpu.free for gpu in here().gpus if not gpu.shared)
 
     def rank(file: Found) -> tuple[bool, int, bool, int]:
         family = next(number for number, part in enumerate(_PREFERRED) if part in file.name.lower())

@@ -1,8 +1,10 @@
 """From a name to a model, or to one sentence that helps."""
 
 import math
+import os
 import shutil
 import socket
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,7 +21,7 @@ from qwencode.model.choose import (
 )
 from qwencode.model.llama.calibration import Calibration, keep
 from qwencode.model.llama.fitting import Wishes
-from qwencode.model.llama.machine import uncached
+from qwencode.model.llama.machine import Gpu, Machine, free_memory, total_memory, uncached
 from qwencode.model.llama.model import LlamaModel
 from qwencode.model.server import ServerModel
 from qwencode.settings import Places, Settings
@@ -123,6 +125,19 @@ def test_the_default_is_what_can_be_run_best(places: Places, tiny: Path) -> None
     shutil.copy(tiny, places.models / "b" / "Qwen3.6-X.gguf")
     path = find_default(Settings(), places)
     assert find_file(path, places).exists()
+
+
+def test_memory_of_gpus_counts_where_main_memory_does_not_do(places: Places, tiny: Path) -> None:
+    large = places.models / "qwen3.6-large.gguf"
+    shutil.copy(tiny, places.models / "qwen3.6-small.gguf")
+    shutil.copy(tiny, large)
+    plain = Machine(2, free_memory(), total_memory())
+    assert find_default(Settings(), places, lambda: pytest.fail("not needed")) == "qwen3.6-large"
+    os.truncate(large, 2 * plain.total)  # what comes behind the weights is not looked at
+    assert find_default(Settings(), places, lambda: plain) == "qwen3.6-small"
+    own, shared = (replace(plain, gpus=(Gpu("GPU", 2 * plain.total, shared),)) for shared in (False, True))
+    assert find_default(Settings(), places, lambda: own) == "qwen3.6-large"
+    assert find_default(Settings(), places, lambda: shared) == "qwen3.6-small"
 
 
 def test_a_file_that_mends_lines_is_run_small_and_never_the_default(places: Places, tiny: Path, lined: Path) -> None:
