@@ -66,7 +66,7 @@ def test_no_model_means_none_at_all(qwencode: Qwencode, broken: Path):
 def test_it_fills_in_and_is_not_taken_for_the_model(qwencode: Qwencode, broken: Path):
     done = qwencode("fix", broken, "--max-steps", 2)
     assert f"The {LABEL} tries edits." in done.stdout
-    assert done.returncode in (0, 1)
+    assert done.returncode in (0, 4)
     if done.returncode:
         assert "To go further, qwencode needs a larger model: " in done.stdout
 

@@ -128,7 +128,7 @@ def test_a_no_asks_the_network_for_nothing(hub: Hub, broken: Path, own_directori
         terminal.type("n\n")
         terminal.until(FETCH)
         terminal.type("n\n")
-        assert terminal.end() == 1
+        assert terminal.end() == 4
     assert hub.requests == []
     assert not (own_directories / "data/qwencode/models").exists()
     assert "Traceback" not in terminal.said
