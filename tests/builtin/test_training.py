@@ -16,7 +16,7 @@ from qwencode.model.builtin.task import task  # noqa: E402
 from train_builtin import Plan  # noqa: E402
 
 pytestmark = pytest.mark.slow
-STEPS = 30
+STEPS = 60
 NAMES = ("total", "count", "found", "amount", "size", "weight", "number", "length")
 TEMPLATE = """def {name}(rows, limit=3):
     {other} = 0
@@ -40,7 +40,7 @@ def out(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_the_loss_falls_and_the_file_is_used(out: Path) -> None:
     ticks = itertools.count()  # a second for each step, however busy the machine is
     plan = Plan(STEPS, batch=300, pool=64, every=5, clock=lambda: float(next(ticks)))
