@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 import fake_chat
@@ -73,7 +73,13 @@ class Endless:
 def test_no_key_and_no_line_shows_a_traceback(tmp_path: Path, keys: str):
     session = Endless(tmp_path, keys)
 
-    @settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    @settings(
+        max_examples=40,
+        deadline=None,
+        derandomize=True,
+        suppress_health_check=list(HealthCheck),
+        phases=[Phase.generate],  # to shrink what needs a terminal takes longer than a test may
+    )
     @given(st.lists(ACTIONS, min_size=1, max_size=15))
     def run(actions: list[tuple[str, object]]) -> None:
         window = session.open()
