@@ -33,7 +33,7 @@ ROOM_LINES = {  # what a room may grow to before something has to be taken out o
     "context": 1_670,
     "jobs": 4_650,
     "machine": 1_850,
-    "model": 6_850,
+    "model": 7_900,
     "repair": 4_250,
     "review": 2_200,
     "sandbox": 1_600,

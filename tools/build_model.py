@@ -1,14 +1,16 @@
-"""Write a GGUF of architecture `qwen35moe` with random weights: the real engine on a file of any size, in seconds.
+"""Write a GGUF with random weights: the real engine on a file of any size, in seconds.
 
     python tools/build_model.py --preset tiny OUT.gguf
     python tools/build_model.py --preset mid --experts 128 --weights q4_k OUT.gguf
     python tools/build_model.py --preset mid --mtp 1 OUT.gguf (with a head for multi-token prediction)
     python tools/build_model.py --preset full OUT.gguf        (the exact shape of the 35B; about 16 GB, streamed)
+    python tools/build_model.py --family llama OUT.gguf       (attention alone, with a chat template; see families.py)
 
-The layer pattern is that of the real model: three Gated DeltaNet blocks, then one of full attention. The vocabulary is
-a small byte-level BPE, learned from vocabulary.txt beside this file, with Qwen's 26 special tokens in their official
-order and roles. The same arguments give the same bytes. The model talks nonsense; what it is good for is everything
-that does not depend on sense: tokens, caches, checkpoints, sampling, grammars, speed.
+The architecture is `qwen35moe` unless another family is asked for. Its layer pattern is that of the real model: three
+Gated DeltaNet blocks, then one of full attention. The vocabulary is a small byte-level BPE, learned from vocabulary.txt
+beside this file, with Qwen's 26 special tokens in their official order and roles. The same arguments give the same
+bytes. The model talks nonsense; what it is good for is everything that does not depend on sense: tokens, caches,
+checkpoints, sampling, grammars, speed.
 """
 
 import argparse
@@ -18,13 +20,16 @@ import re
 import sys
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import gguf
 import numpy as np
 from numpy.typing import NDArray
+
+import families
+from families import FAMILIES
 
 Quant = gguf.GGMLQuantizationType
 CONTROL, USER_DEFINED, UNUSED, NORMAL = 3, 4, 5, 1  # token types of the GGUF specification
@@ -43,6 +48,8 @@ TEXT = Path(__file__).with_name("vocabulary.txt")
 """From what the vocabulary is learned: an old state of this program. Any other text would change all random files."""
 Words = tuple[Sequence[str], Sequence[int], Sequence[str]]
 """Tokens, their types, and the merges as two tokens with a blank between them."""
+Parts = Iterator[tuple[str, tuple[int, ...], str]]
+"""Tensors: name, dimensions and kind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,21 +86,21 @@ PRESETS = {
 }
 
 
-def vocabulary(shape: Shape) -> Words:
+def vocabulary(shape: Shape, special: Mapping[str, int] = SPECIAL) -> Words:
     """Return the tokens, their types and the merges: 256 bytes, merges, filler, the special tokens, padding.
 
     Filler is never made of a text, since no merge leads to it, but may be drawn, as the words of a real vocabulary.
     """
-    room = shape.vocab - 256 - len(SPECIAL) - shape.padding
+    room = shape.vocab - 256 - len(special) - shape.padding
     if room < 0:
-        raise ValueError(f"a vocabulary of {shape.vocab} has no room for {256 + len(SPECIAL) + shape.padding} tokens")
+        raise ValueError(f"a vocabulary of {shape.vocab} has no room for {256 + len(special) + shape.padding} tokens")
     alphabet = byte_alphabet()
     merges = train(TEXT.read_text(encoding="utf-8"), min(room, 4096))
     normal = list(dict.fromkeys([*alphabet, *("".join(pair) for pair in merges)]))
     filler = [f"w{number}" for number in range(256 + room - len(normal))]
     padding = [f"[pad{number}]" for number in range(shape.padding)]
-    tokens = [*normal, *filler, *SPECIAL, *padding]
-    types = [NORMAL] * len(normal + filler) + list(SPECIAL.values()) + [UNUSED] * len(padding)
+    tokens = [*normal, *filler, *special, *padding]
+    types = [NORMAL] * len(normal + filler) + list(special.values()) + [UNUSED] * len(padding)
     return tokens, types, [" ".join(pair) for pair in merges]
 
 
@@ -252,34 +259,42 @@ def describe(writer: gguf.GGUFWriter, shape: Shape, name: str, words: Words | No
     writer.add_ssm_time_step_rank(shape.value_heads)
     writer.add_ssm_inner_size(shape.value_heads * shape.state_size)
     writer.add_full_attention_interval(4)
-    tokens, types, merges = words
-    writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre("qwen35")
-    writer.add_token_list(tokens)
-    writer.add_token_types(types)
-    writer.add_token_merges(merges)
+    tokens = words[0]
+    add_words(writer, words, "qwen35")
     writer.add_eos_token_id(tokens.index("<|im_end|>"))
     writer.add_bos_token_id(tokens.index("<|endoftext|>"))
     writer.add_pad_token_id(tokens.index("<|endoftext|>"))
     writer.add_add_bos_token(False)
 
 
-def build(path: Path, shape: Shape, seed: int = 0, name: str = "", form: str = "") -> None:
+def add_words(writer: gguf.GGUFWriter, words: Words, pre: str) -> None:
+    """Write a vocabulary. `pre`: how llama.cpp is to cut words."""
+    tokens, types, merges = words
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre(pre)
+    writer.add_token_list(tokens)
+    writer.add_token_types(types)
+    writer.add_token_merges(merges)
+
+
+def build(path: Path, shape: Shape, seed: int = 0, name: str = "", form: str = "", family: str = "") -> None:
     """Write the file; memory stays small whatever the shape. `form`: as `Header.form` of the engine.
 
-    Raises ValueError for a shape that cannot be.
+    `family`: one of FAMILIES, or '' for `qwen35moe`. Raises ValueError for a shape that cannot be.
     """
-    if shape.blocks % 4 or shape.value_heads % shape.key_heads or shape.heads % shape.kv_heads:
-        raise ValueError("blocks come in fours, and key (kv) heads divide value heads (heads)")
+    if not family and shape.blocks % 4:
+        raise ValueError("blocks come in fours")
+    if shape.value_heads % shape.key_heads or shape.heads % shape.kv_heads:
+        raise ValueError("key (kv) heads divide value heads (heads)")
     if shape.experts_used > shape.experts:
         raise ValueError("more experts used than there are")
     if shape.mtp not in (0, 1):
         raise ValueError("there is one block that predicts further, or none")
-    writer = gguf.GGUFWriter(None, "qwen35moe")
-    describe(writer, shape, name or f"random-{path.stem}")
+    name = name or f"random-{path.stem}"
+    writer, parts = _other(shape, name, family) if family else _usual(shape, name)
     if form:
         writer.add_string("qwencode.form", form)
-    wanted = [(name, size, kind, stored_as(kind, size, shape.weights)) for name, size, kind in tensors(shape)]
+    wanted = [(name, size, kind, stored_as(kind, size, shape.weights)) for name, size, kind in parts]
     for name, size, _, stored in wanted:
         values, width = gguf.GGML_QUANT_SIZES[stored]
         writer.add_tensor_info(name, size, np.dtype(np.float32), int(np.prod(size)) // values * width, stored)
@@ -298,20 +313,38 @@ def build(path: Path, shape: Shape, seed: int = 0, name: str = "", form: str = "
     part.replace(path)
 
 
+def _usual(shape: Shape, name: str) -> tuple[gguf.GGUFWriter, Parts]:
+    writer = gguf.GGUFWriter(None, "qwen35moe")
+    describe(writer, shape, name)
+    return writer, tensors(shape)
+
+
+def _other(shape: Shape, name: str, family: str) -> tuple[gguf.GGUFWriter, Parts]:
+    kind = FAMILIES[family]
+    writer = gguf.GGUFWriter(None, kind.architecture)
+    writer.add_name(name)
+    writer.add_description("random weights; says nothing of sense")
+    words = vocabulary(shape, kind.special)
+    add_words(writer, words, kind.pre)
+    families.describe(writer, shape, kind, words[0])
+    return writer, families.tensors(shape, kind)
+
+
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("out", type=Path)
     parser.add_argument("--preset", choices=PRESETS, default="tiny")
+    parser.add_argument("--family", choices=FAMILIES, default="", help="another architecture than qwen35moe")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--weights", choices=("f16", "q8_0", "q6_k", "q4_k", "q3_k"))
     for field in fields(Shape):
         if field.name != "weights":
             parser.add_argument(f"--{field.name.replace('_', '-')}", type=int)
     given = vars(parser.parse_args(arguments))
-    out, seed, preset = given.pop("out"), given.pop("seed"), given.pop("preset")
+    out, seed, preset, family = (given.pop(key) for key in ("out", "seed", "preset", "family"))
     shape = replace(PRESETS[preset], **{key: value for key, value in given.items() if value is not None})
     try:
-        build(out, shape, seed, f"random-{preset}")
+        build(out, shape, seed, f"random-{family or preset}", family=family)
     except (ValueError, OSError) as error:
         print(f"{out} was not written: {error}", file=sys.stderr)
         return 2

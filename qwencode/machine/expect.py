@@ -66,13 +66,15 @@ def expected(header: Header, fit: Fit, machine: Machine, main: float, wide: bool
 def active_weights(header: Header) -> int:
     """Return how many weights of the blocks work on each token of a prompt."""
     count = header.count
-    width, length = count("embedding_length"), count("attention.key_length")
+    width, length = count("embedding_length"), header.head_length("key")
     blocks = count("block_count") - count("nextn_predict_layers")
     attending = blocks // header.attention_interval
-    heads = 3 * count("attention.head_count") + 2 * count("attention.head_count_kv")  # with the gates of the output
+    gates = 1 if header.recurrent else 0  # of the output
+    heads = (2 + gates) * count("attention.head_count") + 2 * count("attention.head_count_kv")
     mixing = 3 * count("ssm.inner_size") + 2 * count("ssm.group_count") * count("ssm.state_size")
     experts = count("expert_used_count") * count("expert_feed_forward_length")
-    feeding = 3 * (experts + count("expert_shared_feed_forward_length") + count("feed_forward_length"))
+    dense = 0 if experts and not header.recurrent else count("feed_forward_length")
+    feeding = 3 * (experts + count("expert_shared_feed_forward_length") + dense)
     return width * (blocks * feeding + attending * heads * length + (blocks - attending) * mixing)
 
 

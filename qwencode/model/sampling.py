@@ -1,6 +1,8 @@
 """How the next token is drawn, by mode: the values that the model's authors recommend."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,3 +30,18 @@ def sampling_for(thinking: bool) -> Sampling:
     edit depends on. Repetition is watched for and stopped instead.
     """
     return _THINKING if thinking else _INSTRUCT
+
+
+def sampling_of(metadata: Mapping[str, Any]) -> Sampling:
+    """Return the values that a file brings (`general.sampling`), else those of Llama 3's generation_config.json."""
+
+    def value(name: str, usual: float, most: float) -> float:
+        found = metadata.get(f"general.sampling.{name}")
+        return found if isinstance(found, int | float) and 0 <= found <= most else usual
+
+    return Sampling(
+        temperature=value("temp", 0.6, 10),
+        top_p=value("top_p", 0.9, 1) or 1.0,
+        top_k=int(value("top_k", 0, 1 << 20)),
+        min_p=value("min_p", 0, 1),
+    )

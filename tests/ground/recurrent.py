@@ -17,6 +17,7 @@ class Recurrent:
 
     batch_size = 4
     draft_tokens = 3
+    recurrent = True
 
     def __init__(self) -> None:
         self.cache: list[int] = []

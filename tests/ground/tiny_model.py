@@ -14,6 +14,7 @@ import gguf
 import numpy as np
 import pytest
 
+ATTENTION = {"width": 64, "blocks": 4, "heads": 4, "kv_heads": 2, "head_size": 16, "expert_width": 96}
 BUILDER = Path(__file__).parents[2] / "tools" / "build_model.py"
 
 
@@ -76,12 +77,27 @@ def lined(builder: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path
     return made(builder, tmp_path_factory, "lined", builder.PRESETS["tiny"], "line")
 
 
-def made(builder: ModuleType, factory: pytest.TempPathFactory, name: str, shape: Any, form: str = "") -> Path:
-    mark = hashlib.blake2b(BUILDER.read_bytes() + builder.TEXT.read_bytes(), digest_size=8).hexdigest()
+@pytest.fixture(scope="session")
+def tiny_llama(builder: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a tiny file of Llama's architecture, with grouped heads, special tokens and a template of its shape."""
+    return made(builder, tmp_path_factory, "tiny-llama", builder.Shape(**ATTENTION), family="llama")
+
+
+@pytest.fixture(scope="session")
+def tiny_qwen2(builder: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a tiny file of Qwen2's architecture, with a ChatML template and special tokens for calls."""
+    return made(builder, tmp_path_factory, "tiny-qwen2", builder.Shape(**ATTENTION), family="qwen2")
+
+
+def made(
+    builder: ModuleType, factory: pytest.TempPathFactory, name: str, shape: Any, form: str = "", family: str = ""
+) -> Path:
+    sources = b"".join(path.read_bytes() for path in (BUILDER, BUILDER.with_name("families.py"), builder.TEXT))
+    mark = hashlib.blake2b(sources, digest_size=8).hexdigest()
     path = factory.getbasetemp().parent / f"{name}-{mark}.gguf"
     if not path.exists():
         own = path.with_name(f"{path.stem}-{os.getpid()}.gguf")
-        builder.build(own, shape, name=f"random-{name}", form=form)
+        builder.build(own, shape, name=f"random-{name}", form=form, family=family)
         own.replace(path)
     return path
 

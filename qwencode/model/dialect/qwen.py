@@ -5,31 +5,22 @@ The pieces of a history, joined, are byte for byte what the model's own template
 whatever follows it, so a history only ever grows at its end.
 """
 
-import json
 import re
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Literal
 
 from qwencode.messages import Message, ToolCall, ToolSpec
+from qwencode.model.dialect.pieces import Piece, as_json, declaration, pieces
 from qwencode.model.dialect.qwen_parser import Parser
+from qwencode.model.sampling import sampling_for as sampling
 
-__all__ = ["STOP", "Parser", "Piece", "close_reply", "open_reply", "render", "render_prefix", "split_specials"]
+__all__ = ["CALLS", "CLOSING", "STOP", "Parser", "Piece", "close_reply", "open_reply", "render", "render_prefix"]
+__all__ += ["sampling", "split_specials"]
 
 STOP = ("<|im_end|>", "<|endoftext|>")
 """A reply ends at either of these tokens."""
-
-
-class Piece(NamedTuple):
-    """A stretch of the prompt.
-
-    `markup`: written by the template, special tokens are meant as such. Otherwise it holds text from outside and must
-    be tokenised with `split_specials`. Pieces meet at special tokens only, so tokenising them one by one gives the
-    tokens of the whole, as long as the text from outside spells no special token.
-    """
-
-    text: str
-    markup: bool
-
+CLOSING = STOP[0]
+CALLS: Literal["tags", "json"] = "tags"
 
 _SPECIAL = re.compile(r"<\|[a-z_]+\|>|</?(?:tool_call|tool_response|think)>")
 _SPLIT = re.compile(r"(?<=<)(?=\|[a-z_]+\|>|/?(?:tool_call|tool_response|think)>)")
@@ -81,7 +72,7 @@ def render_prefix(system: str, tools: Sequence[ToolSpec]) -> list[Piece]:
     parts = [("<|im_start|>system\n", True)]
     if tools:
         parts.append((_TOOLS_HEAD, True))
-        parts += [("\n" + _json(_declaration(tool)), False) for tool in tools]
+        parts += [("\n" + as_json(declaration(tool)), False) for tool in tools]
         parts.append((_TOOLS_TAIL, True))
     if text := system.strip():
         parts.append((("\n\n" if tools else "") + text, False))
@@ -89,7 +80,7 @@ def render_prefix(system: str, tools: Sequence[ToolSpec]) -> list[Piece]:
 
 
 def render(previous: Message | None, message: Message) -> list[Piece]:
-    """Return what must follow `previous` (None: the prefix) for `message` to be in the history.
+    """Return what must follow `previous` (the prefix: None, or the system message) for `message` to be in the history.
 
     Tool results that follow each other share one user turn; whatever comes next closes it. Raises ValueError for a
     system message, which can stand only in the prefix.
@@ -145,46 +136,14 @@ def _is_tool(message: Message | None) -> bool:
     return message is not None and message.role == "tool"
 
 
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)  # spelled as the `tojson` of the transformers library
-
-
-def _declaration(tool: ToolSpec) -> dict[str, Any]:
-    function = {"name": tool.name, "description": tool.description, "parameters": dict(tool.parameters)}
-    return {"type": "function", "function": function}
-
-
 def _call(call: ToolCall) -> Iterable[tuple[str, bool]]:
     yield "<tool_call>\n<function=", True
     yield call.name, False
     yield ">\n", True
     for name, value in call.arguments.items():
-        yield f"<parameter={name}>\n{value if isinstance(value, str) else _json(value)}\n</parameter>\n", False
+        yield f"<parameter={name}>\n{value if isinstance(value, str) else as_json(value)}\n</parameter>\n", False
     yield "</function>\n</tool_call>", True
 
 
 def _pieces(parts: Iterable[tuple[str, bool]]) -> list[Piece]:
-    """Join (text, is the template's own) parts so that pieces meet at special tokens only.
-
-    The template's text between a special token and a text from outside goes with the latter: a line break after a full
-    stop is one token together with it.
-    """
-    pieces: list[Piece] = []
-    for text, own in parts:
-        found = list(_SPECIAL.finditer(text)) if own else []
-        if not found:
-            _add(pieces, text, False)
-            continue
-        start, end = found[0].start(), found[-1].end()
-        _add(pieces, text[:start], False)
-        _add(pieces, text[start:end], True)
-        _add(pieces, text[end:], False)
-    return pieces
-
-
-def _add(pieces: list[Piece], text: str, markup: bool) -> None:
-    if not text:
-        return
-    if pieces and pieces[-1].markup == markup:
-        text = pieces.pop().text + text
-    pieces.append(Piece(text, markup))
+    return pieces(parts, _SPECIAL)

@@ -26,6 +26,7 @@ _AFTER_UNKNOWN = re.compile(f"{CLOSE}|{OPEN}|</think>")
 _CALL_CLOSERS = re.compile(r"(?:</function(?:_invocation)?>\s*)*(?:</tool_call>\s*)?")
 _QUOTED = "\udfff"  # stands behind a `<` that begins no mark: half a surrogate pair, which no decoded text holds
 _VALUE_CLOSERS = re.compile(r"(?:</parameter>\s*)+")
+_FORM = "<tool_call>, <function=NAME>, one <parameter=NAME> block for each value, </function>, </tool_call>"
 
 
 @dataclass(slots=True)
@@ -46,10 +47,12 @@ class Parser:
     parameter begins (the one before is then complete), then pieces of the value as written, before any conversion.
     `drain` says that no more text comes and returns the last events; `finish` returns the message.
 
-    Calls are named `call-<n>`, counting from `first_call`. Nothing that a model can write raises.
+    Calls are named `call-<n>`, counting from `first_call`; `form` tells the model how to write one. Nothing that a
+    model can write raises.
     """
 
-    def __init__(self, tools: Sequence[ToolSpec], thinking: bool, first_call: int = 1):
+    def __init__(self, tools: Sequence[ToolSpec], thinking: bool, first_call: int = 1, form: str = _FORM):
+        self._form = form
         self._tools = {tool.name: tool for tool in tools}
         self._first_call = first_call
         self._reasoning, self._content = Prose(), Prose()
@@ -79,6 +82,21 @@ class Parser:
     def calling(self) -> bool:
         """Whether the text so far ends inside a tool call."""
         return self._state != self._in_prose
+
+    @property
+    def at_line_start(self) -> bool:
+        """Whether only white space has come so far on this line of text."""
+        return self._line_start
+
+    @property
+    def deciding(self) -> bool:
+        """Whether a mark has come that may open a call, or be a word of the text."""
+        return self._state == self._at_opening
+
+    @property
+    def opened(self) -> bool:
+        """Whether a call was opened of which nothing but white space has come."""
+        return self.deciding and not self._buffer.strip()
 
     def feed(self, text: str, quoted: bool = False) -> list[Event]:
         """Read on, and return what became certain. `quoted`: whatever it spells outside of a call is no mark."""
@@ -351,10 +369,7 @@ class Parser:
         shown = " ".join(text.split())
         self._begin_call("")
         self._drafts[-1].written["text"] = text.strip()
-        self._drafts[-1].problems.append(
-            f"The tool call could not be read: {shown[:400]!r}. Write it as <tool_call>, <function=NAME>, one "
-            "<parameter=NAME> block for each value, </function>, </tool_call>."
-        )
+        self._drafts[-1].problems.append(f"The tool call could not be read: {shown[:400]!r}. Write it as {self._form}.")
         self._end_call()
 
     def _begin_value(self, name: str) -> None:

@@ -79,11 +79,11 @@ def with_mtp(plan: Fit, header: Header, machine: Machine) -> Fit:
 def describe(fit: Fit, header: Header, machine: Machine) -> str:
     """Return what was chosen, as two sentences for the user."""
     cache = cache_bytes(header, fit.context, fit.cache_type)
-    checkpoints = fit.checkpoint_bytes // max(1, header.state_bytes)
+    checkpoints = f", {fit.checkpoint_bytes // header.state_bytes} checkpoints" if header.state_bytes else ""
     drafts = f"{fit.draft_tokens} with MTP" if fit.mtp else f"{fit.draft_tokens}"
     return (
         f"Context of {fit.context:,} tokens ({fit.cache_type} cache, {_gib(cache)}), {fit.threads} threads, batches of "
-        f"{fit.batch}, drafts of {drafts}, {checkpoints} checkpoints. The weights ({_gib(header.file_size)}) "
+        f"{fit.batch}, drafts of {drafts}{checkpoints}. The weights ({_gib(header.file_size)}) "
         f"are {place(fit, header, machine)}."
     )
 

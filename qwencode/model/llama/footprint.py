@@ -123,7 +123,10 @@ def compute_bytes(header: Header, fit: Fit) -> int:
     on the CPU, and this gives 154.
     """
     convolved = header.count("ssm.inner_size") + 2 * header.count("ssm.group_count") * header.count("ssm.state_size")
-    widest = 4 * convolved + 2 * header.count("embedding_length") + header.count("feed_forward_length")
+    fed = header.count("feed_forward_length")
+    if not header.recurrent:
+        fed = max(fed, 2 * header.count("expert_used_count") * header.count("expert_feed_forward_length"))
+    widest = 4 * convolved + 2 * header.count("embedding_length") + fed
     tokens = fit.batch
     return tokens * (4 * widest + 2 * (fit.context + 256)) + 8 * header.vocab_size * (1 + fit.draft_tokens)
 

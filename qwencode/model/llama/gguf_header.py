@@ -15,7 +15,11 @@ from typing import Any, NoReturn
 
 from qwencode.errors import ModelUnavailable
 
-ARCHITECTURES = ("qwen35moe", "qwen35")
+FAMILY = ("qwen35moe", "qwen35")
+"""Qwen3.5 and Qwen3.6: a recurrent state in most blocks, and a chat format that is known exactly."""
+ATTENTION = ("llama", "qwen2", "qwen3", "qwen3moe")
+"""Attention in every block; the chat format is learned from the file's own template."""
+ARCHITECTURES = FAMILY + ATTENTION
 CHAT_TOKENS = ("<|im_start|>", "<|im_end|>", "<|endoftext|>", "<think>", "</think>", "<tool_call>", "</tool_call>")
 PROJECTOR = "clip"
 """The architecture of files that turn images into tokens, whatever the model is that they go with."""
@@ -33,15 +37,22 @@ _BLOCKS = {  # tensor type: values in a block, bytes of a block (ggml-common.h)
 }
 _F32 = 0  # the tensor type of everything with one dimension: llama.cpp ends the process on others
 _NO_WEIGHTS = range(24, 29)  # integers, and floats of 64 bits
-_COUNTS = (
-    *("block_count", "context_length", "embedding_length", "attention.head_count", "attention.head_count_kv"),
+_COUNTS = ("block_count", "context_length", "embedding_length", "attention.head_count", "attention.head_count_kv")
+_FAMILY_COUNTS = (
     *("attention.key_length", "attention.value_length", "rope.dimension_count"),
     *("ssm.conv_kernel", "ssm.state_size", "ssm.group_count", "ssm.time_step_rank", "ssm.inner_size"),
 )
-_SCALINGS = ("none", "linear", "yarn", "longrope")
-_TOKENIZERS = (("gpt2", "qwen35"), ("gpt2", "qwen2"))
-"""Type and way of cutting words. With others llama.cpp recurses for each character of a word, and dies of long ones."""
 _EXPERT_COUNTS = ("expert_count", "expert_used_count", "expert_feed_forward_length")
+_NEEDED = {  # hyperparameters of an architecture beside those of all
+    "qwen35moe": _FAMILY_COUNTS + _EXPERT_COUNTS,
+    "qwen35": _FAMILY_COUNTS,
+    "qwen3moe": _EXPERT_COUNTS,
+    **dict.fromkeys(("llama", "qwen2", "qwen3"), ("feed_forward_length",)),
+}
+_SCALINGS = ("none", "linear", "yarn", "longrope")
+_CUTS = ("qwen35", "qwen2", "deepseek-r1-qwen", "llama-bpe", "llama3", "llama-v3")
+"""Ways of cutting words that llama.cpp (unicode.cpp) has code for. With others it recurses for each character of a
+word, and dies of long ones."""
 _LARGEST = 1 << 24  # of any hyperparameter above, but for these, which are llama.cpp's own bounds
 _LARGEST_OF = {"block_count": 512, "expert_count": 512}
 
@@ -77,11 +88,26 @@ class Header:
         value = self.metadata.get(f"{self.architecture}.{key}", 0)
         return value if isinstance(value, int) else 0
 
+    def text(self, key: str) -> str:
+        """Return a text of the metadata, '' when the file does not have it."""
+        value = self.metadata.get(key, "")
+        return value if isinstance(value, str) else ""
+
     @property
     def form(self) -> str:
         """How the model wants to be spoken to: LINE_FORM, or '' for the usual chat with declared tools."""
-        value = self.metadata.get("qwencode.form", "")
-        return value if isinstance(value, str) else ""
+        return self.text("qwencode.form") if self.recurrent else ""
+
+    @property
+    def recurrent(self) -> bool:
+        """Whether most blocks have a recurrent state; else all have attention."""
+        return self.architecture in FAMILY
+
+    def head_length(self, of: str) -> int:
+        """Return the length of a head's `key` or `value`."""
+        return self.count(f"attention.{of}_length") or self.count("embedding_length") // self.count(
+            "attention.head_count"
+        )
 
     @property
     def vocab_size(self) -> int:
@@ -92,14 +118,14 @@ class Header:
     @property
     def attention_interval(self) -> int:
         """Of so many blocks the last has full attention, the others a recurrent state."""
-        return self.count("full_attention_interval") or 4
+        return self.count("full_attention_interval") or 4 if self.recurrent else 1
 
     @property
     def cache_bytes(self) -> int:
         """Bytes that the attention cache takes for each token, at 16 bits."""
         interval = self.attention_interval
         blocks = (self.count("block_count") - self.count("nextn_predict_layers")) // interval
-        width = self.count("attention.key_length") + self.count("attention.value_length")
+        width = self.head_length("key") + self.head_length("value")
         return 2 * blocks * self.count("attention.head_count_kv") * width
 
     @property
@@ -110,7 +136,9 @@ class Header:
 
     @property
     def state_bytes(self) -> int:
-        """Bytes of the recurrent state, of which each checkpoint holds a copy."""
+        """Bytes of the recurrent state, of which each checkpoint holds a copy; 0: there is none."""
+        if not self.recurrent:
+            return 0
         interval = self.attention_interval
         blocks = self.count("block_count") - self.count("nextn_predict_layers")
         inner, size = self.count("ssm.inner_size"), self.count("ssm.state_size")
@@ -271,17 +299,17 @@ def _check_use(header: Header, reader: _Reader) -> None:
     if architecture == PROJECTOR:
         raise ModelUnavailable(f"{path} turns images into tokens for a server; qwencode reads text, and needs a model.")
     if architecture not in ARCHITECTURES:
-        known = " and ".join(ARCHITECTURES)
+        known = f"{', '.join(ARCHITECTURES[:-1])} and {ARCHITECTURES[-1]}"
         raise ModelUnavailable(f"{path} holds a model of architecture {architecture!r}; {known} can be run.")
     parts = metadata.get("split.count", 0)
     if parts and parts != 1:
         raise ModelUnavailable(f"{path} is one of {parts} parts; join them with `llama-gguf-split --merge`.")
-    wanted = _COUNTS + (_EXPERT_COUNTS if architecture == "qwen35moe" else ())
-    for key in wanted:
+    for key in _COUNTS + _NEEDED[architecture]:
         if not 0 < header.count(key) <= _LARGEST_OF.get(key, _LARGEST):
             found = metadata.get(f"{architecture}.{key}", "missing")
             raise ModelUnavailable(f"{path} cannot be used: {architecture}.{key} is {found}.")
-    if problem := _disagreement(header) or _vocabulary_problem(metadata, reader):
+    kind = _family_disagreement if header.recurrent else _attention_disagreement
+    if problem := _disagreement(header) or kind(header) or _vocabulary_problem(header, reader):
         raise ModelUnavailable(f"{path} cannot be used: {problem}.")
 
 
@@ -291,8 +319,6 @@ def _disagreement(header: Header) -> str:
     epsilon = header.metadata.get(f"{header.architecture}.attention.layer_norm_rms_epsilon")
     if not isinstance(epsilon, float) or not 0 <= epsilon < 1:
         return f"attention.layer_norm_rms_epsilon is {epsilon}"
-    if header.metadata.get(f"{header.architecture}.full_attention_interval", 4) in (0, False):
-        return "full_attention_interval is 0"
     if count("nextn_predict_layers") >= count("block_count"):
         return f"{count('nextn_predict_layers')} of {count('block_count')} blocks predict further tokens"
     if count("expert_group_count") > 1:
@@ -303,6 +329,14 @@ def _disagreement(header: Header) -> str:
         return f"it uses {count('expert_used_count')} of {count('expert_count')} experts"
     if count("attention.head_count") % count("attention.head_count_kv"):
         return "its attention heads cannot be shared out"
+    return ""
+
+
+def _family_disagreement(header: Header) -> str:
+    """Return which hyperparameters of the recurrent family do not fit together, or nothing."""
+    count = header.count
+    if header.metadata.get(f"{header.architecture}.full_attention_interval", 4) in (0, False):
+        return "full_attention_interval is 0"
     if count("ssm.time_step_rank") % count("ssm.group_count"):
         return "its DeltaNet heads cannot be shared out"
     if count("ssm.inner_size") != count("ssm.time_step_rank") * count("ssm.state_size"):
@@ -316,8 +350,29 @@ def _disagreement(header: Header) -> str:
     return ""
 
 
-def _vocabulary_problem(metadata: Mapping[str, Any], reader: _Reader) -> str:
+def _attention_disagreement(header: Header) -> str:
+    """Return which hyperparameters of a model of attention alone do not fit together, or nothing."""
+    count, keys = header.count, header.head_length("key")
+    if count("nextn_predict_layers") or count("expert_group_count"):
+        return "it has parts that this architecture does not have"
+    if header.architecture in ("qwen2", "qwen3") and count("expert_count"):
+        return f"it has {count('expert_count')} experts, and its architecture has none"
+    used = header.metadata.get(f"{header.architecture}.expert_used_count", 0)
+    if not isinstance(used, int) or bool(used) != bool(count("expert_count")):
+        return f"it uses {used} of {count('expert_count')} experts"
+    if count("expert_count") > _LARGEST_OF["expert_count"]:
+        return f"it has {count('expert_count')} experts"
+    rotated = count("rope.dimension_count") or keys
+    if not 0 < keys <= _LARGEST or keys % 2 or header.head_length("value") != keys or rotated != keys:
+        return "the sizes of its heads disagree"
+    if not header.text("tokenizer.chat_template"):
+        return "it has no chat template, so nobody knows how it wants to be spoken to"
+    return ""
+
+
+def _vocabulary_problem(header: Header, reader: _Reader) -> str:
     """Return what the vocabulary lacks, or nothing."""
+    metadata = header.metadata
     arrays = {"tokens": _STRING, "merges": _STRING, "token_type": _INT32, "scores": _FLOAT32}
     found = {name: metadata.get(f"tokenizer.ggml.{name}") for name in arrays}
     tokens = found["tokens"]
@@ -326,8 +381,9 @@ def _vocabulary_problem(metadata: Mapping[str, Any], reader: _Reader) -> str:
     ):
         return "it has no tokenizer"
     kinds = metadata.get("tokenizer.ggml.model"), metadata.get("tokenizer.ggml.pre")
-    if kinds not in _TOKENIZERS:
-        return f"its tokenizer is {kinds[0]!r} with {kinds[1]!r}, not that of this family"
+    cuts = _CUTS[:2] if header.recurrent else _CUTS
+    if kinds[0] != "gpt2" or kinds[1] not in cuts:
+        return f"its tokenizer is {kinds[0]!r} with {kinds[1]!r}; 'gpt2' with {', '.join(cuts)} can be used"
     for name, kind in arrays.items():
         array = found[name]
         if array is not None and (not isinstance(array, Array) or array.kind != kind):
@@ -335,7 +391,8 @@ def _vocabulary_problem(metadata: Mapping[str, Any], reader: _Reader) -> str:
         if isinstance(array, Array) and name in ("token_type", "scores") and array.count != tokens.count:
             return f"it has {tokens.count} tokens but {array.count} entries in tokenizer.ggml.{name}"
     distinct = set(reader.strings(tokens))
-    if missing := [token for token in CHAT_TOKENS if token.encode() not in distinct]:
+    wanted = CHAT_TOKENS if header.recurrent else ()
+    if missing := [token for token in wanted if token.encode() not in distinct]:
         return f"its vocabulary lacks the chat token {missing[0]}"
     if len(distinct) != tokens.count or any(b"\0" in token for token in distinct):
         return "its vocabulary has a token twice, or one with a zero byte"

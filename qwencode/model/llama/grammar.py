@@ -1,4 +1,4 @@
-"""The grammar of one tool call in Qwen's format, from the declarations, as GBNF for llama.cpp.
+"""The grammar of one tool call, from the declarations, as GBNF for llama.cpp: in tags as Qwen3.5 writes it, or in JSON.
 
 It begins after `<tool_call>` and ends with `</tool_call>`. Names are declared ones, every required parameter is there
 and none comes twice; booleans, numbers and enumerations are written as such, arrays and objects as JSON. Strings are
@@ -8,7 +8,7 @@ free text that cannot contain the call's own tags.
 import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from qwencode.messages import ToolSpec
 
@@ -24,8 +24,8 @@ _VALUES = {
 }
 
 
-def call_grammar(tools: Sequence[ToolSpec], string_limit: int = 0) -> str:
-    """Return the grammar. `string_limit`: characters of a string at most; 0 is no limit.
+def call_grammar(tools: Sequence[ToolSpec], string_limit: int = 0, calls: Literal["tags", "json"] = "tags") -> str:
+    """Return the grammar of calls in tags or in JSON. `string_limit`: characters of a string at most; 0 is no limit.
 
     A limit is for models with random weights, which never close a string by themselves; a sensible model would be cut
     off in the middle of what it writes. Raises ValueError for a limit that llama.cpp cannot count, and without tools.
@@ -34,7 +34,8 @@ def call_grammar(tools: Sequence[ToolSpec], string_limit: int = 0) -> str:
         raise ValueError("there is no tool to call")
     if string_limit > LONGEST_STRING:
         raise ValueError(f"a string limit of {string_limit} is over {LONGEST_STRING}")
-    return "\n".join(_Rules(string_limit).of(tools)) + "\n"
+    rules = _Rules(string_limit).of(tools) if calls == "tags" else _JsonRules(string_limit).of(tools)
+    return "\n".join(rules) + "\n"
 
 
 class _Rules:
@@ -138,6 +139,32 @@ class _Rules:
         yield f'json-array ::= "[" (json (", " json){self._few})? "]"'
         pair = '(json-string ": " json)'
         yield f'json-object ::= "{{" ({pair} (", " {pair}){self._few})? "}}"'
+
+
+class _JsonRules(_Rules):
+    """A call is one JSON object; its arguments come in the order of the declaration, required ones first."""
+
+    def of(self, tools: Sequence[ToolSpec]) -> Iterator[str]:
+        starts = [f"tool{number}" for number in range(len(tools))]
+        yield f'root ::= "\\n"? "{{\\"name\\": " ({" | ".join(starts)}) "}}\\n</tool_call>"'
+        for start, tool in zip(starts, tools, strict=True):
+            yield from self._tool(start, tool)
+        yield from self._json()
+
+    def _tool(self, start: str, tool: ToolSpec) -> Iterator[str]:
+        """Yield for each parameter what may come from it on: as the first one, and after others."""
+        schemas: Mapping[str, Any] = tool.parameters.get("properties", {})
+        required = set(tool.parameters.get("required", ())) & schemas.keys()
+        names = sorted(schemas, key=lambda name: name not in required)
+        opening = f'{json.dumps(tool.name, ensure_ascii=False)}, "arguments": {{'
+        yield f'{start} ::= {_quoted(opening)} {start}-first0 "}}"'
+        for number, name in enumerate(names):
+            pair = f"{_quoted(json.dumps(name, ensure_ascii=False) + ': ')} ({self._json_value(schemas[name])})"
+            for place, gap in (("first", ""), ("rest", '", " ')):
+                skipped = "" if name in required else f" | {start}-{place}{number + 1}"
+                yield f"{start}-{place}{number} ::= {gap}{pair} {start}-rest{number + 1}{skipped}"
+        yield f'{start}-first{len(names)} ::= ""'
+        yield f'{start}-rest{len(names)} ::= ""'
 
 
 def _quoted(text: str) -> str:

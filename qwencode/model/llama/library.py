@@ -105,6 +105,7 @@ class Engine(Vocabulary):
         self._stopper = stopper()
         self._asked = lib.ggml_abort_callback(self._stopper.asked)
         self._memory = lib.llama_get_memory(self._context)
+        self.recurrent: bool = lib.llama_model_is_recurrent(self._model) or lib.llama_model_is_hybrid(self._model)
         super().__init__(self._model)
         self.context_length: int = lib.llama_n_ctx(self._context)
         self.batch_size = fit.batch
@@ -173,11 +174,15 @@ class Engine(Vocabulary):
 
     def save(self) -> State:
         """Return a copy of the recurrent state: what cannot be rolled back. The attention cache is not in it."""
+        if not self.recurrent:
+            return np.empty(0, np.uint8)
         state = self._copied(_PARTIAL)
         return self._head.save(state, self._length) if self._head else state
 
     def restore(self, state: State, length: int) -> bool:
         """Go back to `state`, saved after `length` tokens that are still in the attention cache. False: it failed."""
+        if not self.recurrent:
+            return self.rollback(length)
         own = self._head.restore(state, length) if self._head else state
         read = lib.llama_state_seq_set_data_ext(self._context, _bytes_at(own), len(own), _SEQUENCE, _PARTIAL)
         return read == len(own) and lib.llama_memory_seq_rm(self._memory, _SEQUENCE, length, -1)
@@ -209,12 +214,14 @@ class Engine(Vocabulary):
         return read == len(own)
 
     def rollback(self, length: int) -> bool:
-        """Go back to the first `length` tokens, by at most `Fit.draft_tokens` and within the last batch.
+        """Go back to the first `length` tokens; a recurrent state by at most `Fit.draft_tokens`, in the last batch.
 
         llama.cpp keeps the recurrent state after each of the last tokens of a batch (`n_rs_seq`). It does not check
         that what it goes back to belongs to that batch; the caller does. False: it cannot; nothing has changed then.
+        Without a recurrent state it goes back to any length; False: so many tokens were not there.
         """
-        return lib.llama_memory_seq_rm(self._memory, _SEQUENCE, length, -1)
+        removed = lib.llama_memory_seq_rm(self._memory, _SEQUENCE, length, -1)
+        return removed and (self.recurrent or self._length == length)
 
     def clear(self) -> None:
         """Forget all tokens."""

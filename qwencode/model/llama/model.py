@@ -6,42 +6,39 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-import numpy as np
-
 from qwencode.errors import ModelUnavailable
 from qwencode.events import Event, Notice, PrefillProgress, Progress
 from qwencode.excerpt import unnumbered
 from qwencode.messages import Finish, Message, Reply, ToolSpec, Usage
-from qwencode.model.dialect import qwen
+from qwencode.model.dialect.pieces import Piece
 from qwencode.model.llama import calibration, kept_history
 from qwencode.model.llama.cache_miss import Seen, explain
 from qwencode.model.llama.calibration import Calibration
 from qwencode.model.llama.decoder import Decoder
 from qwencode.model.llama.draft import Lookup, Pace
 from qwencode.model.llama.fit import Fit, check_memory
-from qwencode.model.llama.gguf_header import CHAT_TOKENS, LINE_FORM, check
+from qwencode.model.llama.gguf_header import LINE_FORM, check
 from qwencode.model.llama.grammar import call_grammar
 from qwencode.model.llama.library import Engine, build
 from qwencode.model.llama.likelihood import likelihood
 from qwencode.model.llama.machine import free_memory
 from qwencode.model.llama.prefix_store import PrefixStore, Warmed, prefixes
 from qwencode.model.llama.sampler import QuickGrammar, Sampler
+from qwencode.model.llama.speech import speech_of
 from qwencode.model.llama.state import LiveState
 from qwencode.model.llama.steering import Steering
 from qwencode.model.llama.transcript import Prompt, Transcript
-from qwencode.model.llama.vocabulary import CONTROL, UNUSED, USER_DEFINED
 from qwencode.model.llama.writer import Writer
 from qwencode.model.protocol import CallRefused, Kept, Likelihood, Options, ReplyInterrupted, Stopped
-from qwencode.model.sampling import LINES, sampling_for
+from qwencode.model.sampling import LINES
 
 _STOPS_KEPT = 8  # of a long prompt that is read at once, the last ones
-_NORMAL = 1  # token type in the file
 _SAMPLE = "Write a Python function that reads an INI file into nested dictionaries, with a docstring and three tests."
 T = TypeVar("T")
 
 
 class LlamaModel:
-    """Runs a GGUF file of the Qwen3.5 and Qwen3.6 family through llama.cpp. Implements `qwencode.model.protocol.Model`.
+    """Runs a GGUF file through llama.cpp, in the dialect of its family. Implements `qwencode.model.protocol.Model`.
 
     `store`: where the state after the fixed prefix is kept between runs, so no system message may hold text of a
     repository. `speed`: what was measured on this machine. `about`: sentences on how it runs, told once, at the first
@@ -69,22 +66,14 @@ class LlamaModel:
         self._declares = header.form != LINE_FORM
         self._prefixes = prefixes(store, path, fit, build() if store else "")
         self._engine = Engine(path, fit)
-        self._stops = {self._token(text): text for text in qwen.STOP}
-        self._call = self._token("<tool_call>")
-        for text in CHAT_TOKENS:
-            self._token(text)
-        kinds = {
-            token: self._engine.attributes(token)
-            for token, kind in enumerate(header.metadata["tokenizer.ggml.token_type"].items)
-            if kind != _NORMAL
-        }
-        unwanted = [token for token, bits in kinds.items() if bits & (CONTROL | UNUSED) and token not in self._stops]
-        self._banned = np.array(unwanted, np.int32)
-        literals = [
-            self._engine.piece(token).decode(errors="replace") for token, bits in kinds.items() if bits & USER_DEFINED
-        ]
+        try:
+            speech = speech_of(header, self._engine)
+        except ModelUnavailable:
+            self._engine.close()
+            raise
+        self._dialect, self._stops, self._banned = speech.dialect, speech.stops, speech.banned
         self._live = LiveState(self._engine, fit.checkpoint_bytes)
-        self._transcript = Transcript(self._engine, literals)
+        self._transcript = Transcript(self._engine, speech.literals, dialect=self._dialect)
         self._string_limit = string_limit
         self._grammars: dict[str, QuickGrammar] = {}
         self._lookup, self._pace = Lookup(), Pace(fit.draft_tokens, dict(speed.points) if speed else None)
@@ -129,8 +118,9 @@ class LlamaModel:
         yield from self._prefill(prompt, cached, turn)
         read = time.monotonic()
         room = min(options.max_tokens, self.context_length - len(prompt.tokens))
-        writer = Writer(self._engine, tools, options.thinking, 1 + sum(len(message.tool_calls) for message in history))
-        sampling = sampling_for(options.thinking) if self._declares else LINES
+        first_call = 1 + sum(len(message.tool_calls) for message in history)
+        writer = Writer(self._engine, tools, options.thinking, first_call, self._dialect)
+        sampling = self._dialect.sampling(options.thinking) if self._declares else LINES
         sampler = Sampler(self._engine, sampling, self._banned, options.seed, room)
         predict = self._engine.guess if self._engine.guesses else None
         decoder = Decoder(self._live, sampler, self._lookup, self._pace, self.context_length, predict)
@@ -170,7 +160,7 @@ class LlamaModel:
     ) -> Generator[Event, None, list[Likelihood]]:
         """Say how likely each text is as the next message. Implements `qwencode.model.protocol.Judges`."""
         prompt, turn = self._begin(history, tools, thinking=False)
-        parts = [self._transcript.encode([qwen.Piece(text, False)]) for text in texts]
+        parts = [self._transcript.encode([Piece(text, False)]) for text in texts]
         self._fits(len(prompt.tokens) + max(map(len, parts), default=0))
         self._seen = Seen.of(history, tools, prompt)
         yield from self._prefill(prompt, self._align(prompt), turn)
@@ -322,7 +312,7 @@ class LlamaModel:
         grammar = self._grammar(tools)
         required = options.tool_choice == "required" and grammar is not None
         steering = Steering(self._engine.tokenize, options, room, required)
-        held = False
+        held = opened = False
         cut: Finish | None = "length"
         while len(writer.ids) < room:
             forced = steering.forced(writer)
@@ -334,14 +324,15 @@ class LlamaModel:
                 sampler.note(token)
             if tokens[0] in self._stops:
                 cut = None
-                if self._stops[tokens[0]] == qwen.STOP[0]:
-                    writer.end(tokens[0], qwen.STOP[0])
+                if self._stops[tokens[0]] == self._dialect.CLOSING:
+                    writer.end(tokens[0], self._dialect.CLOSING)
                 break
             decoder.push(tokens)
             yield from writer.take(tokens)
             self._check_turn(turn)
             steering.took(tokens, writer)
-            if grammar and writer.calling and tokens[-1] == self._call:
+            before, opened = opened, writer.opened
+            if grammar and opened and not before:
                 sampler.constrain(grammar)
                 held = True
             elif grammar and held and not writer.calling:
@@ -372,17 +363,10 @@ class LlamaModel:
     def _grammar(self, tools: Sequence[ToolSpec]) -> QuickGrammar | None:
         if not tools:
             return None
-        text = call_grammar(tools, self._string_limit)
+        text = call_grammar(tools, self._string_limit, self._dialect.CALLS)
         if text not in self._grammars:
             self._grammars = {text: QuickGrammar(self._engine, text)}
         return self._grammars[text]
-
-    def _token(self, text: str) -> int:
-        tokens = self._engine.tokenize(text, special=True)
-        if len(tokens) != 1:
-            self._engine.close()
-            raise ModelUnavailable(f"{self.path} cannot be used: its vocabulary does not mark {text} as special.")
-        return tokens[0]
 
     def _check_turn(self, turn: int) -> None:
         """Raise RuntimeError in a reply that was ended. To be asked after every `yield`: anything may have happened."""

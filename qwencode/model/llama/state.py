@@ -1,8 +1,9 @@
 """What the engine has in memory: the live tokens and the points to which it can go back.
 
-The recurrent state of this model family cannot be rolled back, not even by one token. So a copy of it is kept at chosen
-places, and going back means: restore the nearest copy at or before the place, drop the attention cache behind it, and
-evaluate the rest again. Which tokens are live is known here and nowhere else.
+A recurrent state cannot be rolled back, not even by one token. So a copy of it is kept at chosen places, and going back
+means: restore the nearest copy at or before the place, drop the attention cache behind it, and evaluate the rest again.
+A model of attention alone has no such state: its cache is cut at any place, and what is kept at a place are the logits.
+Which tokens are live is known here and nowhere else.
 """
 
 import itertools
@@ -17,6 +18,7 @@ from qwencode.errors import Interrupted
 
 State = NDArray[np.uint8]
 Logits = NDArray[np.float32]
+_NO_STATE: State = np.empty(0, np.uint8)
 
 
 class Evaluator(Protocol):
@@ -24,6 +26,11 @@ class Evaluator(Protocol):
 
     @property
     def batch_size(self) -> int: ...
+    @property
+    def recurrent(self) -> bool:
+        """Whether there is a state that cannot be rolled back: `rollback` may then refuse, else it never does."""
+        ...
+
     @property
     def decoded(self) -> bool:
         """Whether the last call of `decode` has done its work, also where it was interrupted."""
@@ -133,7 +140,11 @@ class LiveState:
             for checkpoint in self._checkpoints
             if checkpoint.length <= shared and (checkpoint.length < len(wanted) or checkpoint.logits is not None)
         ]
-        self._go_back(usable[-1] if usable else None)
+        target = usable[-1] if usable else None
+        place = min(shared, max(0, len(wanted) - 1))  # the last token is evaluated again where its logits are not known
+        if not self._engine.recurrent and (target is None or target.length < place):
+            target = Checkpoint(place, _NO_STATE, None, pinned=False, used=0)
+        self._go_back(target)
         return len(self._tokens)
 
     def extend(self, tokens: Sequence[int], outputs: int) -> None:
@@ -200,8 +211,8 @@ class LiveState:
         return taken
 
     def _take_back(self, count: int) -> bool:
-        """Roll back within the last batch. Once only: llama.cpp's states of the tokens before are used up by it."""
-        if count >= self._fresh or self._dropped:
+        """Roll back: a recurrent state within the last batch, and once only, since the states before are then gone."""
+        if self._engine.recurrent and (count >= self._fresh or self._dropped):
             return False
         length = len(self._tokens) - count
         self._torn = True
@@ -209,7 +220,9 @@ class LiveState:
         if not self._engine.rollback(length):
             return False
         del self._tokens[length:]
-        self._fresh, self._dropped, self._outputs = self._fresh - count, count, max(0, self._outputs - count)
+        self._fresh, self._outputs = max(0, self._fresh - count), max(0, self._outputs - count)
+        self._dropped += count
+        self._restored = None
         self._torn = False
         return True
 

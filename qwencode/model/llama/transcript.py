@@ -15,6 +15,8 @@ from typing import Protocol
 
 from qwencode.messages import Message, ToolSpec
 from qwencode.model.dialect import qwen
+from qwencode.model.dialect.dialect import Dialect
+from qwencode.model.dialect.pieces import Piece
 
 _KEPT = 4 << 20  # tokens: many full contexts
 _ENTRY = 64  # what keeping a message costs beside its tokens, counted in tokens
@@ -42,16 +44,16 @@ class Prompt:
 
 
 class Transcript:
-    """Renders histories for one vocabulary. `literals`: what it takes for special tokens wherever it stands.
+    """Renders histories for one vocabulary, in a dialect. `literals`: what it takes for special tokens anywhere.
 
     `most`: tokens that are kept; those of the messages that were not seen for longest go first.
     """
 
-    def __init__(self, tokenizer: Tokenizer, literals: Iterable[str] = (), most: int = _KEPT):
+    def __init__(self, tokenizer: Tokenizer, literals: Iterable[str] = (), most: int = _KEPT, dialect: Dialect = qwen):
         self._most, self._kept = most, 0
-        self._tokenizer = tokenizer
+        self._tokenizer, self._dialect = tokenizer, dialect
         self._made: OrderedDict[bytes, array[int]] = OrderedDict()
-        uncut = [text for text in literals if len(text) > 1 and len(qwen.split_specials(text)) == 1]
+        uncut = [text for text in literals if len(text) > 1 and len(dialect.split_specials(text)) == 1]
         cuts = "|".join(f"(?<={re.escape(text[0])})(?={re.escape(text[1:])})" for text in uncut)
         self._cut = re.compile(cuts) if cuts else None
 
@@ -60,17 +62,17 @@ class Transcript:
         system = history[0].content if history and history[0].role == "system" else ""
         rest = history[1:] if history and history[0].role == "system" else history
         key = _key(b"", repr((system, tuple(tools))))
-        tokens = list(self._once(key, lambda: qwen.render_prefix(system, tools)))
+        tokens = list(self._once(key, lambda: self._dialect.render_prefix(system, tools)))
         stops, keys = [len(tokens)], [key]
-        previous = None
+        previous = Message("system", system) if tokens else None
         for message in rest:
             key = _key(key, repr(message))
             before = previous
-            tokens += self._once(key, lambda message=message, before=before: qwen.render(before, message))
+            tokens += self._once(key, lambda message=message, before=before: self._dialect.render(before, message))
             stops.append(len(tokens))
             keys.append(key)
             previous = message
-        tokens += self.encode(qwen.open_reply(previous, thinking))
+        tokens += self.encode(self._dialect.open_reply(previous, thinking))
         return Prompt(tokens, stops[0], stops, keys, previous)
 
     def keep(self, prompt: Prompt, reply: Message, generated: Sequence[int], text: str, thinking: bool) -> bytes:
@@ -79,7 +81,7 @@ class Transcript:
         Returns the key of the history that ends with it.
         """
         opening = prompt.tokens[prompt.stops[-1] :]
-        closing = self.encode(qwen.close_reply(text, thinking))
+        closing = self.encode(self._dialect.close_reply(text, thinking))
         key = _key(prompt.keys[-1], repr(reply))
         self._store(key, [*opening, *generated, *closing])
         return key
@@ -89,7 +91,7 @@ class Transcript:
         for key, tokens in parts:
             self._store(key, tokens)
 
-    def encode(self, pieces: Iterable[qwen.Piece]) -> list[int]:
+    def encode(self, pieces: Iterable[Piece]) -> list[int]:
         """Return the tokens of rendered pieces. Text from outside never becomes a special token."""
         tokens: list[int] = []
         for piece in pieces:
@@ -98,10 +100,10 @@ class Transcript:
         return tokens
 
     def _parts(self, text: str) -> list[str]:
-        parts = qwen.split_specials(text)
+        parts = self._dialect.split_specials(text)
         return [piece for part in parts for piece in self._cut.split(part)] if self._cut else parts
 
-    def _once(self, key: bytes, render: Callable[[], list[qwen.Piece]]) -> Sequence[int]:
+    def _once(self, key: bytes, render: Callable[[], list[Piece]]) -> Sequence[int]:
         if key not in self._made:
             self._store(key, self.encode(render()))
         self._made.move_to_end(key)

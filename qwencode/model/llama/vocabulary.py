@@ -36,6 +36,29 @@ class Vocabulary:
             size = lib.llama_token_to_piece(self.vocab, token, buffer, len(buffer), 0, special)
         return buffer.raw[:size]
 
+    def spelled(self, token: int) -> str:
+        """Return the text of a token, a control token's own name included."""
+        return self.piece(token, special=True).decode("utf-8", "replace")
+
     def attributes(self, token: int) -> int:
         """Return the attribute bits of a token."""
         return lib.llama_vocab_get_attr(self.vocab, token)
+
+    def ends(self, token: int) -> bool:
+        """Say whether llama.cpp knows a token as an end of replies: by its role in the file, or by its usual name."""
+        return lib.llama_vocab_is_eog(self.vocab, token)
+
+    @property
+    def bos(self) -> int:
+        """The token with which every text begins; -1: there is none."""
+        return lib.llama_vocab_bos(self.vocab)
+
+    @property
+    def eos(self) -> int:
+        """The token at which every text ends; -1: there is none."""
+        return lib.llama_vocab_eos(self.vocab)
+
+    @property
+    def adds_bos(self) -> bool:
+        """Whether `bos` belongs before a text that does not begin with it."""
+        return lib.llama_vocab_get_add_bos(self.vocab)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from qwencode.events import Event
 from qwencode.messages import Finish, Message, ToolSpec
 from qwencode.model.dialect import qwen
+from qwencode.model.dialect.dialect import Dialect
 from qwencode.model.llama.library import Engine
 from qwencode.model.llama.vocabulary import CONTROL, USER_DEFINED
 
@@ -13,15 +14,17 @@ from qwencode.model.llama.vocabulary import CONTROL, USER_DEFINED
 class Writer:
     """Turns tokens into events as they come. A character whose bytes are spread over tokens waits for its last one.
 
-    Only special tokens open a call or close reasoning. A model that quotes what it has read spells `<tool_call>` in
-    ordinary tokens, as it was shown; that stays text.
+    Where the vocabulary has special tokens for it, only these open a call or close reasoning. A model that quotes what
+    it has read spells `<tool_call>` in ordinary tokens, as it was shown; that stays text.
     """
 
-    def __init__(self, engine: Engine, tools: Sequence[ToolSpec], thinking: bool, first_call: int):
+    def __init__(
+        self, engine: Engine, tools: Sequence[ToolSpec], thinking: bool, first_call: int, dialect: Dialect = qwen
+    ):
         self.ids: list[int] = []
         self.text = ""
         self._engine = engine
-        self._parser = qwen.Parser(tools, thinking, first_call)
+        self._parser = dialect.Parser(tools, thinking, first_call)
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._stop = ""
 
@@ -34,6 +37,11 @@ class Writer:
     def calling(self) -> bool:
         """Whether the text so far ends inside a tool call."""
         return self._parser.calling
+
+    @property
+    def opened(self) -> bool:
+        """Whether a call was opened of which nothing but white space has come."""
+        return self._parser.opened
 
     def take(self, tokens: Sequence[int]) -> list[Event]:
         """Add tokens and return what became certain."""

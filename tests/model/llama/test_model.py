@@ -104,7 +104,7 @@ class Recording:
 
     def __init__(self, engine: Engine):
         self.engine = engine
-        self.batch_size = engine.batch_size
+        self.batch_size, self.recurrent = engine.batch_size, engine.recurrent
         self.logits, self.save, self.rollback = engine.logits, engine.save, engine.rollback
         self.batches: list[list[int]] = []
 

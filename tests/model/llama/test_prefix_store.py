@@ -414,6 +414,7 @@ class Engine:
     """As much of llama.cpp as a loaded state needs. `refuses`: it does not take it."""
 
     batch_size = 4
+    recurrent = True
 
     def __init__(self, refuses: bool = False):
         self.refuses = refuses

@@ -1,0 +1,53 @@
+"""What a chat dialect is: from messages to the text that a model was trained on, and back.
+
+`qwen` is one as a module, `generic` makes one from the template of a file.
+"""
+
+from collections.abc import Sequence
+from typing import Literal, Protocol
+
+from qwencode.events import Event
+from qwencode.messages import Message, ToolSpec
+from qwencode.model.dialect.pieces import Piece
+from qwencode.model.sampling import Sampling
+
+
+class ReplyParser(Protocol):
+    """Reads one reply; what each name means is said in `qwen_parser.Parser`."""
+
+    @property
+    def thinking(self) -> bool: ...
+    @property
+    def calling(self) -> bool: ...
+    @property
+    def opened(self) -> bool: ...
+    def feed(self, text: str, quoted: bool = False) -> list[Event]: ...
+    def drain(self) -> list[Event]: ...
+    def finish(self, truncated: bool = False) -> Message: ...
+
+
+class Dialect(Protocol):
+    """The names of a dialect; what the functions do is said in `qwen`."""
+
+    @property
+    def STOP(self) -> Sequence[str]:
+        """The tokens at which a reply ends, spelled."""
+        ...
+
+    @property
+    def CLOSING(self) -> str:
+        """The one of them that `close_reply` takes for a part of the message; '': none."""
+        ...
+
+    @property
+    def CALLS(self) -> Literal["tags", "json"]:
+        """How a call is written inside of `<tool_call>`."""
+        ...
+
+    def split_specials(self, text: str) -> list[str]: ...
+    def render_prefix(self, system: str, tools: Sequence[ToolSpec]) -> list[Piece]: ...
+    def render(self, previous: Message | None, message: Message) -> list[Piece]: ...
+    def open_reply(self, previous: Message | None, thinking: bool) -> list[Piece]: ...
+    def close_reply(self, generated: str, thinking: bool) -> list[Piece]: ...
+    def sampling(self, thinking: bool) -> Sampling: ...
+    def Parser(self, tools: Sequence[ToolSpec], thinking: bool, first_call: int = 1) -> ReplyParser: ...
