@@ -112,3 +112,5 @@ def describe(writer: gguf.GGUFWriter, shape: "Shape", family: Family, tokens: Se
     writer.add_bos_token_id(tokens.index(family.bos))
     writer.add_add_bos_token(family.adds_bos)
     writer.add_chat_template(family.template)
+    for key in ("temp", "top_p"):  # with less chance random weights go round in circles
+        writer.add_float32(f"general.sampling.{key}", 1.0)

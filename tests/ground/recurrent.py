@@ -78,3 +78,22 @@ class Recurrent:
 
     def clear(self) -> None:
         self.cache, self.state, self.kept = [], digest([]), []
+
+
+class Cache(Recurrent):
+    """An evaluator of attention alone: a cache that can be cut anywhere, and no state beside it."""
+
+    recurrent = False
+
+    def rollback(self, length: int) -> bool:
+        there = length <= len(self.cache)
+        del self.cache[length:]
+        self.state = digest(self.cache)
+        return there
+
+    def save(self) -> State:
+        return np.empty(0, np.uint8)
+
+    def restore(self, state: State, length: int) -> bool:
+        assert not len(state)
+        return self.rollback(length)

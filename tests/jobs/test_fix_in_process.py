@@ -14,11 +14,12 @@ from qwencode.model.llama.model import LlamaModel
 from qwencode.model.protocol import Options
 
 
+@pytest.mark.parametrize("file", ["tiny", "tiny_llama"])
 def test_ten_steps_without_an_error_and_without_a_token_read_twice(
-    run_small: Callable[..., Ran], small: Path, tiny: Path
+    run_small: Callable[..., Ran], small: Path, request: pytest.FixtureRequest, file: str
 ):
     before = contents(small)
-    model = LlamaModel(tiny, Fit(context=32_768, threads=1), string_limit=24)
+    model = LlamaModel(request.getfixturevalue(file), Fit(context=32_768, threads=1), string_limit=24)
     options = Options(tool_choice="required", max_tokens=400, seed=1)
     ran = run_small(model, use_search=False, max_steps=10, options=options)
     stuck = ran.error is None and ran.outcome is not None and ran.outcome.exit_code == 1

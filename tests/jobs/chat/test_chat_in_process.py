@@ -16,9 +16,14 @@ OPENING = len("<|im_start|>assistant\n<think>\n\n</think>\n\n")
 """Tokens at most, a byte each, of what opens a reply and is evaluated with it."""
 
 
+@pytest.fixture(params=["tiny", "tiny_llama"])
+def file(request: pytest.FixtureRequest) -> Path:
+    return request.getfixturevalue(request.param)
+
+
 @pytest.fixture
-def held(repository: Path, own_directories: Path, tiny: Path) -> Iterator[Held]:
-    model = LlamaModel(tiny, Fit(context=16_384, threads=1), string_limit=24)
+def held(repository: Path, own_directories: Path, file: Path) -> Iterator[Held]:
+    model = LlamaModel(file, Fit(context=16_384, threads=1), string_limit=24)
     settings = Settings(think="never", max_steps=1, mode="plan")
     found = hold(repository, own_directories, model=model, settings=settings)
     yield found
@@ -69,11 +74,11 @@ def test_half_a_reply_is_not_read_again(held: Held):
 
 
 @pytest.mark.slow
-def test_resumed_it_is_read_once(held: Held, repository: Path, own_directories: Path, tiny: Path):
+def test_resumed_it_is_read_once(held: Held, repository: Path, own_directories: Path, file: Path):
     short(held, "A question.")
     path = held.chat.recording.path
     held.chat.close()
-    model = LlamaModel(tiny, Fit(context=16_384, threads=1), string_limit=24)
+    model = LlamaModel(file, Fit(context=16_384, threads=1), string_limit=24)
     settings = Settings(think="never", max_steps=1, mode="plan")
     again = hold(repository, own_directories, model=model, settings=settings, resume=path)
     try:
@@ -84,7 +89,7 @@ def test_resumed_it_is_read_once(held: Held, repository: Path, own_directories: 
 
 
 def test_a_conversation_that_was_kept_goes_on_without_reading(
-    held: Held, repository: Path, own_directories: Path, tiny: Path
+    held: Held, repository: Path, own_directories: Path, file: Path
 ):
     held.say("/keep")
     assert "nothing to keep" in held.of(Notice)[-1].text
@@ -95,7 +100,7 @@ def test_a_conversation_that_was_kept_goes_on_without_reading(
     path = held.chat.recording.path
     assert path is not None
     held.chat.close()
-    model = LlamaModel(tiny, Fit(context=16_384, threads=1), string_limit=24)
+    model = LlamaModel(file, Fit(context=16_384, threads=1), string_limit=24)
     settings = Settings(think="never", max_steps=1, mode="plan")
     again = hold(repository, own_directories, model=model, settings=settings, resume=path)
     assert "are not read again" in " ".join(notice.text for notice in again.of(Notice))
