@@ -14,7 +14,7 @@ from qwencode.model.llama.model import LlamaModel
 from qwencode.model.protocol import Options
 
 
-@pytest.mark.parametrize("file", ["tiny", "tiny_llama"])
+@pytest.mark.parametrize("file", ["tiny", pytest.param("tiny_llama", marks=pytest.mark.slow)])
 def test_ten_steps_without_an_error_and_without_a_token_read_twice(
     run_small: Callable[..., Ran], small: Path, request: pytest.FixtureRequest, file: str
 ):

@@ -358,7 +358,9 @@ def _attention_disagreement(header: Header) -> str:
     if header.architecture in ("qwen2", "qwen3") and count("expert_count"):
         return f"it has {count('expert_count')} experts, and its architecture has none"
     used = header.metadata.get(f"{header.architecture}.expert_used_count", 0)
-    if not isinstance(used, int) or bool(used) != bool(count("expert_count")):
+    if not isinstance(used, int):
+        return "expert_used_count is not a number"
+    if bool(used) != bool(count("expert_count")):
         return f"it uses {used} of {count('expert_count')} experts"
     if count("expert_count") > _LARGEST_OF["expert_count"]:
         return f"it has {count('expert_count')} experts"

@@ -58,7 +58,7 @@ def _learned(header: Header, vocabulary: Vocabulary, kinds: Mapping[int, int]) -
         frames = learned(renderer(header.text("tokenizer.chat_template"), bos, eos))
     except NotLearned as problem:
         raise ModelUnavailable(f"{header.path} cannot be used: its chat template does not fit, {problem}.") from problem
-    ends = [token for token in {*kinds, vocabulary.eos} if token >= 0 and vocabulary.ends(token)]
+    ends = [token for token in {*kinds, vocabulary.eos, vocabulary.eot} if token >= 0 and vocabulary.ends(token)]
     first = vocabulary.tokenize(frames.assistant_user, special=True)[:1]
     ends += [token for token in first if kinds.get(token, 0) & CONTROL]
     stops = {token: vocabulary.spelled(token) for token in ends}

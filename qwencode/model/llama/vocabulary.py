@@ -59,6 +59,11 @@ class Vocabulary:
         return lib.llama_vocab_eos(self.vocab)
 
     @property
+    def eot(self) -> int:
+        """The token at which every turn ends; -1: there is none."""
+        return lib.llama_vocab_eot(self.vocab)
+
+    @property
     def adds_bos(self) -> bool:
         """Whether `bos` belongs before a text that does not begin with it."""
         return lib.llama_vocab_get_add_bos(self.vocab)

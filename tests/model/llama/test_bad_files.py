@@ -120,12 +120,17 @@ def taken_apart(data: bytes) -> File:
     return File(tuple(found), tuple(infos), data[start:], tuple(sorted(set(marks))))
 
 
-@pytest.fixture(scope="module")
-def good(tiny: Path) -> File:
-    data = tiny.read_bytes()
+@pytest.fixture(scope="module", params=["tiny", pytest.param("tiny_llama", marks=pytest.mark.slow)])
+def good(request: pytest.FixtureRequest) -> File:
+    data = request.getfixturevalue(request.param).read_bytes()
     file = taken_apart(data)
     assert file.written() == data
     return file
+
+
+@pytest.fixture(scope="module")
+def good_family(tiny: Path) -> File:
+    return taken_apart(tiny.read_bytes())
 
 
 def try_out(path: Path) -> str:
@@ -218,20 +223,46 @@ def changes(good: File) -> Iterator[tuple[str, bytes]]:
         for more in (1, 32, 1 << 20):
             sizes = (tensor.sizes[0] + more, *tensor.sizes[1:])
             yield f"{name} of {sizes}", good.with_tensor(number, replace(tensor, sizes=sizes)).written()
-    for key, kind, data in MORE:
-        yield f"{key} added", replace(good, pairs=(*good.pairs, (key.encode(), kind, data))).written()
+    for key, kind, data in (*MORE, *FURTHER):
+        architecture = good.value("general.architecture")[1][8:].decode()
+        name = key.replace("ARCH", architecture)
+        how = "added" if (key, kind, data) in MORE else "put in"
+        yield f"{name} {how}", replace(good, pairs=(*good.pairs, (name.encode(), kind, data))).written()
 
 
 MORE = [  # keys that the tiny file does not have, with values of which llama.cpp died
-    *(("qwen35moe.expert_group_count", UINT32, struct.pack("<I", number)) for number in (0, 1, 2, 4, 1 << 20)),
-    *(("qwen35moe.nextn_predict_layers", UINT32, struct.pack("<I", number)) for number in (1, 3, 4, 5, 1 << 31)),
-    *(("qwen35moe.rope.scaling.type", STRING, text(name)) for name in (b"", b"x", b"none", b"yarn")),
+    *(("ARCH.expert_group_count", UINT32, struct.pack("<I", number)) for number in (0, 1, 2, 4, 1 << 20)),
+    *(("ARCH.nextn_predict_layers", UINT32, struct.pack("<I", number)) for number in (1, 3, 4, 5, 1 << 31)),
+    *(("ARCH.rope.scaling.type", STRING, text(name)) for name in (b"", b"x", b"none", b"yarn")),
+]
+FURTHER = [  # other keys that llama.cpp reads in some families
+    *(("ARCH.expert_count", UINT32, struct.pack("<I", number)) for number in (0, 1, 8, 512, 513, 1 << 20, 1 << 31)),
+    *(("ARCH.expert_used_count", UINT32, struct.pack("<I", number)) for number in (0, 1, 8, 513, 1 << 31)),
+    ("ARCH.expert_used_count", ARRAY, array(UINT32, struct.pack("<4I", 1, 1, 1, 1), 4)),
+    *(("ARCH.attention.key_length", UINT32, struct.pack("<I", number)) for number in (0, 1, 8, 15, 16, 32, 1 << 31)),
+    *(("ARCH.attention.value_length", UINT32, struct.pack("<I", number)) for number in (0, 8, 16, 1 << 31)),
+    *(("ARCH.attention.causal", BOOL, value) for value in (b"\0", b"\1")),
+    *(("ARCH.pooling_type", UINT32, struct.pack("<I", number)) for number in (0, 1, 2, 3, 4, 5, 99)),
+    *(("ARCH.attention.sliding_window", UINT32, struct.pack("<I", number)) for number in (0, 1, 16)),
+    *(("ARCH.rope.scaling.factor", FLOAT32, struct.pack("<f", number)) for number in (0.0, -1.0, 1e-30, float("inf"))),
+    *(("ARCH.vocab_size", UINT32, struct.pack("<I", number)) for number in (0, 1, 1 << 20, 1 << 31)),
+    *(("ARCH.embedding_length_out", UINT32, struct.pack("<I", number)) for number in (0, 1, 32, 1 << 20)),
+    *(("tokenizer.ggml.eot_token_id", UINT32, struct.pack("<I", number)) for number in (0, 5, 1 << 20, (1 << 32) - 1)),
+    *(("tokenizer.ggml.add_space_prefix", BOOL, value) for value in (b"\0", b"\1")),
+    ("tokenizer.ggml.precompiled_charsmap", ARRAY, array(0, b"\1\2\3", 3)),
+    ("general.sampling.temp", FLOAT32, struct.pack("<f", float("nan"))),
+    ("general.sampling.top_k", INT32, struct.pack("<i", -5)),
 ]
 
 
 def test_one_change_at_a_time(good: File, tmp_path: Path) -> None:
     sample = [change for number, change in enumerate(changes(good)) if number % 50 == 0 or change[0].endswith("added")]
     hold_up(sample, tmp_path)
+
+
+def test_a_few_changes_of_a_file_of_another_family(tiny_llama: Path, tmp_path: Path) -> None:
+    every = changes(taken_apart(tiny_llama.read_bytes()))
+    hold_up([change for number, change in enumerate(every) if number % 110 == 0], tmp_path)
 
 
 @pytest.mark.timeout(900)
@@ -366,17 +397,18 @@ def test_a_name_that_is_no_text(tiny: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("key", ["tokenizer.ggml.model", "tokenizer.ggml.pre"])
 @pytest.mark.parametrize("value", ["", "llama", "rwkv", "default", "deepseek-llm", "gpt-4o", None])
-def test_a_tokenizer_that_is_not_of_this_family(good: File, tmp_path: Path, key: str, value: str | None) -> None:
+def test_a_tokenizer_that_is_not_of_this_family(good_family: File, tmp_path: Path, key: str, value: str | None) -> None:
     """llama.cpp takes the file, and dies of a word of 300,000 letters, or loses bytes."""
+    good = good_family
     file = good.without(key) if value is None else good.with_value(key, STRING, text(value.encode()))
     path = tmp_path / "other.gguf"
     path.write_bytes(file.written())
     assert f"{value!r}" in refusal(path)
 
 
-@pytest.mark.parametrize("pre", ["qwen35", "qwen2"])
+@pytest.mark.parametrize("pre", ["qwen35", "qwen2", "deepseek-r1-qwen", "llama-bpe", "llama3", "llama-v3"])
 @pytest.mark.slow
-def test_the_tokenizers_of_this_family_take_long_words(good: File, tmp_path: Path, pre: str) -> None:
+def test_the_tokenizers_that_are_taken_take_long_words(good: File, tmp_path: Path, pre: str) -> None:
     path = tmp_path / "qwen.gguf"
     path.write_bytes(good.with_value("tokenizer.ggml.pre", STRING, text(pre.encode())).written())
 
