@@ -155,8 +155,9 @@ def _here() -> Machine:
 def find_default(settings: Settings, places: Places, here: Callable[[], Machine] = _here) -> str:
     """Return the configured model; else the best file on this machine that can be run; else ''.
 
-    The best: one that fits into memory, then the newest family, then one of our own, then the largest file. `here` is
-    asked, for the GPUs, only where main memory alone would not do for all of them.
+    The best: one that fits into memory, then the newest family, then one of our own, then the largest file; files of
+    other families than Qwen3.5 and 3.6 only if they are our own. `here` is asked, for the GPUs, only where main memory
+    alone would not do for all of them.
     """
     if settings.model:
         return settings.model
@@ -171,8 +172,9 @@ def find_default(settings: Settings, places: Places, here: Callable[[], Machine]
 
     for file in sorted((file for file in files if file.owner != OLLAMA), key=rank):
         try:
-            if check(file.path).form == LINE_FORM:
-                continue  # a model of that kind is small, and never what somebody meant who did not say so
+            header = check(file.path)
+            if header.form == LINE_FORM or not (header.recurrent or file.owner == OURS):
+                continue  # never what somebody meant who did not say so, or put it there
         except ModelUnavailable:
             continue
         same = [other for other in files if other.name.lower() == file.name.lower()]

@@ -65,7 +65,7 @@ def others(places: Places, environment: Mapping[str, str] | None = None) -> list
     for each in _candidates(places.home, given):
         with suppress(OSError):
             real = each.path.resolve()
-            if real not in found and _is_model(each.path) and _is_of_the_family(each.path):
+            if real not in found and _is_model(each.path) and _can_be_run(each.path):
                 found[real] = each
     ours = {each.path.resolve() for each in own(places)}
     return [each for real, each in found.items() if real not in ours]
@@ -150,7 +150,7 @@ def _is_model(path: Path) -> bool:
     return os.path.isfile(path) and not is_projector(path.name)  # noqa: PTH113 (never raises)
 
 
-def _is_of_the_family(path: Path) -> bool:
+def _can_be_run(path: Path) -> bool:
     """Say whether the head names an architecture that can be run; also where it cannot be told that early."""
     with path.open("rb") as file:
         head = file.read(_HEAD_BYTES)

@@ -104,6 +104,16 @@ def test_a_file_is_opened_with_the_settings(places: Places, tiny: Path) -> None:
     model.close()
 
 
+def test_a_file_of_another_family_is_opened_and_says_how_it_runs(places: Places, tiny_llama: Path) -> None:
+    model = open_model(str(tiny_llama), Settings(context=2048, draft_tokens=4), places)
+    assert isinstance(model, LlamaModel)
+    assert model.context_length == 2048
+    (about, *_) = model.about
+    assert about.startswith("Context of 2,048 tokens (f16 cache, 0.0 GiB)")
+    assert "drafts of 4. The weights" in about  # there is no state to keep in checkpoints
+    model.close()
+
+
 def test_every_setting_of_the_fit_is_a_wish() -> None:
     assert wishes(Settings()) == Wishes()
     settings = Settings(

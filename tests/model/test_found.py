@@ -126,6 +126,21 @@ def test_our_own_come_first_and_what_is_linked_counts_once(places: Places, put: 
     assert others(places, {}) == []
 
 
+def test_other_families_are_there_and_the_default_only_when_they_were_put_there(
+    places: Places, put: Callable[[Path], Path], tiny_llama: Path
+) -> None:
+    assert places.home
+    theirs = places.home / ".lmstudio/models/x/y" / "Llama-3.1-8B.gguf"
+    mine = places.models / "Llama-3.2-3B.gguf"
+    for path in (theirs, mine):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(tiny_llama, path)
+        assert find_file(path.stem, places) == path
+        assert find_default(Settings(), places) == ("Llama-3.2-3B" if path == mine else "")
+    put(places.home / ".lmstudio/models/x/y" / "Qwen3.5-9B.gguf")
+    assert find_default(Settings(), places) == "Qwen3.5-9B"
+
+
 def test_two_programs_may_have_the_same(places: Places, put: Callable[[Path], Path]) -> None:
     assert places.home
     first = put(places.home / ".lmstudio/models/unsloth/Qwen3.6-35B-A3B-GGUF" / FILE)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from qwencode.model.catalogue import Entry, catalogue
-from qwencode.model.llama.gguf_header import PROJECTOR, Array, Header
+from qwencode.model.llama.gguf_header import FAMILY, PROJECTOR, Array, Header
 
 _STRING = 8
 _DENSE_BITS = 8.5
@@ -32,13 +32,16 @@ def header_of(entry: Entry) -> Header | None:
         "attention.head_count_kv": shape["head_count_kv"],
         "attention.key_length": shape["head_length"],
         "attention.value_length": shape["head_length"],
-        "full_attention_interval": _INTERVAL,
-        "ssm.conv_kernel": _KERNEL,
-        "ssm.state_size": _STATE,
-        "ssm.group_count": shape["group_count"],
-        "ssm.time_step_rank": shape["time_step_rank"],
-        "ssm.inner_size": shape["time_step_rank"] * _STATE,
     }
+    if architecture in FAMILY:
+        counts |= {
+            "full_attention_interval": _INTERVAL,
+            "ssm.conv_kernel": _KERNEL,
+            "ssm.state_size": _STATE,
+            "ssm.group_count": shape["group_count"],
+            "ssm.time_step_rank": shape["time_step_rank"],
+            "ssm.inner_size": shape["time_step_rank"] * _STATE,
+        }
     metadata: dict[str, Any] = {f"{architecture}.{key}": value for key, value in counts.items()}
     metadata |= {
         "general.architecture": architecture,
@@ -55,17 +58,19 @@ def _weights(shape: Mapping[str, Any], mtp: bool) -> Iterator[tuple[str, int]]:
     yield "token_embd.weight", width * words
     if not shape.get("tied"):
         yield "output.weight", width * words
+    family = shape["architecture"] in FAMILY
     for block in range(shape["block_count"] + mtp):
         is_head = block == shape["block_count"]
-        heads, value = shape["head_count"] * shape["head_length"], shape["time_step_rank"] * _STATE
-        if is_head or block % _INTERVAL == _INTERVAL - 1:
-            yield f"blk.{block}.attn.weight", width * (3 * heads + 2 * shape["head_count_kv"] * shape["head_length"])
+        heads = (2 + family) * shape["head_count"] + 2 * shape["head_count_kv"]  # the family's have gates
+        if not family or is_head or block % _INTERVAL == _INTERVAL - 1:
+            yield f"blk.{block}.attn.weight", width * heads * shape["head_length"]
         else:
+            value = shape["time_step_rank"] * _STATE
             yield f"blk.{block}.ssm.weight", width * (2 * shape["group_count"] * _STATE + 3 * value)
         if experts := shape.get("expert_count", 0):
             one = width * shape["expert_feed_forward_length"]
             yield from ((f"blk.{block}.ffn_{unit}_exps.weight", one * experts) for unit in ("up", "down", "gate"))
-            yield f"blk.{block}.ffn_shexp.weight", 3 * width * shape["expert_shared_feed_forward_length"]
+            yield f"blk.{block}.ffn_shexp.weight", 3 * width * shape.get("expert_shared_feed_forward_length", 0)
         else:
             yield f"blk.{block}.ffn.weight", 3 * width * shape["feed_forward_length"]
         if is_head:
