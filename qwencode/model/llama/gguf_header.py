@@ -5,15 +5,14 @@ structure, sizes, architecture, hyperparameters that are divided by, the vocabul
 ggml's docs/gguf.md, versions 2 and 3.
 """
 
-import math
 import mmap
-import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from qwencode.errors import ModelUnavailable
+from qwencode.model.llama.gguf_reader import FLOAT32, INT32, STRING, Array, Broken, Reader
 
 FAMILY = ("qwen35moe", "qwen35")
 """Qwen3.5 and Qwen3.6: a recurrent state in most blocks, and a chat format that is known exactly."""
@@ -25,18 +24,6 @@ PROJECTOR = "clip"
 """The architecture of files that turn images into tokens, whatever the model is that they go with."""
 LINE_FORM = "line"
 """Trained on `qwencode.model.builtin.prompt` alone: no system message, and tools are known without being declared."""
-_SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
-_STRING, _ARRAY, _INT32, _FLOAT32 = 8, 9, 5, 6
-_LENGTH = struct.Struct("<Q")  # before each string
-_BLOCKS = {  # tensor type: values in a block, bytes of a block (ggml-common.h)
-    **{0: (1, 4), 1: (1, 2), 2: (32, 18), 3: (32, 20), 6: (32, 22), 7: (32, 24), 8: (32, 34), 9: (32, 36)},
-    **{10: (256, 84), 11: (256, 110), 12: (256, 144), 13: (256, 176), 14: (256, 210), 15: (256, 292)},
-    **{16: (256, 66), 17: (256, 74), 18: (256, 98), 19: (256, 50), 20: (32, 18), 21: (256, 110), 22: (256, 82)},
-    **{23: (256, 136), 24: (1, 1), 25: (1, 2), 26: (1, 4), 27: (1, 8), 28: (1, 8), 29: (256, 56), 30: (1, 2)},
-    **{34: (256, 54), 35: (256, 66), 39: (32, 17), 40: (64, 36), 41: (128, 18)},
-}
-_F32 = 0  # the tensor type of everything with one dimension: llama.cpp ends the process on others
-_NO_WEIGHTS = range(24, 29)  # integers, and floats of 64 bits
 _COUNTS = ("block_count", "context_length", "embedding_length", "attention.head_count", "attention.head_count_kv")
 _FAMILY_COUNTS = (
     *("attention.key_length", "attention.value_length", "rope.dimension_count"),
@@ -55,19 +42,6 @@ _CUTS = ("qwen35", "qwen2", "deepseek-r1-qwen", "llama-bpe", "llama3", "llama-v3
 word, and dies of long ones."""
 _LARGEST = 1 << 24  # of any hyperparameter above, but for these, which are llama.cpp's own bounds
 _LARGEST_OF = {"block_count": 512, "expert_count": 512}
-
-
-@dataclass(frozen=True, slots=True)
-class Array:
-    """An array of the metadata: the code of its element type, the number of elements, and these.
-
-    Strings are not among them, since a vocabulary has hundreds of thousands. They stay in the file, from `at` on.
-    """
-
-    kind: int
-    count: int
-    items: Sequence[Any] = ()
-    at: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,10 +120,6 @@ class Header:
         return 4 * (blocks - blocks // interval) * (inner * size + convolved)
 
 
-class _Broken(Exception):
-    """What is wrong with the structure, as the rest of a sentence."""
-
-
 def check(path: Path, projector: bool = False) -> Header:
     """Read the head of a model file. Raises ModelUnavailable, in one sentence, for a file that cannot be used.
 
@@ -165,134 +135,24 @@ def check(path: Path, projector: bool = False) -> Header:
             if not size:
                 raise ModelUnavailable(f"{path} is empty; download it again.")
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-                reader = _Reader(data)
+                reader = Reader(data)
                 metadata, tensors = reader.read()
                 header = Header(path, metadata, size, tensors)
                 if not projector:
                     _check_use(header, reader)
                 elif header.architecture != PROJECTOR:
-                    raise _Broken(f"is no projector: it holds a model of architecture {header.architecture!r}.")
+                    raise Broken(f"is no projector: it holds a model of architecture {header.architecture!r}.")
     except FileNotFoundError as error:
         raise ModelUnavailable(f"There is no model file {path}.") from error
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise ModelUnavailable(f"{path} cannot be read: {reason}.") from error
-    except _Broken as broken:
+    except Broken as broken:
         raise ModelUnavailable(f"{path} {broken}") from broken
     return header
 
 
-class _Reader:
-    """A cursor over the file; every step is checked against its end."""
-
-    def __init__(self, data: mmap.mmap):
-        self._data, self._at, self._size = data, 0, len(data)
-
-    def read(self) -> tuple[dict[str, Any], dict[str, int]]:
-        """Return the metadata and the bytes of each tensor.
-
-        Raises _Broken when the structure is not sound or tensors lie beyond the end.
-        """
-        if self._data[:4] != b"GGUF":
-            raise _Broken("is not a GGUF file.")
-        self._at = 4
-        version = self._scalar("I")
-        if version not in (2, 3):
-            raise _Broken(f"has GGUF version {version}; versions 2 and 3 can be read.")
-        tensors, pairs = self._scalar("Q"), self._scalar("Q")
-        if max(tensors, pairs) > 1 << 20:
-            raise _Broken("is damaged: its head promises more than a file can hold. Download it again.")
-        metadata: dict[str, Any] = {}
-        for _ in range(pairs):
-            key = self._string()
-            metadata[key] = self._value(self._scalar("I"))
-        if not tensors:
-            raise _Broken("holds no weights, only a vocabulary.")
-        return metadata, self._tensors(tensors, metadata.get("general.alignment", 32))
-
-    def _tensors(self, count: int, alignment: Any) -> dict[str, int]:
-        if not isinstance(alignment, int) or alignment < 1 or alignment & (alignment - 1):
-            raise _Broken(f"is damaged: it is aligned to {alignment!r} bytes. Download it again.")
-        end, found = 0, dict[str, int]()
-        for _ in range(count):
-            name = self._string()
-            sizes = [self._scalar("Q") for _ in range(min(self._scalar("I"), 5))]
-            kind, offset = self._scalar("I"), self._scalar("Q")
-            if not 1 <= len(sizes) <= 4 or not all(0 < size < 1 << 40 for size in sizes) or len(name) > 63:
-                raise _Broken(f"is damaged: tensor {name[:63]!r} has no sensible size. Download it again.")
-            if kind not in _BLOCKS:
-                raise _Broken(f"holds tensor {name!r} in type {kind}, which this version does not know.")
-            is_vector = all(size == 1 for size in sizes[1:])  # so llama.cpp sees it, and ends the process at others
-            if kind in _NO_WEIGHTS or (is_vector and kind != _F32):
-                raise _Broken(f"cannot be used: tensor {name!r} is of type {kind}, in which no model is converted.")
-            values, width = _BLOCKS[kind]
-            if sizes[0] % values:
-                raise _Broken(f"is damaged: tensor {name!r} has rows of {sizes[0]}. Download it again.")
-            found[name] = math.prod(sizes) // values * width
-            end = max(end, offset + found[name])
-        start = (self._at + alignment - 1) // alignment * alignment
-        if start + end > self._size:
-            raise _Broken(
-                f"is cut off: it has {self._size:,} bytes of at least {start + end:,}. Continue or repeat the download."
-            )
-        return found
-
-    def _scalar(self, code: str) -> Any:
-        return self._scalars(code, 1)[0]
-
-    def _scalars(self, code: str, count: int) -> tuple[Any, ...]:
-        size = struct.calcsize("<" + code)
-        if count * size > self._size - self._at:
-            self._cut_off()
-        values = struct.unpack_from(f"<{count}{code}", self._data, self._at)
-        self._at += count * size
-        return values
-
-    def _string(self) -> str:
-        size = self._scalar("Q")
-        if size > self._size - self._at:
-            self._cut_off()
-        self._at += size
-        return self._data[self._at - size : self._at].decode("utf-8", "replace")
-
-    def _value(self, kind: int) -> Any:
-        if kind == _STRING:
-            return self._string()
-        if kind != _ARRAY:
-            return self._scalar(self._code(kind))
-        element, count = self._scalar("I"), self._scalar("Q")
-        if count > _LARGEST:
-            raise _Broken("is damaged: its head promises more than a file can hold. Download it again.")
-        if element == _STRING:
-            if count * 8 > self._size - self._at:
-                self._cut_off()
-            found = Array(element, count, at=self._at)
-            for text in self.strings(found):
-                self._at += _LENGTH.size + len(text)
-            return found
-        return Array(element, count, self._scalars(self._code(element), count))
-
-    def strings(self, texts: Array) -> Iterator[bytes]:
-        """Yield the elements of an array of strings. Raises _Broken where the file ends before it."""
-        at = texts.at
-        for _ in range(texts.count):
-            if at + _LENGTH.size > self._size:
-                self._cut_off()
-            at += _LENGTH.size + (size := _LENGTH.unpack_from(self._data, at)[0])
-            if at > self._size:
-                self._cut_off()
-            yield self._data[at - size : at]
-
-    def _code(self, kind: int) -> str:
-        if kind not in _SCALARS:
-            raise _Broken("is damaged: its metadata has a value of unknown type. Download it again.")
-        return _SCALARS[kind]
-
-    def _cut_off(self) -> NoReturn:
-        raise _Broken(f"is cut off inside its head, at {self._size:,} bytes. Download it again.")
-
-
-def _check_use(header: Header, reader: _Reader) -> None:
+def _check_use(header: Header, reader: Reader) -> None:
     """Raise ModelUnavailable when a sound file holds something else than a model that this engine runs."""
     path, metadata = header.path, header.metadata
     architecture = metadata.get("general.architecture")
@@ -342,7 +202,7 @@ def _family_disagreement(header: Header) -> str:
     if count("ssm.inner_size") != count("ssm.time_step_rank") * count("ssm.state_size"):
         return "the sizes of its DeltaNet heads disagree"
     sections = header.metadata.get(f"{header.architecture}.rope.dimension_sections")
-    if not isinstance(sections, Array) or sections.kind != _INT32 or sections.count != 4:
+    if not isinstance(sections, Array) or sections.kind != INT32 or sections.count != 4:
         return "rope.dimension_sections is missing"
     rotated, size = count("rope.dimension_count"), count("attention.key_length")
     if min(sections.items) < 0 or not 0 < sum(sections.items) <= rotated <= size or rotated % 2:
@@ -372,10 +232,10 @@ def _attention_disagreement(header: Header) -> str:
     return ""
 
 
-def _vocabulary_problem(header: Header, reader: _Reader) -> str:
+def _vocabulary_problem(header: Header, reader: Reader) -> str:
     """Return what the vocabulary lacks, or nothing."""
     metadata = header.metadata
-    arrays = {"tokens": _STRING, "merges": _STRING, "token_type": _INT32, "scores": _FLOAT32}
+    arrays = {"tokens": STRING, "merges": STRING, "token_type": INT32, "scores": FLOAT32}
     found = {name: metadata.get(f"tokenizer.ggml.{name}") for name in arrays}
     tokens = found["tokens"]
     if not (

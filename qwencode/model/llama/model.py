@@ -71,6 +71,7 @@ class LlamaModel:
         except ModelUnavailable:
             self._engine.close()
             raise
+        self.about += [speech.about] if speech.about else []
         self._dialect, self._stops, self._banned = speech.dialect, speech.stops, speech.banned
         self._live = LiveState(self._engine, fit.checkpoint_bytes)
         self._transcript = Transcript(self._engine, speech.literals, dialect=self._dialect)

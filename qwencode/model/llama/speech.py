@@ -16,16 +16,21 @@ from qwencode.model.llama.vocabulary import CONTROL, UNUSED, USER_DEFINED, Vocab
 from qwencode.model.sampling import sampling_of
 
 _NORMAL = 1  # token type in the file
+_NO_SWITCH = "The chat template of this model has no switch for thinking: it thinks, or does not, as it was made."
 
 
 @dataclass(frozen=True, slots=True)
 class Speech:
-    """`stops`: tokens that end a reply, spelled. `literals`: what the vocabulary takes for special tokens anywhere."""
+    """`stops`: tokens that end a reply, spelled. `literals`: what the vocabulary takes for special tokens anywhere.
+
+    `about`: what a user should know of it, a sentence or nothing.
+    """
 
     dialect: Dialect
     stops: Mapping[int, str]
     banned: NDArray[np.int32]
     literals: tuple[str, ...]
+    about: str = ""
 
 
 def speech_of(header: Header, vocabulary: Vocabulary) -> Speech:
@@ -35,10 +40,13 @@ def speech_of(header: Header, vocabulary: Vocabulary) -> Speech:
         for token, kind in enumerate(header.metadata["tokenizer.ggml.token_type"].items)
         if kind != _NORMAL
     }
-    dialect, stops = _known(header, vocabulary) if header.recurrent else _learned(header, vocabulary, kinds)
+    if header.recurrent:
+        dialect, stops, about = *_known(header, vocabulary), ""
+    else:
+        dialect, stops, about = _learned(header, vocabulary, kinds)
     unwanted = [token for token, bits in kinds.items() if bits & (CONTROL | UNUSED) and token not in stops]
     literals = [vocabulary.spelled(token) for token, bits in kinds.items() if bits & USER_DEFINED]
-    return Speech(dialect, stops, np.array(unwanted, np.int32), tuple(literals))
+    return Speech(dialect, stops, np.array(unwanted, np.int32), tuple(literals), about)
 
 
 def _known(header: Header, vocabulary: Vocabulary) -> tuple[Dialect, dict[int, str]]:
@@ -47,7 +55,7 @@ def _known(header: Header, vocabulary: Vocabulary) -> tuple[Dialect, dict[int, s
     return qwen, {_token(header, vocabulary, text): text for text in qwen.STOP}
 
 
-def _learned(header: Header, vocabulary: Vocabulary, kinds: Mapping[int, int]) -> tuple[Dialect, dict[int, str]]:
+def _learned(header: Header, vocabulary: Vocabulary, kinds: Mapping[int, int]) -> tuple[Dialect, dict[int, str], str]:
     """Learn the dialect from the file's own template.
 
     A reply ends at any token that llama.cpp knows as an end, and at the one with which the frame after it begins.
@@ -66,8 +74,8 @@ def _learned(header: Header, vocabulary: Vocabulary, kinds: Mapping[int, int]) -
         raise ModelUnavailable(f"{header.path} cannot be used: no token of its vocabulary ends a reply.")
     specials = [vocabulary.spelled(token) for token, bits in kinds.items() if bits & (CONTROL | USER_DEFINED)]
     added = bos if vocabulary.adds_bos else ""
-    sampling = sampling_of(header.metadata)
-    return Generic(frames, specials, list(stops.values()), added, sampling), stops
+    dialect = Generic(frames, specials, list(stops.values()), added, sampling_of(header.metadata))
+    return dialect, stops, "" if len({*frames.opening}) > 1 else _NO_SWITCH
 
 
 def _token(header: Header, vocabulary: Vocabulary, text: str) -> int:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 import templates
 from conversation import SHORT, START, TOLERANCE, TOOLS, answer
 from qwencode.errors import ModelUnavailable
+from qwencode.events import Notice
 from qwencode.messages import Message, ToolCall, ToolSpec
 from qwencode.model.llama.fit import Fit
 from qwencode.model.llama.library import Engine
@@ -326,6 +327,31 @@ def test_a_template_that_does_not_fit_is_refused_in_one_sentence(
     assert refused.value.exit_code == 4
     assert "\n" not in str(refused.value)
     assert ".." not in str(refused.value)
+
+
+def test_that_thinking_cannot_be_switched_is_said_once(
+    builder: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, llama: LlamaModel
+) -> None:
+    _, events = drive(llama.stream(START, [], SHORT))
+    assert [event.text for event in events if isinstance(event, Notice)] == [
+        "The chat template of this model has no switch for thinking: it thinks, or does not, as it was made."
+    ]
+    _, events = drive(llama.stream(START, [], SHORT))
+    assert not [event for event in events if isinstance(event, Notice)]
+    switched = LlamaModel(built(builder, monkeypatch, tmp_path / "switched.gguf", templates.THINKING), FIT)
+    assert not switched.about
+    switched.close()
+
+
+def test_likelihoods_leave_everything_as_it_was(llama: LlamaModel) -> None:
+    texts = ["Yes.", "No, it is not, and never was.", "Yes."]
+    found, _ = drive(llama.likelihoods(START, TOOLS, texts))
+    live = list(llama._live.tokens)
+    assert live == llama._transcript.prompt(START, TOOLS, False).tokens
+    assert found[0].tokens == found[2].tokens
+    assert found[0].total == pytest.approx(found[2].total, abs=1e-3)
+    reply, _ = drive(llama.stream(START, TOOLS, SHORT))
+    assert reply.usage.evaluated <= 1
 
 
 @pytest.mark.parametrize("family", ["qwen3", "qwen3moe"])
