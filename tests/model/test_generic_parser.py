@@ -130,6 +130,21 @@ def test_a_broken_call_is_said_with_the_form_that_is_wanted() -> None:
     assert call.arguments["text"] == "read_file(a.py)"
 
 
+@pytest.mark.parametrize("size", [3, 12, 40, len(CALL) - 1])
+def test_a_call_that_ends_in_the_middle_is_said(size: int) -> None:
+    text = f"I look.\n<tool_call>\n{CALL[:size]}"
+    message = read(text)
+    if size < 12:  # nobody can know
+        assert message.content == text
+        return
+    (call,) = message.tool_calls
+    assert message.content == "I look."
+    assert call.arguments["text"] == CALL[:size]
+    assert "could not be read" in call.problem
+    (call,) = read(text, truncated=True).tool_calls
+    assert call.problem.startswith("The reply reached its length limit")
+
+
 def test_values_are_checked() -> None:
     (call,) = read('<tool_call>\n{"name": "read_file", "arguments": {"paths": 1}}\n</tool_call>').tool_calls
     assert "has no parameter 'paths'" in call.problem

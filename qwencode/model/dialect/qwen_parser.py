@@ -25,6 +25,7 @@ _HEAD = re.compile(r"<(function|parameter)(?:=|\s+name\s*=)\s*([^<>\n]*)(>?)")
 _AFTER_UNKNOWN = re.compile(f"{CLOSE}|{OPEN}|</think>")
 _CALL_CLOSERS = re.compile(r"(?:</function(?:_invocation)?>\s*)*(?:</tool_call>\s*)?")
 _QUOTED = "\udfff"  # stands behind a `<` that begins no mark: half a surrogate pair, which no decoded text holds
+_BEGUN = re.compile(r'\{\s*"(?:name|function|type|arguments|parameters)"\s*:')
 _VALUE_CLOSERS = re.compile(r"(?:</parameter>\s*)+")
 _FORM = "<tool_call>, <function=NAME>, one <parameter=NAME> block for each value, </function>, </tool_call>"
 
@@ -47,8 +48,7 @@ class Parser:
     parameter begins (the one before is then complete), then pieces of the value as written, before any conversion.
     `drain` says that no more text comes and returns the last events; `finish` returns the message.
 
-    Calls are named `call-<n>`, counting from `first_call`; `form` tells the model how to write one. Nothing that a
-    model can write raises.
+    Calls are named `call-<n>`, from `first_call` on; `form` says how to write one. Nothing that a model writes raises.
     """
 
     def __init__(self, tools: Sequence[ToolSpec], thinking: bool, first_call: int = 1, form: str = _FORM):
@@ -207,6 +207,10 @@ class Parser:
         except (ValueError, RecursionError):
             if close >= 0 and not self._ended:
                 self._scanned = close + 1
+                return True
+            if CLOSE not in text and _BEGUN.match(text):  # it ends in the middle
+                self._broken_call(self._take(len(self._buffer)))
+                self._drafts[-1].open = "function"
                 return True
             self._state = self._in_unknown
             return True
