@@ -157,9 +157,11 @@ def test_a_parser_begins_where_the_opening_ends() -> None:
 
 
 def test_sampling_is_the_files_own() -> None:
-    assert sampling_of({}) == Sampling(0.6, 0.9, 0)
+    assert sampling_of({}) == Sampling(0.6, 0.9, 50)
     values = {"temp": 0.7, "top_p": 0.8, "top_k": 20, "min_p": 0.05}
     found = sampling_of({f"general.sampling.{name}": value for name, value in values.items()})
     assert found == Sampling(0.7, 0.8, 20, 0.05)
     nonsense = {"temp": float("nan"), "top_p": 7.0, "top_k": "many", "min_p": -1.0}
-    assert sampling_of({f"general.sampling.{name}": value for name, value in nonsense.items()}) == Sampling(0.6, 0.9, 0)
+    assert sampling_of({f"general.sampling.{name}": value for name, value in nonsense.items()}) == Sampling(
+        0.6, 0.9, 50
+    )

@@ -25,6 +25,12 @@ _LONG = tuple(
 )
 _SYSTEM = "Qzsystem"
 
+CHATML = (
+    "{% for message in messages %}"
+    "{{ '<|im_start|>' + message.role + '\\n' + message.content + '<|im_end|>\\n' }}"
+    "{% endfor %}{{ '<|im_start|>assistant\\n' }}"
+)
+"""For a file without a template whose vocabulary has the tokens of ChatML."""
 Conversation = Mapping[str, Any]
 Render = Callable[[Sequence[Conversation]], Sequence[tuple[str, str]]]
 """From conversations (`messages`, `enable_thinking`) to the text of each, with the opening of a reply, or a problem."""

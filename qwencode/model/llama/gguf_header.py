@@ -68,6 +68,11 @@ class Header:
         return value if isinstance(value, str) else ""
 
     @property
+    def template(self) -> str:
+        """The chat template that the file brings, or ''."""
+        return self.text("tokenizer.chat_template")
+
+    @property
     def form(self) -> str:
         """How the model wants to be spoken to: LINE_FORM, or '' for the usual chat with declared tools."""
         return self.text("qwencode.form") if self.recurrent else ""
@@ -227,8 +232,6 @@ def _attention_disagreement(header: Header) -> str:
     rotated = count("rope.dimension_count") or keys
     if not 0 < keys <= _LARGEST or keys % 2 or header.head_length("value") != keys or rotated != keys:
         return "the sizes of its heads disagree"
-    if not header.text("tokenizer.chat_template"):
-        return "it has no chat template, so nobody knows how it wants to be spoken to"
     return ""
 
 
@@ -254,6 +257,12 @@ def _vocabulary_problem(header: Header, reader: Reader) -> str:
             return f"it has {tokens.count} tokens but {array.count} entries in tokenizer.ggml.{name}"
     distinct = set(reader.strings(tokens))
     wanted = CHAT_TOKENS if header.recurrent else ()
+    if (
+        not header.recurrent
+        and not header.template
+        and not distinct.issuperset(text.encode() for text in CHAT_TOKENS[:2])
+    ):
+        return "it has no chat template; take one that was converted with it"
     if missing := [token for token in wanted if token.encode() not in distinct]:
         return f"its vocabulary lacks the chat token {missing[0]}"
     if len(distinct) != tokens.count or any(b"\0" in token for token in distinct):

@@ -10,12 +10,13 @@ from qwencode.errors import ModelUnavailable
 from qwencode.model.dialect import qwen
 from qwencode.model.dialect.dialect import Dialect
 from qwencode.model.dialect.generic import Generic
-from qwencode.model.dialect.template import NotLearned, learned, renderer
+from qwencode.model.dialect.template import CHATML, NotLearned, learned, renderer
 from qwencode.model.llama.gguf_header import CHAT_TOKENS, Header
 from qwencode.model.llama.vocabulary import CONTROL, UNUSED, USER_DEFINED, Vocabulary
 from qwencode.model.sampling import sampling_of
 
 _NORMAL = 1  # token type in the file
+_NOT_LEARNED = "cannot be used: its chat template does not work one message at a time"
 _NO_SWITCH = "The chat template of this model has no switch for thinking: it thinks, or does not, as it was made."
 
 
@@ -63,9 +64,9 @@ def _learned(header: Header, vocabulary: Vocabulary, kinds: Mapping[int, int]) -
     bos = vocabulary.spelled(vocabulary.bos) if vocabulary.bos >= 0 else ""
     eos = vocabulary.spelled(vocabulary.eos) if vocabulary.eos >= 0 else ""
     try:
-        frames = learned(renderer(header.text("tokenizer.chat_template"), bos, eos))
+        frames = learned(renderer(header.template or CHATML, bos, eos))
     except NotLearned as problem:
-        raise ModelUnavailable(f"{header.path} cannot be used: its chat template does not fit, {problem}.") from problem
+        raise ModelUnavailable(f"{header.path} {_NOT_LEARNED}: {problem}.") from problem
     ends = [token for token in {*kinds, vocabulary.eos, vocabulary.eot} if token >= 0 and vocabulary.ends(token)]
     first = vocabulary.tokenize(frames.assistant_user, special=True)[:1]
     ends += [token for token in first if kinds.get(token, 0) & CONTROL]

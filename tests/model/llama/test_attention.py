@@ -26,6 +26,7 @@ from qwencode.model.llama.vocabulary import CONTROL, USER_DEFINED
 from qwencode.model.protocol import Options
 from recurrent import Cache, digest
 from replies import drive
+from tiny_model import ATTENTION
 
 FIT = Fit(context=4096, threads=1, batch=32, draft_tokens=4)
 
@@ -352,6 +353,23 @@ def test_likelihoods_leave_everything_as_it_was(llama: LlamaModel) -> None:
     assert found[0].total == pytest.approx(found[2].total, abs=1e-3)
     reply, _ = drive(llama.stream(START, TOOLS, SHORT))
     assert reply.usage.evaluated <= 1
+
+
+@pytest.mark.parametrize(("family", "frame"), [("qwen2", "<|im_end|>\n<|im_start|>user\n"), ("llama", "")])
+def test_without_a_template_chatml_where_the_vocabulary_has_it(
+    builder: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, family: str, frame: str
+) -> None:
+    monkeypatch.setitem(builder.FAMILIES, family, replace(builder.FAMILIES[family], template=""))
+    path = tmp_path / "none.gguf"
+    builder.build(path, replace(builder.Shape(**ATTENTION), vocab=512), family=family)
+    if not frame:
+        with pytest.raises(ModelUnavailable, match="it has no chat template; take one"):
+            LlamaModel(path, FIT)
+        return
+    model = LlamaModel(path, FIT)
+    ids = model._transcript.prompt(START, [], False).tokens
+    assert frame.encode() in b"".join(model._engine.piece(token, special=True) for token in ids)
+    model.close()
 
 
 @pytest.mark.parametrize("family", ["qwen3", "qwen3moe"])
