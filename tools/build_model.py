@@ -29,7 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import families
-from families import FAMILIES
+from families import FAMILIES, Family
 
 Quant = gguf.GGMLQuantizationType
 CONTROL, USER_DEFINED, UNUSED, NORMAL = 3, 4, 5, 1  # token types of the GGUF specification
@@ -277,10 +277,12 @@ def add_words(writer: gguf.GGUFWriter, words: Words, pre: str) -> None:
     writer.add_token_merges(merges)
 
 
-def build(path: Path, shape: Shape, seed: int = 0, name: str = "", form: str = "", family: str = "") -> None:
+def build(
+    path: Path, shape: Shape, seed: int = 0, name: str = "", form: str = "", family: Family | None = None
+) -> None:
     """Write the file; memory stays small whatever the shape. `form`: as `Header.form` of the engine.
 
-    `family`: one of FAMILIES, or '' for `qwen35moe`. Raises ValueError for a shape that cannot be.
+    `family`: another one than `qwen35moe`. Raises ValueError for a shape that cannot be.
     """
     if not family and shape.blocks % 4:
         raise ValueError("blocks come in fours")
@@ -319,15 +321,14 @@ def _usual(shape: Shape, name: str) -> tuple[gguf.GGUFWriter, Parts]:
     return writer, tensors(shape)
 
 
-def _other(shape: Shape, name: str, family: str) -> tuple[gguf.GGUFWriter, Parts]:
-    kind = FAMILIES[family]
-    writer = gguf.GGUFWriter(None, kind.architecture)
+def _other(shape: Shape, name: str, family: Family) -> tuple[gguf.GGUFWriter, Parts]:
+    writer = gguf.GGUFWriter(None, family.architecture)
     writer.add_name(name)
     writer.add_description("random weights; says nothing of sense")
-    words = vocabulary(shape, kind.special)
-    add_words(writer, words, kind.pre)
-    families.describe(writer, shape, kind, words[0])
-    return writer, families.tensors(shape, kind)
+    words = vocabulary(shape, family.special)
+    add_words(writer, words, family.pre)
+    families.describe(writer, shape, family, words[0])
+    return writer, families.tensors(shape, family)
 
 
 def main(arguments: list[str]) -> int:
@@ -344,7 +345,7 @@ def main(arguments: list[str]) -> int:
     out, seed, preset, family = (given.pop(key) for key in ("out", "seed", "preset", "family"))
     shape = replace(PRESETS[preset], **{key: value for key, value in given.items() if value is not None})
     try:
-        build(out, shape, seed, f"random-{family or preset}", family=family)
+        build(out, shape, seed, f"random-{family or preset}", family=FAMILIES.get(family))
     except (ValueError, OSError) as error:
         print(f"{out} was not written: {error}", file=sys.stderr)
         return 2

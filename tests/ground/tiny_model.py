@@ -80,17 +80,17 @@ def lined(builder: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path
 @pytest.fixture(scope="session")
 def tiny_llama(builder: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a tiny file of Llama's architecture, with grouped heads, special tokens and a template of its shape."""
-    return made(builder, tmp_path_factory, "tiny-llama", builder.Shape(**ATTENTION), family="llama")
+    return made(builder, tmp_path_factory, "tiny-llama", builder.Shape(**ATTENTION), family=builder.FAMILIES["llama"])
 
 
 @pytest.fixture(scope="session")
 def tiny_qwen2(builder: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a tiny file of Qwen2's architecture, with a ChatML template and special tokens for calls."""
-    return made(builder, tmp_path_factory, "tiny-qwen2", builder.Shape(**ATTENTION), family="qwen2")
+    return made(builder, tmp_path_factory, "tiny-qwen2", builder.Shape(**ATTENTION), family=builder.FAMILIES["qwen2"])
 
 
 def made(
-    builder: ModuleType, factory: pytest.TempPathFactory, name: str, shape: Any, form: str = "", family: str = ""
+    builder: ModuleType, factory: pytest.TempPathFactory, name: str, shape: Any, form: str = "", family: Any = None
 ) -> Path:
     sources = b"".join(path.read_bytes() for path in (BUILDER, BUILDER.with_name("families.py"), builder.TEXT))
     mark = hashlib.blake2b(sources, digest_size=8).hexdigest()

@@ -240,7 +240,7 @@ def split_is_nothing(parts: list[str], thinking: bool, tokens: bool, chance: int
     assert len([e for e in events if isinstance(e, CallDelta) and not e.parameter]) == len(message.tool_calls)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.lists(fragments, max_size=12), st.booleans(), st.booleans(), st.integers(0, 1 << 20))
 def test_how_it_is_cut_never_matters(parts: list[str], thinking: bool, tokens: bool, chance: int) -> None:
     split_is_nothing(parts, thinking, tokens, chance)

@@ -40,7 +40,7 @@ plain = texts.filter(lambda found: len(found) % 2 and not any("</think>" in text
 
 
 @pytest.mark.parametrize("name", templates.USABLE)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(messages=plain, system=st.sampled_from(["", "Be brief.\n\nAnd kind."]), thinking=st.booleans())
 def test_the_frames_give_what_the_template_gives(name: str, messages: list[str], system: str, thinking: bool) -> None:
     if name in templates.WITHOUT_SYSTEM:

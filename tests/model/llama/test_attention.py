@@ -49,7 +49,7 @@ def llama(tiny_llama: Path) -> Iterator[LlamaModel]:
 tokens = st.lists(st.integers(0, 2), max_size=14)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(st.tuples(tokens, st.integers(-1, 40), st.integers(0, 3)), max_size=12))
 def test_only_what_follows_the_common_beginning_is_evaluated(requests: list[tuple[list[int], int, int]]) -> None:
     engine = Cache()
@@ -130,7 +130,7 @@ def shared(tiny_llama: Path) -> Iterator[LlamaModel]:
     model.close()
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(steps, min_size=1, max_size=7), st.booleans())
 def test_whatever_came_before_the_model_says_the_same(
     shared: LlamaModel, fresh: Callable[[Sequence[int]], np.ndarray], steps: list[tuple[str, int]], thinking: bool
@@ -226,7 +226,7 @@ def force_calls(model: LlamaModel, replies: int, each: int, first: int) -> None:
 
 
 def test_forced_calls_are_valid(other: LlamaModel) -> None:
-    force_calls(other, 6, 3, 0)
+    force_calls(other, 4, 4, 0)
 
 
 @pytest.mark.slow
@@ -245,18 +245,15 @@ def test_a_call_that_the_model_begins_is_held_to_the_declarations(llama: LlamaMo
     assert (call.name, call.arguments, call.problem) == ("only", {}, "")
 
 
-def built(builder: ModuleType, monkeypatch: pytest.MonkeyPatch, path: Path, template: str) -> Path:
-    """Build a file of Llama's architecture with another template."""
-    family = builder.FAMILIES["llama"]
-    monkeypatch.setitem(builder.FAMILIES, "llama", replace(family, template=template))
-    builder.build(path, replace(builder.PRESETS["tiny"], vocab=512), family="llama")
+def built(builder: ModuleType, path: Path, template: str, family: str = "llama") -> Path:
+    """Build a file of another family with another template."""
+    shape = replace(builder.Shape(**ATTENTION), vocab=512)
+    builder.build(path, shape, family=replace(builder.FAMILIES[family], template=template))
     return path
 
 
-def test_thinking_is_steered_where_it_is_written_as_text(
-    builder: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = built(builder, monkeypatch, tmp_path / "thinks.gguf", templates.ALWAYS_THINKS)
+def test_thinking_is_steered_where_it_is_written_as_text(builder: ModuleType, tmp_path: Path) -> None:
+    path = built(builder, tmp_path / "thinks.gguf", templates.ALWAYS_THINKS)
     model = LlamaModel(path, FIT, string_limit=12)
     options = Options(max_tokens=1500, seed=1, tool_choice="required", thinking_budget=20)
     reply, _ = drive(model.stream(START, TOOLS, options))
@@ -276,7 +273,7 @@ HOSTILE = [
 texts = st.lists(st.sampled_from(HOSTILE) | st.text(max_size=3), max_size=5).map("".join)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(made=st.tuples(*[texts] * 6))
 def test_no_text_from_outside_becomes_a_special_token(other: LlamaModel, made: tuple[str, ...]) -> None:
     engine = other._engine
@@ -322,9 +319,9 @@ def test_the_beginning_of_all_text_stands_once(llama: LlamaModel) -> None:
     [("{{ messages[-1].content }}", "leaves out messages"), ("{{ raise_exception('No.') }}", "it says: No.")],
 )
 def test_a_template_that_does_not_fit_is_refused_in_one_sentence(
-    builder: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, template: str, words: str
+    builder: ModuleType, tmp_path: Path, template: str, words: str
 ) -> None:
-    path = built(builder, monkeypatch, tmp_path / "other.gguf", template)
+    path = built(builder, tmp_path / "other.gguf", template)
     with pytest.raises(ModelUnavailable, match=words) as refused:
         LlamaModel(path, FIT)
     assert refused.value.exit_code == 4
@@ -332,16 +329,14 @@ def test_a_template_that_does_not_fit_is_refused_in_one_sentence(
     assert ".." not in str(refused.value)
 
 
-def test_that_thinking_cannot_be_switched_is_said_once(
-    builder: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, llama: LlamaModel
-) -> None:
+def test_that_thinking_cannot_be_switched_is_said_once(builder: ModuleType, tmp_path: Path, llama: LlamaModel) -> None:
     _, events = drive(llama.stream(START, [], SHORT))
     assert [event.text for event in events if isinstance(event, Notice)] == [
         "The chat template of this model has no switch for thinking: it thinks, or does not, as it was made."
     ]
     _, events = drive(llama.stream(START, [], SHORT))
     assert not [event for event in events if isinstance(event, Notice)]
-    switched = LlamaModel(built(builder, monkeypatch, tmp_path / "switched.gguf", templates.THINKING), FIT)
+    switched = LlamaModel(built(builder, tmp_path / "switched.gguf", templates.THINKING), FIT)
     assert not switched.about
     switched.close()
 
@@ -359,11 +354,9 @@ def test_likelihoods_leave_everything_as_it_was(llama: LlamaModel) -> None:
 
 @pytest.mark.parametrize(("family", "frame"), [("qwen2", "<|im_end|>\n<|im_start|>user\n"), ("llama", "")])
 def test_without_a_template_chatml_where_the_vocabulary_has_it(
-    builder: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, family: str, frame: str
+    builder: ModuleType, tmp_path: Path, family: str, frame: str
 ) -> None:
-    monkeypatch.setitem(builder.FAMILIES, family, replace(builder.FAMILIES[family], template=""))
-    path = tmp_path / "none.gguf"
-    builder.build(path, replace(builder.Shape(**ATTENTION), vocab=512), family=family)
+    path = built(builder, tmp_path / "none.gguf", "", family)
     if not frame:
         with pytest.raises(ModelUnavailable, match="it has no chat template; take one"):
             LlamaModel(path, FIT)
@@ -377,7 +370,7 @@ def test_without_a_template_chatml_where_the_vocabulary_has_it(
 @pytest.mark.parametrize("family", ["qwen3", "qwen3moe"])
 def test_other_architectures_answer(builder: ModuleType, tmp_path: Path, family: str) -> None:
     path = tmp_path / "other.gguf"
-    builder.build(path, builder.PRESETS["tiny"], family=family)
+    builder.build(path, builder.PRESETS["tiny"], family=builder.FAMILIES[family])
     model = LlamaModel(path, FIT, string_limit=12)
     reply, _ = drive(model.stream(START, TOOLS, Options(max_tokens=500, tool_choice="required", seed=1)))
     assert reply.message.tool_calls
