@@ -39,6 +39,8 @@ def call_grammar(tools: Sequence[ToolSpec], string_limit: int = 0, calls: Litera
 
 
 class _Rules:
+    tags: Sequence[str] = _TAGS
+
     def __init__(self, limit: int):
         self._many = f"{{0,{limit}}}" if limit else "*"
         self._few = "{0,4}" if limit else "*"
@@ -115,7 +117,7 @@ class _Rules:
         `…-in…` goes on until the beginning turns out to be none; `…-cut…` ends the text inside a beginning. `barred`:
         characters that cannot stand in it; `escapes`: what stands for them.
         """
-        prefixes = sorted({tag[:size] for tag in _TAGS for size in range(1, len(tag))})
+        prefixes = sorted({tag[:size] for tag in self.tags for size in range(1, len(tag))})
         names = {prefix: str(number) for number, prefix in enumerate(prefixes)}
         escape = [escapes] if escapes else []
         first = names["<"]
@@ -123,7 +125,7 @@ class _Rules:
         yield f"{kind}-item ::= {' | '.join(ways)}"
         yield f'{kind}-cut ::= "<" {kind}-cut{first}'
         for prefix, name in names.items():
-            after = sorted({tag[len(prefix)] for tag in _TAGS if tag.startswith(prefix)})
+            after = sorted({tag[len(prefix)] for tag in self.tags if tag.startswith(prefix)})
             steps = [(_quoted(char), names[prefix + char]) for char in after if prefix + char in names]
             steps.append(('"<"', first))
             ways = [f"[^<{''.join(after)}{barred}]", *(f"{char} {kind}-in{to}" for char, to in steps), *escape]
@@ -143,6 +145,8 @@ class _Rules:
 
 class _JsonRules(_Rules):
     """A call is one JSON object; its arguments come in the order of the declaration, required ones first."""
+
+    tags = ("</tool_call>", "<tool_call>")
 
     def of(self, tools: Sequence[ToolSpec]) -> Iterator[str]:
         starts = [f"tool{number}" for number in range(len(tools))]
