@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from qwencode.tools.approvals import Rules, lasting, matches, simple_commands
@@ -170,6 +170,7 @@ FRAGMENTS = ["foo", "bar", "-x", "a=b", " ", " ", "'q q'", '"d d"', ";", "&&", "
 
 @pytest.mark.skipif(BASH is None, reason="bash is not here to be compared with")
 @given(st.lists(st.sampled_from(FRAGMENTS), min_size=1, max_size=8))
+@example(["'", "&&", "'"])
 @settings(max_examples=150, deadline=None)
 def test_what_is_read_is_what_bash_runs(parts: list[str]):
     text = "".join(parts)
@@ -177,14 +178,18 @@ def test_what_is_read_is_what_bash_runs(parts: list[str]):
     if read is None:
         return
     told = "command_not_found_handle() { printf '<%s>' \"$@\"; echo; } >&9\n"
-    every = text.replace("||", ";").replace("&&", ";")  # run all of them, whatever they return
+
+    def every(text: str) -> str:
+        """Have all of them run, whatever they return."""
+        return text.replace("||", ";").replace("&&", ";")
+
     assert BASH
     done = subprocess.run(
-        ["/bin/sh", "-c", 'exec 9>&1 >/dev/null; exec "$0" --norc -c "$1"', BASH, told + every],
+        ["/bin/sh", "-c", 'exec 9>&1 >/dev/null; exec "$0" --norc -c "$1"', BASH, told + every(text)],
         env={"PATH": "/nonexistent"}, cwd=Path("/"), capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL,
     )  # fmt: skip
     ran = sorted(done.stdout.splitlines())
-    assert ran == sorted("".join(f"<{word}>" for word in words) for words in read), text
+    assert ran == sorted(every("".join(f"<{word}>" for word in words)) for words in read), text
 
 
 @pytest.mark.parametrize(
