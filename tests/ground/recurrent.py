@@ -27,12 +27,17 @@ class Recurrent:
         self.outputs = 0
         self.rolled_back = False
         self.breaks_after = -1  # tokens until Ctrl-C arrives, right after they were evaluated
-        self.decoded = False
+        self.breaks_before = False  # Ctrl-C arrives when nothing was evaluated yet
+        self.begun = self.done = 0
         self.takes = True  # what is loaded
 
     def decode(self, tokens: Sequence[int], position: int, outputs: int) -> None:
         assert 0 < len(tokens) <= self.batch_size
         assert 0 <= outputs <= len(tokens)
+        if self.breaks_before:
+            self.breaks_before = False
+            raise KeyboardInterrupt
+        self.begun += 1
         self.kept = [digest([*self.cache, *tokens[: at + 1]]) for at in range(len(tokens))][-self.draft_tokens - 1 :]
         self.outputs = outputs
         assert position == len(self.cache)
@@ -44,6 +49,7 @@ class Recurrent:
         if 0 <= self.breaks_after < self.evaluated:
             self.breaks_after = -1
             raise KeyboardInterrupt
+        self.done += 1
 
     def logits(self, row: int = -1) -> Logits:
         assert -self.outputs <= row < 0

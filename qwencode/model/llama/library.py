@@ -96,7 +96,7 @@ class Engine(Vocabulary):
         if self._head:
             contexts.append(self._head.context)
         self.guesses = fit.mtp
-        self.decoded = False
+        self.begun = self.done = 0
         for at in range(fit.batch):
             self._batch.n_seq_id[at] = 1
             self._batch.seq_id[at][0] = _SEQUENCE
@@ -119,10 +119,9 @@ class Engine(Vocabulary):
     def decode(self, tokens: Sequence[int], position: int, outputs: int) -> None:
         """Evaluate at most `batch_size` tokens that follow the first `position`, with the logits of the last `outputs`.
 
-        Raises ModelUnavailable when llama.cpp cannot; what it has in memory is then not to be relied upon. `decoded`
-        says whether that is so after an interruption, too.
+        Raises ModelUnavailable when llama.cpp cannot; what it has in memory is then not to be relied upon. After an
+        interruption `begun` and `done` say how far it came.
         """
-        self.decoded = False
         count = len(tokens)
         ids, positions, flags = self._places
         ids[:count] = tokens
@@ -135,12 +134,13 @@ class Engine(Vocabulary):
 
     def _decode(self) -> int:
         """Evaluate: to be called in the stopper's thread."""
+        self.begun += 1
         status = lib.llama_decode(self._context, self._batch)
         lib.llama_synchronize(self._context)
         if self._head and self.guesses and not status:
             ids, positions, _ = self._places
             self._head.follow(ids[: self._batch.n_tokens], int(positions[0]))
-        self.decoded = not status
+        self.done += not status
         return status
 
     def _decode_stoppably(self) -> int:

@@ -32,8 +32,13 @@ class Evaluator(Protocol):
         ...
 
     @property
-    def decoded(self) -> bool:
-        """Whether the last call of `decode` has done its work, also where it was interrupted."""
+    def begun(self) -> int:
+        """How many calls of `decode` have touched what is in memory, also those that were interrupted."""
+        ...
+
+    @property
+    def done(self) -> int:
+        """How many calls of `decode` have done their work, also those that were interrupted."""
         ...
 
     def decode(self, tokens: Sequence[int], position: int, outputs: int) -> None: ...
@@ -149,17 +154,19 @@ class LiveState:
 
     def extend(self, tokens: Sequence[int], outputs: int) -> None:
         """Evaluate at most one batch of further tokens; the logits after the last `outputs` of them will be wanted."""
-        self._torn = True
-        self._restored = None
+        begun, done, count = self._engine.begun, self._engine.done, len(tokens)
         stop: BaseException | None = None
+        self._torn = True
         try:
             self._engine.decode(tokens, len(self._tokens), outputs)
         except (KeyboardInterrupt, Interrupted) as error:
-            if not self._engine.decoded:
+            if self._engine.done == done:
+                self._torn = self._engine.begun > begun
                 raise
             stop = error  # it came while the last token was at work, which is in memory by now
-        self._tokens += tokens
-        self._fresh, self._dropped, self._outputs = len(tokens), 0, outputs
+        self._tokens += tokens  # from here on no call, after which an exception could arrive
+        self._fresh, self._dropped, self._outputs = count, 0, outputs
+        self._restored = None
         self._torn = False
         if stop:
             raise stop

@@ -79,6 +79,20 @@ def test_a_torn_evaluation_is_not_trusted() -> None:
     assert engine.cache == [1, 2, 3, 4, 5]
 
 
+def test_ctrl_c_before_the_evaluation_costs_nothing() -> None:
+    """Nor are tokens then taken for live that never were, whatever the evaluation before did."""
+    engine = Recurrent()
+    live = LiveState(engine, 1 << 20)
+    live.extend([1, 2, 3], outputs=1)
+    engine.breaks_before = True
+    with pytest.raises(KeyboardInterrupt):
+        live.extend([4, 5], outputs=1)
+    assert list(live.tokens) == [1, 2, 3] == engine.cache
+    assert live.align([1, 2, 3, 6]) == 3
+    live.extend([6], outputs=1)
+    assert engine.evaluated == 4
+
+
 def test_ctrl_c_in_a_rollback_leaves_no_place_behind_the_cache() -> None:
     """The attention cache is shorter by then; the recurrent state after it would be restored without it."""
 
