@@ -68,6 +68,7 @@ def test_every_bug_compiles_and_means_something_else():
         assert bug.after in (SHELVES, SMALL, LATER) and bug.kind in NAMES
 
 
+@pytest.mark.slow
 def test_the_change_is_a_few_lines_of_the_body():
     for bug in made():
         before, after = bug.before.split("\n"), bug.after.split("\n")

@@ -61,6 +61,7 @@ def test_a_value_that_the_terminal_cannot_write(qwencode: Qwencode) -> None:
     assert '"größer"' in done.stdout
 
 
+@pytest.mark.slow
 def test_edit_opens_the_editor_and_checks_what_it_left(qwencode: Qwencode, tmp_path: Path):
     editor = tmp_path / "my editor"
     editor.write_text('#!/bin/sh\necho "$1" >> "$2"\n')

@@ -132,6 +132,7 @@ def test_chat_and_review_begin_where_warm_ended(
     assert entries() == kept, "nothing else was kept"
 
 
+@pytest.mark.slow
 def test_the_default_model_is_warmed(qwencode: Qwencode, tiny: Path):
     models = Places.of_user().models
     models.mkdir(parents=True)

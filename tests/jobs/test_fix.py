@@ -126,6 +126,7 @@ def test_without_a_model_search_mends(run_fix: RunFix, practice_copy: Callable[[
     assert "is not None" in ran.of(TreeChanged)[-1].diff
 
 
+@pytest.mark.slow
 def test_forty_turns_where_nothing_else_is_said(run_small: RunFix, small: Path):
     model = ScriptedModel([call("write_file", file_path=f"note{number}.txt", content="x") for number in range(41)])
     ran = run_small(model, use_search=False)
@@ -184,6 +185,7 @@ def test_commit_takes_the_changed_files_alone(run_small: RunFix, small: Path):
     assert _git(small, "diff", "--cached", "--name-only").split() == ["README.md"]
 
 
+@pytest.mark.slow
 def test_commit_leaves_a_file_alone_that_held_own_changes(run_small: RunFix, small: Path):
     (small / SUM).write_text(SUM_TEXT + "# a half-done thought\n")
     head = _git(small, "rev-parse", "HEAD")

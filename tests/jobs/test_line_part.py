@@ -158,6 +158,7 @@ def test_an_interruption_in_the_middle_of_the_tests(mend: RunFix, small: Path):
     assert contents(small) == before
 
 
+@pytest.mark.slow
 def test_windows_line_endings_stay(mend: RunFix, small: Path):
     (small / SUM).write_bytes(ONE_FAULT.replace("\n", "\r\n").encode())
     assert verdict_of(mend(model_of(second_time_right))).status == "fixed"
@@ -220,6 +221,7 @@ def test_a_goal_in_words_is_not_for_it(run_small: RunFix, small: Path):
     assert "single lines" in str(ran.error)
 
 
+@pytest.mark.slow
 def test_a_recorded_run_replays(mend: RunFix, small: Path, tmp_path: Path):
     first = mend(model_of(second_time_right))
     with Session(tmp_path, "recorded") as session:

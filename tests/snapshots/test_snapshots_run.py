@@ -165,6 +165,7 @@ def test_only_one_run_at_a_time(project: Path):
     begin(project).finish(kept=False)
 
 
+@pytest.mark.slow
 def test_old_runs_are_forgotten(project: Path):
     for number in range(KEPT_SESSIONS + 3):
         run = begin(project, f"20260101-000000-{number:04x}")

@@ -108,6 +108,7 @@ def test_ids_with_blanks_in_brackets_stay_whole(ids: list[str]):
     assert _TEST_ID.findall(" ".join(ids)) == ids
 
 
+@pytest.mark.slow
 def test_with_the_real_runner(workspace: Workspace, sandbox: Sandbox):
     test = workspace.root / "tests" / "test_half.py"
     test.write_text("import sys\nsys.path.insert(0, 'src')\nimport money\ndef test_two(): assert money.half(4) == 2\n")

@@ -66,6 +66,7 @@ def test_node(repo: Make, sandbox: Any, how: str):
         assert ran == {"test/a.test.js > suite (x) > bad": "failed"}
 
 
+@pytest.mark.slow
 @needs_node
 def test_node_that_ends_early_or_hangs(repo: Make, sandbox: Any):
     text = (

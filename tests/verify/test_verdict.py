@@ -171,6 +171,7 @@ def test_what_is_not_even_a_part(two: Case, text: str):
     assert two.edit({"calc.py": text}).judge().status == "not_fixed"
 
 
+@pytest.mark.slow
 def test_a_part_with_a_changed_test_is_nothing(two: Case):
     tests = TWO["tests/test_calc.py"].replace("double(2) == 4", "double(2) == 3")
     two.edit({"calc.py": TWO["calc.py"].replace("a - b", "a + b"), "tests/test_calc.py": tests})
@@ -409,6 +410,7 @@ def test_files_that_the_tests_write_themselves_are_not_held_against_anyone(case:
     assert made.edit({"calc.py": MENDED}).judge().status == "fixed"
 
 
+@pytest.mark.slow
 def test_a_doctest_is_protected_where_its_source_is_not(case: Callable[..., Case]):
     source = 'def add(a, b):\n    """Add.\n\n    >>> add(1, 2)\n    3\n    """\n    return a - b\n'
     made = case({"lib.py": source, "pytest.ini": "[pytest]\naddopts = --doctest-modules\n"})

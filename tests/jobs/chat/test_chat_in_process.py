@@ -16,7 +16,7 @@ OPENING = len("<|im_start|>assistant\n<think>\n\n</think>\n\n")
 """Tokens at most, a byte each, of what opens a reply and is evaluated with it."""
 
 
-@pytest.fixture(params=["tiny", "tiny_llama"])
+@pytest.fixture(params=["tiny", pytest.param("tiny_llama", marks=pytest.mark.slow)])
 def file(request: pytest.FixtureRequest) -> Path:
     return request.getfixturevalue(request.param)
 

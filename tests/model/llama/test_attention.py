@@ -230,6 +230,7 @@ def force_calls(model: LlamaModel, replies: int, each: int, first: int) -> None:
         assert set(schema.get("required", ())) <= call.arguments.keys() <= schema["properties"].keys()
 
 
+@pytest.mark.slow
 def test_forced_calls_are_valid(other: LlamaModel) -> None:
     force_calls(other, 4, 4, 0)
 
@@ -257,6 +258,7 @@ def built(builder: ModuleType, path: Path, template: str, family: str = "llama")
     return path
 
 
+@pytest.mark.slow
 def test_thinking_is_steered_where_it_is_written_as_text(builder: ModuleType, tmp_path: Path) -> None:
     path = built(builder, tmp_path / "thinks.gguf", templates.ALWAYS_THINKS)
     model = LlamaModel(path, FIT, string_limit=12)

@@ -40,6 +40,7 @@ def test_a_row_alone_as_json(tiny: Path) -> None:
     assert row["numbers"]["save_ms"]["count"] == row["numbers"]["restore_ms"]["count"]
 
 
+@pytest.mark.slow
 def test_a_peer_that_fails_is_said_in_its_row(tiny: Path) -> None:
     words = ["--model", str(tiny), "--quick", "--repeat", "1", "--threads", "1", "--only", "tokens", "checkpoint"]
     done = run(*words, "--llama-server", sys.executable, "--json")

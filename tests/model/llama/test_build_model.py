@@ -52,6 +52,7 @@ def test_special_tokens_have_their_official_order_and_roles(engine: Engine) -> N
         assert (token in engine.tokenize(text, special=False)) == (wanted == USER_DEFINED)
 
 
+@pytest.mark.slow
 def test_the_full_shape_has_the_official_ids_and_tensors(builder: ModuleType) -> None:
     full = builder.PRESETS["full"]
     tokens, types, _ = builder.vocabulary(full)

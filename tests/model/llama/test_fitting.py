@@ -248,6 +248,7 @@ def taken_apart(header: Header, found: Fit, where: Machine) -> tuple[float, list
     return main + header.tensors["token_embd.weight"], cards
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=60)
 @given(FILES, SIZES, st.lists(SIZES, max_size=2))
 def test_nothing_takes_more_than_is_free(size: int, free: float, gpus: list[float]) -> None:

@@ -162,6 +162,7 @@ steps = st.one_of(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(steps, min_size=1, max_size=7), st.booleans())
 def test_whatever_came_before_the_model_says_the_same(
