@@ -18,13 +18,14 @@ from qwencode.model.sampling import sampling_of
 _NORMAL = 1  # token type in the file
 _NOT_LEARNED = "cannot be used: its chat template does not work one message at a time"
 _NO_SWITCH = "The chat template of this model has no switch for thinking: it thinks, or does not, as it was made."
+_PLAIN_MARKS = "Its chat template marks turns in plain text: what the model reads in a file could pass for a turn."
 
 
 @dataclass(frozen=True, slots=True)
 class Speech:
     """`stops`: tokens that end a reply, spelled. `literals`: what the vocabulary takes for special tokens anywhere.
 
-    `about`: what a user should know of it, a sentence or nothing.
+    `about`: what a user should know of it, sentences or nothing.
     """
 
     dialect: Dialect
@@ -76,7 +77,12 @@ def _learned(header: Header, vocabulary: Vocabulary, kinds: Mapping[int, int]) -
     specials = [vocabulary.spelled(token) for token, bits in kinds.items() if bits & (CONTROL | USER_DEFINED)]
     added = bos if vocabulary.adds_bos else ""
     dialect = Generic(frames, specials, list(stops.values()), added, sampling_of(header.metadata))
-    return dialect, stops, "" if len({*frames.opening}) > 1 else _NO_SWITCH
+    plain = any(
+        not any(kinds.get(token, 0) & (CONTROL | USER_DEFINED) for token in vocabulary.tokenize(mark, special=True))
+        for mark in (frames.user_assistant, frames.assistant_user)
+    )
+    said = ((_NO_SWITCH, len({*frames.opening}) == 1), (_PLAIN_MARKS, plain))
+    return dialect, stops, " ".join(sentence for sentence, holds in said if holds)
 
 
 def _token(header: Header, vocabulary: Vocabulary, text: str) -> int:

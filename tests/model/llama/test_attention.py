@@ -344,8 +344,16 @@ def test_that_thinking_cannot_be_switched_is_said_once(builder: ModuleType, tmp_
     _, events = drive(llama.stream(START, [], SHORT))
     assert not [event for event in events if isinstance(event, Notice)]
     switched = LlamaModel(built(builder, tmp_path / "switched.gguf", templates.THINKING), FIT)
-    assert not switched.about
+    assert not [text for text in switched.about if "switch" in text]
     switched.close()
+
+
+def test_that_turns_are_marked_in_plain_text_is_said(builder: ModuleType, tmp_path: Path) -> None:
+    """No text from outside can end a turn whose end is a token; here it can be spelled."""
+    plain = "{% for message in messages %}{{ message.role }}: {{ message.content }}\n{% endfor %}assistant: "
+    model = LlamaModel(built(builder, tmp_path / "plain.gguf", plain), FIT)
+    assert [text for text in model.about if "marks turns in plain text" in text]
+    model.close()
 
 
 def test_likelihoods_leave_everything_as_it_was(llama: LlamaModel) -> None:
