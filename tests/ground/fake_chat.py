@@ -120,6 +120,7 @@ class FakeChat:
         except KeyboardInterrupt:
             self.log("interrupted")
             yield TurnEnded(self._turn, "interrupted")
+            yield Notice("interrupted")
 
     def completions(self, text: str) -> list[Offer]:
         word = text.split(" ")[-1]

@@ -264,7 +264,7 @@ class View:
         return self._paint.drawn(drawn.line(("text", text)), soft=True)
 
     def _turn_ended(self, event: TurnEnded) -> None:
-        said = [] if event.reason in ("", "answered") else [event.reason]
+        said = list[str]()  # why it ended is told by a sentence of its own
         if self._usage.generated:
             said += [seconds(time.monotonic() - self._began), spent(self._usage)]
         if event.files:

@@ -162,7 +162,7 @@ def test_a_turn_ends_with_what_it_took():
             events.TurnEnded(1, "interrupted", ("a.py", "b.py")),
         ]
     )
-    took = "interrupted · 0.0 s · 220 tokens read, 150 from cache, 20 written at 5.0/s · changed: a.py, b.py"
+    took = "0.0 s · 220 tokens read, 150 from cache, 20 written at 5.0/s · changed: a.py, b.py"
     assert text == f"So.\n\n{took}\n"
 
 
