@@ -108,6 +108,14 @@ class Recording:
         self.logits, self.save, self.rollback = engine.logits, engine.save, engine.rollback
         self.batches: list[list[int]] = []
 
+    @property
+    def begun(self) -> int:
+        return self.engine.begun
+
+    @property
+    def done(self) -> int:
+        return self.engine.done
+
     def decode(self, tokens: Sequence[int], position: int, outputs: int) -> None:
         self.engine.decode(tokens, position, outputs)
         self.batches.append(list(tokens))

@@ -51,7 +51,8 @@ def test_calls_of_its_own_accord_keep_to_the_declarations(tiny: Path, tmp_path: 
     shutil.copy(tiny, eager)
     head = next(tensor for tensor in gguf.GGUFReader(eager, "r+").tensors if tensor.name == "output.weight")
     model = LlamaModel(eager, Fit(context=4096, threads=1), string_limit=6)
-    head.data[model._call] *= 3
+    (call_mark,) = model._engine.tokenize("<tool_call>", special=True)
+    head.data[call_mark] *= 3
     head.data.flush()
     model.close()
     model = LlamaModel(eager, Fit(context=4096, threads=1), string_limit=6)
