@@ -107,7 +107,7 @@ def test_a_command_that_runs_is_stopped_with_all_it_started(start: Start, server
         assert time.monotonic() < until
         time.sleep(0.05)
     window.press("C-c")
-    window.wait("interrupted")
+    window.wait("Interrupted")
     assert not running(mark)
     window.say("go on")
     window.wait("Going on.")
@@ -128,11 +128,11 @@ def test_the_model_in_this_process_is_stopped_while_it_reads_and_while_it_writes
     window.press("Enter")
     window.wait(re.compile("reading .* of .*").search)
     window.press("C-c")
-    window.wait("interrupted", lambda screen: "reading" not in screen)
+    window.wait("Interrupted", lambda screen: "reading" not in screen)
     window.say("hello")
     window.wait("writing", seconds=90)
     window.press("C-c")
-    window.wait(lambda screen: screen.count("interrupted") >= 1 and "writing" not in screen)
+    window.wait(lambda screen: screen.count("Interrupted") >= 1 and "writing" not in screen)
     window.say("/help")
     window.wait("Ends the session.")
 
