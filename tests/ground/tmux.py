@@ -30,7 +30,7 @@ class Tmux:
         """Start the program; the window stays when it has ended, and says `ended CODE`."""
         names = {"TERM": "tmux-256color", **(environment or {})}
         variables = " ".join(f"{name}={shlex.quote(value)}" for name, value in names.items())
-        line = f"{variables} {shlex.join(command)}; {_AFTER}"
+        line = f"trap : INT; {variables} {shlex.join(command)}; {_AFTER}"  # a Ctrl-C too many must not end the shell
         width, height = self._size
         options = ["-x", str(width), "-y", str(height), "-c", str(folder)]
         settings = ("escape-time", "0"), ("history-limit", "20000"), ("remain-on-exit", "on")
