@@ -115,9 +115,9 @@ def test_killed_after_the_end(repository: Path, run_git: Callable[..., str], qwe
     assert state(repository, run_git) == before
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("moments", [pytest.param(4, marks=pytest.mark.slow), pytest.param(24, marks=pytest.mark.long)])
-def test_random_moments(moments: int, length: float, repository: Path, run_git: Callable[..., str], qwencode: Qwencode):
-    chance = random.Random(moments)
-    given = [chance.uniform(0.05, length * 1.05) for _ in range(moments)]
-    assert survive(given, repository, qwencode, run_git) >= moments // 2
+def test_a_dozen_random_moments(length: float, repository: Path, run_git: Callable[..., str], qwencode: Qwencode):
+    chance = random.Random(20)
+    moments = [chance.uniform(0.05, length * 1.05) for _ in range(12)]
+    assert survive(moments, repository, qwencode, run_git) >= 6

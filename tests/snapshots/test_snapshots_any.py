@@ -110,7 +110,7 @@ def fresh(template: Path) -> tempfile.TemporaryDirectory[str]:
 
 
 Plan = list[tuple[Any, ...]]
-a_few = settings(deadline=None, max_examples=10)
+a_few = settings(deadline=None, max_examples=15)
 many = settings(deadline=None, max_examples=400)
 
 

@@ -128,7 +128,7 @@ def test_forced_calls(model: LlamaModel) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_many_forced_calls(model: LlamaModel) -> None:
-    force_calls(model, 300, 50, 1000)
+    force_calls(model, 600, 50, 1000)
 
 
 @pytest.mark.long
