@@ -17,7 +17,8 @@ from qwencode.events import Event, Notice, Progress
 from qwencode.jobs.bounded import Failed, bounded
 
 pytestmark = pytest.mark.skipif(
-    sys.platform != "linux", reason="the tests tell by /proc, which Linux alone has, what was left running"
+    sys.platform != "linux",
+    reason="only Linux hands a process its orphans, by which the tests see what was left running",
 )
 
 

@@ -16,7 +16,12 @@ from seeded_changes import CALC, PROJECT, edit
 
 Git = Callable[..., str]
 LIMIT = 4.0
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform != "linux", reason="orphans are looked for in /proc")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        sys.platform != "linux", reason="what was left running is looked for in /proc, which Linux alone has"
+    ),
+]
 
 
 @pytest.fixture
