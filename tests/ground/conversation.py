@@ -1,7 +1,9 @@
-"""A conversation to hold with a real model: tools, how it begins, and what answers a reply."""
+"""A conversation to hold with a real model: tools, how it begins, what answers a reply, what comes in between."""
+
+from dataclasses import replace
 
 from qwencode.messages import Message, Reply, ToolSpec
-from qwencode.model.protocol import Options
+from qwencode.model.protocol import Model, Options
 
 EDIT = ToolSpec(
     "edit",
@@ -43,3 +45,18 @@ SHORT = Options(max_tokens=24, seed=5)
 def answer(reply: Reply, text: str = "done") -> list[Message]:
     calls = reply.message.tool_calls
     return [reply.message, *(Message("tool", text, answers=call.id) for call in calls)]
+
+
+def stepped(model: Model, history: list[Message], what: str, number: int, seed: int) -> list[Message]:
+    """Do what comes between two replies: go back, edit what was said, or stop another reply. Returns the history."""
+    if what == "rewind" and len(history) > number + 1:
+        return history[:-number]
+    if what == "edit" and len(history) > number + 1:
+        history = list(history)
+        history[-number] = replace(history[-number], content=f"Edited {seed}.")
+    if what == "stop":
+        stream = model.stream([*history, Message("user", "Wait. " * 40)], [], replace(SHORT, seed=seed))
+        for _ in zip(range(number), stream, strict=False):
+            pass
+        stream.close()
+    return history

@@ -256,15 +256,11 @@ def _vocabulary_problem(header: Header, reader: Reader) -> str:
         if isinstance(array, Array) and name in ("token_type", "scores") and array.count != tokens.count:
             return f"it has {tokens.count} tokens but {array.count} entries in tokenizer.ggml.{name}"
     distinct = set(reader.strings(tokens))
-    wanted = CHAT_TOKENS if header.recurrent else ()
-    if (
-        not header.recurrent
-        and not header.template
-        and not distinct.issuperset(text.encode() for text in CHAT_TOKENS[:2])
-    ):
-        return "it has no chat template; take one that was converted with it"
+    wanted = CHAT_TOKENS if header.recurrent else () if header.template else CHAT_TOKENS[:2]  # ChatML's
     if missing := [token for token in wanted if token.encode() not in distinct]:
-        return f"its vocabulary lacks the chat token {missing[0]}"
+        if header.recurrent:
+            return f"its vocabulary lacks the chat token {missing[0]}"
+        return "it has no chat template; take one that was converted with it"
     if len(distinct) != tokens.count or any(b"\0" in token for token in distinct):
         return "its vocabulary has a token twice, or one with a zero byte"
     return ""

@@ -7,7 +7,7 @@ free text that cannot contain the call's own tags.
 
 import itertools
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import Any, Literal
 
 from qwencode.messages import ToolSpec
@@ -56,8 +56,7 @@ class _Rules:
 
     def _tool(self, start: str, tool: ToolSpec) -> Iterator[str]:
         """Yield one rule for each set of parameters already given; with many parameters, in the declared order only."""
-        schemas: Mapping[str, Any] = tool.parameters.get("properties", {})
-        required = set(tool.parameters.get("required", ())) & schemas.keys()
+        schemas, required = _parameters(tool)
         names = sorted(schemas, key=lambda name: name not in required)
         for number, name in enumerate(names):
             yield f"{start}-p{number} ::= {_quoted(f'<parameter={name}>' + chr(10))} ({self._value(schemas[name])})"
@@ -157,8 +156,7 @@ class _JsonRules(_Rules):
 
     def _tool(self, start: str, tool: ToolSpec) -> Iterator[str]:
         """Yield for each parameter what may come from it on: as the first one, and after others."""
-        schemas: Mapping[str, Any] = tool.parameters.get("properties", {})
-        required = set(tool.parameters.get("required", ())) & schemas.keys()
+        schemas, required = _parameters(tool)
         names = sorted(schemas, key=lambda name: name not in required)
         opening = f'{json.dumps(tool.name, ensure_ascii=False)}, "arguments": {{'
         yield f'{start} ::= {_quoted(opening)} {start}-first0 "}}"'
@@ -169,6 +167,12 @@ class _JsonRules(_Rules):
                 yield f"{start}-{place}{number} ::= {gap}{pair} {start}-rest{number + 1}{skipped}"
         yield f'{start}-first{len(names)} ::= ""'
         yield f'{start}-rest{len(names)} ::= ""'
+
+
+def _parameters(tool: ToolSpec) -> tuple[Mapping[str, Any], Set[str]]:
+    """Return the schemas of a tool's parameters by name, and which of them are required."""
+    schemas: Mapping[str, Any] = tool.parameters.get("properties", {})
+    return schemas, schemas.keys() & set(tool.parameters.get("required", ()))
 
 
 def _quoted(text: str) -> str:

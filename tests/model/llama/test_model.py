@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from conversation import SHORT, START, TOLERANCE, TOOLS, answer
+from conversation import SHORT, START, TOLERANCE, TOOLS, answer, stepped
 from qwencode.messages import Message, ToolSpec
 from qwencode.model.llama.draft import Pace
 from qwencode.model.llama.fit import Fit
@@ -186,15 +186,7 @@ def test_whatever_came_before_the_model_says_the_same(
     model, recording = shared
     history: list[Message] = [START[0], Message("user", f"Begin {thinking}.")]
     for (what, number), seed in zip(steps, itertools.count(), strict=False):
-        if what == "rewind" and len(history) > number + 1:
-            history = history[:-number]
-        elif what == "edit" and len(history) > number + 1:
-            history[-number] = replace(history[-number], content=f"Edited {seed}.")
-        elif what == "stop":
-            stream = model.stream([*history, Message("user", "Wait. " * 40)], [], replace(SHORT, seed=seed))
-            for _ in zip(range(number), stream, strict=False):
-                pass
-            stream.close()
+        history = stepped(model, history, what, number, seed)
         options = Options(thinking, 4, 6, seed=number)
         expected = model._transcript.prompt(history, [], thinking).tokens
         reply, _ = drive(model.stream(history, [], options))
