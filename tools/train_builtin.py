@@ -17,20 +17,22 @@ there.
 """
 
 import argparse
+import bisect
 import ctypes
+import functools
+import gc
 import itertools
 import json
 import os
 import random
 import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
-
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch is loaded: threads that spin starve all others
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -39,6 +41,8 @@ from torch import Tensor
 
 from builtin import export, model, samples, shards, tokens
 from builtin.model import SHAPE
+from builtin.muon import DECAY, Muon
+from builtin.together import Together
 
 BATCH = 4_000
 """Tokens of a batch, padding included."""
@@ -46,7 +50,11 @@ POOL = 512
 """Samples sorted by length before they are cut into batches."""
 FAILING = 0.45
 """Share of samples with a known failure."""
-MUON_RATE, ADAM_RATE, DECAY = 0.01, 3e-3, 0.05
+SEVERAL = 0.7
+"""Share of the others that have several bugs, each with its answer: what is read for one answer serves them all."""
+READ = 0.3
+"""Share of the tokens that are only read whose loss is counted: to predict all of them costs a fifth of the time."""
+MUON_RATE, ADAM_RATE = 0.01, 3e-3
 WARM_UP, FALL = 40, 0.4
 """Steps of warm-up, and the share of the time in which the rate falls."""
 BALANCE = 0.01
@@ -81,42 +89,17 @@ class Plan:
     clock: Callable[[], float] = time.monotonic
 
 
-class Muon:
-    """Momentum whose direction is made orthogonal, for matrices and stacks of them."""
-
-    def __init__(self, weights: Sequence[Tensor]):
-        self.weights = weights
-        self.momenta = [torch.zeros_like(weight) for weight in weights]
-
-    def step(self, gradients: Sequence[Tensor], rate: float) -> None:
-        for weight, momentum, gradient in zip(self.weights, self.momenta, gradients, strict=True):
-            momentum.mul_(0.95).add_(gradient)
-            change = orthogonal(gradient + 0.95 * momentum)
-            rows, columns = weight.shape[-2:]
-            weight.mul_(1 - rate * DECAY).add_(change, alpha=-rate * max(1.0, rows / columns) ** 0.5)
-
-
-def orthogonal(matrix: Tensor) -> Tensor:
-    """Return about the nearest orthogonal matrix, or a stack of them, by five Newton-Schulz steps in bfloat16."""
-    wide = matrix.bfloat16() if matrix.shape[-2] <= matrix.shape[-1] else matrix.bfloat16().mT
-    wide = wide / (wide.norm(dim=(-2, -1), keepdim=True) + 1e-7)
-    for _ in range(5):
-        square = wide @ wide.mT
-        wide = 3.4445 * wide + (-4.7750 * square + 2.0315 * square @ square) @ wide
-    return (wide if matrix.shape[-2] <= matrix.shape[-1] else wide.mT).to(matrix.dtype)
-
-
 class Trainer:
     """Weights, optimisers and what is needed to go on after a kill."""
 
-    def __init__(self, device: str, seed: int):
-        self.device, self.seed = torch.device(device), seed
+    def __init__(self, device: str, seed: int, together: Together | None = None):
+        self.device, self.seed, self.together = torch.device(device), seed, together or Together()
         fresh = model.initial(SHAPE, torch.Generator().manual_seed(seed))
         self.weights = {name: value.to(self.device).requires_grad_() for name, value in fresh.items()}
         by_muon = [name for name, value in self.weights.items() if _is_matrix(name, value)]
         self.rest = [name for name in self.weights if name not in by_muon]
         self.matrices = by_muon
-        self.muon = Muon([self.weights[name].data for name in by_muon])
+        self.muon = Muon([self.weights[name].data for name in by_muon], self.together)
         decayed = [self.weights[name] for name in self.rest if self.weights[name].dim() > 1]
         plain = [self.weights[name] for name in self.rest if self.weights[name].dim() == 1]
         groups = [{"params": decayed, "weight_decay": DECAY}, {"params": plain, "weight_decay": 0.0}]
@@ -126,11 +109,12 @@ class Trainer:
 
     def step(self, batch: Sequence[samples.Sample], factor: float, reading: float = 1.0) -> tuple[float, float]:
         """Train on a batch, at so much of the full rate. Returns the mean loss of the answers' tokens, and the share of
-        answers that were right token by token, both as they were before.
+        samples whose answers were right token by token, both as they were before, in all processes together.
         """
         inputs, weights = padded(batch, self.device)
-        weights = torch.where(weights == samples.ANSWER, weights, weights * reading)
-        with torch.autocast(self.device.type, dtype=torch.bfloat16):
+        learned = (weights == samples.ANSWER) | (torch.rand_like(weights) < READ)
+        weights = torch.where(weights == samples.ANSWER, weights, weights * reading) * learned
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.device.type != "cpu"):
             state, load = model.forward(self.weights, SHAPE, inputs[:, :-1])
             wanted = weights[:, 1:] > 0
             logits = F.linear(state[wanted], self.weights["token_embd.weight"]).float()
@@ -138,37 +122,50 @@ class Trainer:
         losses = F.cross_entropy(logits, targets, reduction="none")
         loss = (losses * shares).sum() / shares.sum() + BALANCE * load
         loss.backward()
+        answers = shares == samples.ANSWER
+        wrong = torch.zeros_like(inputs[:, 1:], dtype=torch.bool)
+        wrong[wanted] = (logits.detach().argmax(-1) != targets) & answers
+        right = (~wrong.any(1)).float().mean()
+        seen, loss, right = self._change([len(batch), float(losses[answers].detach().mean()), float(right)], factor)
+        self.steps += 1
+        self.seen += round(seen)
+        return loss / self.together.size, right / self.together.size
+
+    def _change(self, figures: Sequence[float], factor: float) -> list[float]:
+        """Change the weights by the gradients of all processes, and return the sums of some of their figures."""
         parameters = list(self.weights.values())
+        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+        told = torch.tensor(figures, device=self.device)
+        self.together.add([*gradients, told])
+        for gradient in gradients:
+            gradient /= self.together.size
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-        gradients = [self.weights[name].grad for name in self.matrices]
+        by_muon = [self.weights[name].grad for name in self.matrices]
         with torch.no_grad():
-            self.muon.step([gradient for gradient in gradients if gradient is not None], MUON_RATE * factor)
+            self.muon.step([gradient for gradient in by_muon if gradient is not None], MUON_RATE * factor)
         for group in self.adam.param_groups:
             group["lr"] = ADAM_RATE * factor
         self.adam.step()
         for parameter in parameters:
             parameter.grad = None
-        self.steps += 1
-        self.seen += len(batch)
-        answers = shares == samples.ANSWER
-        wrong = torch.zeros_like(inputs[:, 1:], dtype=torch.bool)
-        wrong[wanted] = (logits.detach().argmax(-1) != targets) & answers
-        return float(losses[answers].mean().detach()), float((~wrong.any(1)).float().mean())
+        return told.tolist()
 
     @torch.no_grad()
     def exact(self, held_out: Sequence[samples.Sample]) -> float:
         """Return the share of samples whose answer the model would write, always taking the likeliest token."""
         right = 0
-        for one in held_out:
+        for one in held_out[self.together.rank :: self.together.size]:
             inputs, weights = padded([one], self.device)
             state, _ = model.forward(self.weights, SHAPE, inputs[:, :-1])
             answer = weights[:, 1:] == samples.ANSWER
             chosen = F.linear(state[answer], self.weights["token_embd.weight"]).argmax(-1)
             right += bool((chosen == inputs[:, 1:][answer]).all())
-        return right / max(1, len(held_out))
+        return self.together.mean(right) * self.together.size / max(1, len(held_out))
 
     def save(self, path: Path) -> None:
-        """Write everything that is needed to go on."""
+        """Write everything that is needed to go on: the first process does, all have the same."""
+        if self.together.rank:
+            return
         state: dict[str, Any] = {
             "weights": {name: value.detach() for name, value in self.weights.items()},
             "momenta": self.muon.momenta,
@@ -211,15 +208,22 @@ def padded(batch: Sequence[samples.Sample], device: torch.device) -> tuple[Tenso
 
 def batches(stream: Iterator[samples.Sample], chance: random.Random, plan: Plan) -> Iterator[list[samples.Sample]]:
     """Yield batches of samples of about the same length."""
+    pool = sorted((next(stream) for _ in range(plan.pool)), key=_length)
     while True:
-        pool = sorted((next(stream) for _ in range(plan.pool)), key=lambda one: len(one.tokens))
-        cut: list[list[samples.Sample]] = []
-        while pool:
-            count = max(1, plan.batch // len(pool[-1].tokens))
-            cut.append(pool[-count:])
-            del pool[-count:]
-        chance.shuffle(cut)
-        yield from cut
+        end = first = chance.randrange(len(pool))
+        while end < len(pool) and (end + 1 - first) * _length(pool[end]) <= plan.batch:
+            end += 1
+        while first > 0 and end == len(pool) and (end + 1 - first) * _length(pool[-1]) <= plan.batch:
+            first -= 1
+        end = max(end, first + 1)
+        taken, pool[first:end] = pool[first:end], []
+        for _ in taken:  # one for one, so that the work of making them is spread evenly
+            bisect.insort(pool, next(stream), key=_length)
+        yield taken
+
+
+def _length(one: samples.Sample) -> int:
+    return len(one.tokens)
 
 
 def spread(functions: Sequence[dict[str, str]], most: int, seed: int) -> list[dict[str, str]]:
@@ -243,12 +247,12 @@ def vocabulary(out: Path, functions: Sequence[dict[str, str]]) -> tokens.Vocabul
     return tokens.Vocabulary.load(path)
 
 
-def begun(out: Path, plan: Plan) -> Trainer:
+def begun(out: Path, plan: Plan, together: Together | None = None) -> Trainer:
     """Return a trainer as the checkpoint in `out` has it, else with the weights of `plan.start`, else with fresh ones.
 
     The vocabulary of `plan.start` goes to `out`. The program ends where there is another one already.
     """
-    trainer = Trainer(plan.device, plan.seed)
+    trainer = Trainer(plan.device, plan.seed, together)
     if plan.start:
         weights, words = export.read(plan.start)
         path = out / "vocabulary.json"
@@ -266,35 +270,43 @@ def factor(steps: int, fraction: float, plan: Plan) -> float:
     return plan.rate * min(1.0, (steps + 1) / WARM_UP) * min(1.0, 0.05 + 0.95 * (1 - fraction) / plan.fall)
 
 
-def train(out: Path, plan: Plan) -> Trainer:
-    """Train for so long in all, earlier runs included, and return what came of it."""
-    trainer = begun(out, plan)
+def train(out: Path, plan: Plan, together: Together | None = None) -> Trainer:
+    """Train for so long in all, earlier runs included, and return what came of it. The first process writes."""
+    together = together or Together()
+    if together.rank:
+        together.mean(0)  # the first process writes the vocabulary, and no other reads half of it
+    trainer = begun(out, plan, together)
     functions = spread(shards.of_split(out / "functions.jsonl", "train"), PER_PACKAGE, plan.seed)
     failing = shards.of_split(out / "failing-train.jsonl", "train")
     read = vocabulary(out, functions).tokenizer()
-    chance = random.Random(f"{plan.seed} {trainer.steps}")
-    stream = batches(samples.endless(functions, failing, FAILING, read, chance), chance, plan)
+    if not together.rank:
+        together.mean(0)
+    chance = random.Random(f"{plan.seed} {trainer.steps} {together.rank}")
+    torch.manual_seed(chance.randrange(2**32))
+    stream = batches(samples.endless(functions, failing, FAILING, read, chance, SEVERAL), chance, plan)
     unseen = held_out(out, read)
-    log, saved, recent = (out / "log.jsonl").open("a", encoding="utf-8"), 0.0, list[tuple[float, float, int]]()
-    looked = trainer.seconds
+    gc.freeze()  # or hundreds of thousands of functions are gone through again and again
+    tell = functools.partial(_tell, None if together.rank else out / "log.jsonl")
+    looked, saved, recent = trainer.seconds, 0.0, list[tuple[float, float, int]]()
     while trainer.seconds < plan.seconds:
         began = plan.clock()
         batch = next(stream)
-        loss, right = trainer.step(batch, factor(trainer.steps, trainer.seconds / plan.seconds, plan), plan.reading)
-        trainer.seconds += min(plan.clock() - began, LONGEST_STEP)
-        recent.append((loss, right, sum(len(one.tokens) for one in batch)))
+        rate = factor(trainer.steps, trainer.seconds / plan.seconds, plan)
+        loss, right = trainer.step(batch, rate, plan.reading * rate / plan.rate)
+        trainer.seconds += together.mean(min(plan.clock() - began, LONGEST_STEP))
+        recent.append((loss, right, together.size * sum(map(_length, batch))))
         where: dict[str, float] = {"step": trainer.steps, "minutes": trainer.seconds / 60, "samples": trainer.seen}
         if trainer.steps % plan.every == 0:
             loss, right, count = (sum(part) for part in zip(*recent, strict=True))
-            _tell(log, {**where, "loss": loss / len(recent), "right": right / len(recent), "tokens": count})
+            tell({**where, "loss": loss / len(recent), "right": right / len(recent), "tokens": count})
             recent.clear()
         if trainer.seconds - looked > LOOK_SECONDS:
             looked = trainer.seconds
-            _tell(log, {**where, "held_out": trainer.exact(unseen)})
+            exact = trainer.exact(unseen)
+            tell({**where, "held_out": exact})
         if trainer.seconds - saved > SAVE_SECONDS:
             saved = trainer.seconds
             trainer.save(out / "checkpoint.pt")
-    log.close()
     trainer.save(out / "checkpoint.pt")
     return trainer
 
@@ -310,11 +322,13 @@ def held_out(out: Path, read: Tokenizer) -> list[samples.Sample]:
     return list(itertools.islice(samples.endless(functions, failing, FAILING, read, random.Random(1)), LOOKED_AT))
 
 
-def _tell(log: TextIO, row: dict[str, float]) -> None:
+def _tell(log: Path | None, row: dict[str, float]) -> None:
+    if log is None:
+        return
     line = json.dumps({key: round(value, 4) for key, value in row.items()})
     print(line, flush=True)
-    log.write(line + "\n")
-    log.flush()
+    with log.open("a", encoding="utf-8") as lines:
+        lines.write(line + "\n")
 
 
 def keep_memory() -> None:
@@ -332,7 +346,9 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("out", type=Path)
     parser.add_argument("--minutes", type=float, default=95.0, help="of training in all, earlier runs included")
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
+    parser.add_argument(
+        "--processes", type=int, help="that train together; by default one for each processor, one on a GPU"
+    )
     parser.add_argument("--nice", type=int, default=10, help="0 for the priority of other programs, 19 for the lowest")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--from", dest="start", type=Path, metavar="FILE", help="an exported file to begin with")
@@ -344,8 +360,6 @@ def main(arguments: Sequence[str]) -> int:
     if given.start and not given.start.is_file():
         parser.error(f"there is no file {given.start}")
     os.nice(given.nice)
-    keep_memory()
-    torch.set_num_threads(given.threads)
     plan = Plan(
         given.minutes * 60,
         given.device,
@@ -356,11 +370,22 @@ def main(arguments: Sequence[str]) -> int:
         fall=given.fall,
         reading=given.reading,
     )
-    trainer = train(given.out, plan)
-    weights = {name: value.detach().cpu() for name, value in trainer.weights.items()}
-    torch.save(weights, given.out / "builtin.pt")
-    print(f"{trainer.steps:,} steps, {trainer.seen:,} samples, {trainer.seconds / 60:.1f} minutes")
+    processes = given.processes or (shards.jobs_here() if given.device == "cpu" else 1)
+    with tempfile.TemporaryDirectory() as folder:
+        torch.multiprocessing.spawn(_one, (processes, Path(folder) / "meeting", given.out, plan), processes)
     return 0
+
+
+def _one(rank: int, size: int, meeting: Path, out: Path, plan: Plan) -> None:
+    """Be one of the processes that train together."""
+    keep_memory()
+    torch.set_num_threads(1)
+    together = Together(rank, size, meeting)
+    trainer = train(out, plan, together)
+    together.leave()
+    if rank == 0:
+        torch.save({name: value.detach().cpu() for name, value in trainer.weights.items()}, out / "builtin.pt")
+        print(f"{trainer.steps:,} steps, {trainer.seen:,} samples, {trainer.seconds / 60:.1f} minutes")
 
 
 if __name__ == "__main__":

@@ -110,3 +110,36 @@ def test_the_same_chance_gives_the_same_samples(words: tokens.Vocabulary) -> Non
     rows = [{"source": AFTER, "path": "a.py"}]
     first, second = (samples.endless(rows, [], 0.3, words.tokenizer(), random.Random(9)) for _ in range(2))
     assert [next(first) for _ in range(30)] == [next(second) for _ in range(30)]
+
+
+def test_several_bugs_are_asked_about_at_once(words: tokens.Vocabulary) -> None:
+    """All of them are in the text and marked, and each answer mends one of them; bugs that meet are left out."""
+    found = [
+        bug("found = 0", "found = 1"),
+        bug("and row", "or row"),
+        bug("> limit", "< limit"),
+        bug("n found", "n limit"),
+    ]
+    read = words.tokenizer()
+    made = samples.together(found, "a.py", read, random.Random(2))
+    assert made is not None
+    text = read.decode(list(made.tokens), skip_special_tokens=False)
+    asked, said = text.split("<|im_end|>", 1)
+    assert [row for row in asked.splitlines() if row.startswith(">>")] == [
+        ">>    found = 1",
+        ">>        if row.amount > limit or row.open:",
+        ">>    return limit",
+    ]
+    for old, new in (("    found = 1", "    found = 0"), ("    return limit", "    return found")):
+        assert prompt.answer("a.py", old, new) in said
+    assert said.count("<tool_call>") == 3
+    written = [token for token, weight in zip(made.tokens, made.weights, strict=True) if weight == samples.ANSWER]
+    assert read.decode(written, skip_special_tokens=False) == said.split("</think>\n\n")[1]
+
+
+def test_answers_that_do_not_fit_are_left_out(words: tokens.Vocabulary) -> None:
+    read, long = words.tokenizer(), AFTER.replace("found = 0", f"found = 0{' + 0' * 200}")
+    found = [Bug(long.replace("+=", "-="), long, ""), Bug(long.replace(" + 0", ""), long, "")]
+    one = samples.together(found, "a.py", read, random.Random(2))
+    assert one is not None and read.decode(list(one.tokens), skip_special_tokens=False).count("<tool_call>") == 1
+    assert samples.together(found[1:], "a.py", read, random.Random(2)) is None

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import random
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,8 @@ import pytest
 torch = pytest.importorskip("torch", reason="training is not set up; see docs/builtin-model.md")
 
 import train_builtin  # noqa: E402
-from builtin import export, samples, tokens  # noqa: E402
+from builtin import export, muon, samples, tokens  # noqa: E402
+from builtin.together import Together  # noqa: E402
 from qwencode.model.builtin.proposer import Proposer  # noqa: E402
 from qwencode.model.builtin.task import task  # noqa: E402
 from train_builtin import Plan  # noqa: E402
@@ -89,7 +91,7 @@ def test_training_begins_where_an_exported_file_is(exported: Path, tmp_path: Pat
         name: value.shape for name, value in weights.items()
     }
     one = samples.Sample((1, 2, 3, 4, 5), (0.0, 0.0, 1.0, 1.0, 1.0), 2, "")
-    with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+    with torch.no_grad():
         state, _ = train_builtin.model.forward(weights, train_builtin.SHAPE, torch.tensor([one.tokens[:-1]]))
         logits = torch.nn.functional.linear(state[0, 1:], weights["token_embd.weight"]).float()
     wanted = torch.nn.functional.cross_entropy(logits, torch.tensor(one.tokens[2:]))
@@ -116,7 +118,7 @@ def test_the_rate_rises_and_falls() -> None:
 def test_orthogonal_steps_are_about_orthogonal() -> None:
     matrix = torch.randn(3, 24, 60, generator=torch.Generator().manual_seed(0))
     for given in (matrix, matrix.mT):
-        values = torch.linalg.svdvals(train_builtin.orthogonal(given))
+        values = torch.linalg.svdvals(muon.orthogonal(given))
         assert float(values.min()) > 0.5 and float(values.max()) < 1.5
 
 
@@ -126,3 +128,62 @@ def test_batches_hold_what_was_given(out: Path) -> None:
     inputs, weights = train_builtin.padded([one, two], torch.device("cpu"))
     assert inputs.tolist() == [[1, 2, 3], [4, 5, 0]]
     assert torch.allclose(weights, torch.tensor([[0.0, 0.2, 1.0], [0.2, 1.0, 0.0]]))
+
+
+def test_a_pool_gives_samples_of_like_lengths_and_keeps_none_back() -> None:
+    """Batches hold no more tokens than asked, each sample comes once, and those of odd lengths do not stay behind."""
+    chance = random.Random(3)
+    lengths = [chance.choice((3, 40, 41, 42, 43, 90)) for _ in range(6000)]
+    stream = iter([samples.Sample((number, *[0] * (length - 1)), (), 1, "") for number, length in enumerate(lengths)])
+    given = list(itertools.islice(train_builtin.batches(stream, chance, Plan(1, batch=400, pool=64)), 400))
+    assert all(len(row) * max(len(one.tokens) for one in row) <= 400 for row in given)
+    numbers = [one.tokens[0] for row in given for one in row]
+    assert len(numbers) == len(set(numbers)) > 1000
+    last = max(numbers)
+    assert len(set(range(last - 1000)) - set(numbers)) < 20
+
+
+def test_a_sample_longer_than_a_batch_comes_alone() -> None:
+    stream = itertools.repeat(samples.Sample((1,) * 50, (1.0,) * 50, 1, ""))
+    made = train_builtin.batches(stream, random.Random(1), Plan(1, batch=20, pool=8))
+    assert [len(row) for row in itertools.islice(made, 20)] == [1] * 20
+
+
+def _beside(rank: int, meeting: Path, out: Path) -> None:
+    """Take two steps as one of two processes, and leave what came of it."""
+    torch.set_num_threads(1)
+    together = Together(rank, 2, meeting)
+    trainer = train_builtin.Trainer("cpu", 7, together)
+    said = [trainer.step(ROWS[rank], 1.0, 0.0) for _ in range(2)]
+    held = trainer.exact([ROWS[0][0], ROWS[1][0], ROWS[0][0]])
+    torch.save((trainer.weights, trainer.seen, said, held), out / f"{rank}.pt")
+    together.leave()
+
+
+ROWS = [
+    [samples.Sample((1, 2, 3, 4), (0.0, 0.0, 1.0, 1.0), 2, "")],
+    [samples.Sample((5, 6, 7), (0.0, 1.0, 1.0), 1, "")],
+]
+
+
+@pytest.mark.timeout(120)
+def test_processes_that_train_together_have_the_same_weights(tmp_path: Path) -> None:
+    """Two processes with a sample each do what one does with the mean of both gradients."""
+    torch.multiprocessing.spawn(_beside, (tmp_path / "meeting", tmp_path), 2)
+    (one, seen, said, held), (two, *rest) = (torch.load(tmp_path / f"{rank}.pt") for rank in range(2))
+    assert [seen, said, held] == rest and seen == 4
+    assert all(torch.equal(one[name], two[name]) for name in one)
+    alone = train_builtin.Trainer("cpu", 7)
+    for _ in range(2):
+        gradients: dict[str, list[torch.Tensor]] = {}
+        for row in ROWS:
+            fresh = train_builtin.Trainer("cpu", 7)
+            fresh.begin_with(alone.weights)
+            fresh._change = lambda figures, factor: figures  # type: ignore[method-assign]  # the gradients are wanted
+            fresh.step(row, 1.0, 0.0)
+            for name, weight in fresh.weights.items():
+                gradients.setdefault(name, []).append(weight.grad)
+        for name, weight in alone.weights.items():
+            weight.grad = sum(gradients[name]) / 2
+        alone._change([0.0], 1.0)
+    assert all(torch.allclose(one[name], alone.weights[name], atol=1e-5) for name in one)

@@ -164,10 +164,12 @@ def chunked(query: Tensor, key: Tensor, value: Tensor, decay: Tensor, strength: 
     kept = key * (last - sums).exp()[..., None]
     state = query.new_zeros(batch, heads, size, size)
     outputs: list[Tensor] = []
-    for place in range(count):
-        written = new[:, :, place] - erased[:, :, place] @ state
-        outputs.append(far[:, :, place] @ state + near[:, :, place] @ written)
-        state = state * last[:, :, place, :, None].exp() + kept[:, :, place].transpose(-1, -2) @ written
+    # `unbind`: a gradient of each place by itself would be a matrix of all places, mostly of zeros
+    by_place = (part.unbind(2) for part in (new, erased, far, near, last[..., None].exp(), kept.mT))
+    for new_, erased_, far_, near_, last_, kept_ in zip(*by_place, strict=True):
+        written = new_ - erased_ @ state
+        outputs.append(far_ @ state + near_ @ written)
+        state = state * last_ + kept_ @ written
     return torch.stack(outputs, 2).reshape(batch, heads, count * CHUNK, size)[:, :, :time]
 
 
@@ -183,10 +185,9 @@ def _experts(block: Weights, shape: Shape, seen: Tensor) -> tuple[Tensor, Tensor
     rows = order // shape.experts_used
     load = (counts / wanted.numel() * chances.mean(0)).sum() * shape.experts
     parts: list[Tensor] = []
-    for expert, part in enumerate(flat[rows].split(counts.tolist())):
-        gate = F.linear(part, block["ffn_gate_exps.weight"][expert])
-        up = F.linear(part, block["ffn_up_exps.weight"][expert])
-        parts.append(F.linear(F.silu(gate) * up, block["ffn_down_exps.weight"][expert]))
+    experts = zip(*(block[f"ffn_{name}_exps.weight"].unbind() for name in ("gate", "up", "down")), strict=True)
+    for part, (gate, up, down) in zip(flat[rows].split(counts.tolist()), experts, strict=True):
+        parts.append(F.linear(F.silu(F.linear(part, gate)) * F.linear(part, up), down))
     weighed = torch.cat(parts) * shares.flatten()[order][:, None]
     routed = torch.zeros_like(flat).index_add(0, rows, weighed.to(flat.dtype))
     gate = F.silu(F.linear(flat, block["ffn_gate_shexp.weight"])) * F.linear(flat, block["ffn_up_shexp.weight"])

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from tokenizers import Tokenizer
 
-from builtin.breaking import Bug, bugs
+from builtin.breaking import Bug, Region, bugs, region
 from qwencode.messages import Message
-from qwencode.model.builtin.prompt import DONE, FAILED, PASSED, answer, excerpt, question, refusal
+from qwencode.model.builtin.prompt import CODE_CHARS, DONE, FAILED, PASSED, Excerpt, answer, excerpt, question, refusal
 from qwencode.model.dialect.qwen import Piece, open_reply, render
 from qwencode.repair.proposals import differing
 
@@ -22,6 +22,8 @@ LONGEST = 384
 SECOND_TRY, AFTERWARDS, MORE_MARKS, NO_FAILURE = 0.12, 0.04, 0.2, 0.15
 """Shares of conversations with a wrong try before the right one, with a reply to the success, with several lines
 marked, and of those with the failure left out although it is known."""
+MOST = 6
+"""Bugs of a function at once."""
 _SPECIAL = re.compile(r"<\|[a-z_]+\|>|</?(?:tool_call|tool_response|think|function|parameter)\b")
 
 
@@ -79,13 +81,9 @@ def guessable(bug: Bug, failure: str = "") -> bool:
 
 def sample(bug: Bug, path: str, failure: str, read: Tokenizer, chance: random.Random) -> Sample | None:
     """Return the conversation that mends a bug, or None where it does not fit or holds what would be special tokens."""
-    if _SPECIAL.search(bug.before) or _SPECIAL.search(bug.after) or not guessable(bug, failure):
-        return None
-    found = change(bug.before, bug.after, chance)
-    if found is None:
-        return None
-    shown = excerpt(bug.before, found.lines[0])
-    if shown is None or any(number not in shown.numbers for number in found.lines):
+    found = _answerable(bug, failure, chance)
+    shown = found and excerpt(bug.before, found.lines[0])
+    if not found or not shown or any(number not in shown.numbers for number in found.lines):
         return None
     marked = set(found.lines)
     if chance.random() < MORE_MARKS:
@@ -109,6 +107,57 @@ def sample(bug: Bug, path: str, failure: str, read: Tokenizer, chance: random.Ra
         parts.append(("\n" + _text(render(_SAID, passed)) + _text(open_reply(passed, False)), 0.0))
         parts.append((f"{DONE}<|im_end|>", ANSWER))
     return _joined(parts, before, read, bug.kind)
+
+
+def _answerable(bug: Bug, failure: str, chance: random.Random) -> Change | None:
+    """Return what mends a bug, where it can be known and written."""
+    if _SPECIAL.search(bug.before) or _SPECIAL.search(bug.after) or not guessable(bug, failure):
+        return None
+    return change(bug.before, bug.after, chance)
+
+
+def together(found: Sequence[Bug], path: str, read: Tokenizer, chance: random.Random) -> Sample | None:
+    """Return a conversation about a function with several bugs, all of them marked, and a call for each.
+
+    So what is read for one answer serves them all; no such thing is ever asked in use. Bugs that meet another one, or
+    that do not fit, are left out; None where none is left.
+    """
+    apart: list[tuple[Bug, Region]] = []
+    for bug in found:
+        place = region(bug.before, bug.after)
+        if all(place.correct_end < other.start or other.correct_end < place.start for _, other in apart):
+            apart.append((bug, place))
+    answers: list[Change] = []
+    shown: Excerpt | None = None
+    before = _damaged(apart)
+    for one in apart:
+        without = _damaged([other for other in apart if other is not one]) or one[0].after
+        mended = _answerable(Bug(before, without, one[0].kind), "", chance)
+        if mended and shown is None:
+            shown = excerpt(before, mended.lines[0])
+        if mended and shown and all(number in shown.numbers for number in mended.lines):
+            answers.append(mended)
+    if shown is None:
+        return None
+    while answers:
+        marked = {number for one in answers for number in one.lines}
+        opening = Message("user", question(path, shown, marked))
+        calls = "\n".join(answer(path, one.old, one.new) for one in answers)
+        asked = [(_text(render(None, opening)), PROMPT), (_text(open_reply(opening, False)), 0.0)]
+        told = "".join(text for text, _ in asked)
+        made = _joined([*asked, (f"{calls}<|im_end|>", ANSWER)], told, read, "several")
+        if made:
+            return made
+        answers.pop()
+    return None
+
+
+def _damaged(found: Sequence[tuple[Bug, Region]]) -> str:
+    """Return the correct function with these bugs in it; '' without any. No two of them meet."""
+    lines = found[0][0].after.split("\n") if found else []
+    for bug, place in sorted(found, key=lambda one: -one[1].start):
+        lines[place.start : place.correct_end] = bug.before.split("\n")[place.start : place.buggy_end]
+    return "\n".join(lines)
 
 
 _SAID = Message("assistant")
@@ -153,8 +202,11 @@ def endless(
     share: float,
     read: Tokenizer,
     chance: random.Random,
+    several: float = 0.0,
 ) -> Iterator[Sample]:
-    """Yield samples for ever: `share` of them of bugs with a known failure, the others freshly made."""
+    """Yield samples for ever: `share` of them of bugs with a known failure, the others freshly made, `several` of these
+    with up to MOST bugs.
+    """
     while True:
         if failing and chance.random() < share:
             row = chance.choice(failing)
@@ -163,6 +215,8 @@ def endless(
                 yield made
             continue
         row = chance.choice(functions)
-        for bug in bugs(row["source"], chance, 1):
-            if made := sample(bug, row["path"], "", read, chance):
-                yield made
+        count = MOST if len(row["source"]) < 1.5 * CODE_CHARS and chance.random() < several else 1
+        found = bugs(row["source"], chance, count)
+        made = together(found, row["path"], read, chance) if len(found) > 1 else None
+        if made or (found and (made := sample(found[0], row["path"], "", read, chance))):
+            yield made
