@@ -7,7 +7,7 @@ from qwencode.agent.budget import Budget
 from qwencode.agent.loop import Agent, Tree
 from qwencode.agent.outcome import Outcome
 from qwencode.agent.thinking import ThinkingPolicy, on_hard_steps
-from qwencode.context.instructions import instructions
+from qwencode.context.instructions import Instructions, instructions
 from qwencode.context.mentions import mentioned
 from qwencode.context.prompts import first_message, still_failing, system_prompt, unchanged
 from qwencode.context.repomap.repository import budget_tokens
@@ -39,7 +39,7 @@ class AgentPart:
 
     def opening(self) -> Generator[Event, None, list[Message]]:
         """Return what every attempt begins with: the system message, and the task with all that is known of it."""
-        followed = instructions(self.ground.workspace)
+        followed = instructions(self.ground.workspace) if self.ground.follow else Instructions()
         named = mentioned(self.ground.workspace, self.goal)
         yield from followed.notices
         yield from named.notices

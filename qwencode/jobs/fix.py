@@ -65,6 +65,8 @@ class FixTask:
     keep: bool = False
     commit: bool = False
     allow_test_changes: bool = False
+    follow: bool = True
+    """Whether the model is told what the repository's AGENTS.md files say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +173,8 @@ class Fix:
                 f"No test fails, and what you ask for in words needs {which}. {self.parts.advice}".strip()
             )
         outline = RepositoryMap(workspace, self.parts.maps)
-        ground = Ground(workspace, sandbox, run, outline, bool(self.task.goal), self.task.allow_test_changes)
+        task = self.task
+        ground = Ground(workspace, sandbox, run, outline, bool(task.goal), task.allow_test_changes, task.follow)
         ranking = yield from self._localise(baseline)
         verdict, spent = yield from self._by_search_and_model(ground, baseline, ranking)
         small = self.parts.lines and not self.parts.asked_for

@@ -28,6 +28,8 @@ class Ground:
     goal_text: bool = False
     """Whether the user gave a goal in words."""
     allow_test_changes: bool = False
+    follow: bool = True
+    """Whether the model is told what the repository's AGENTS.md files say."""
 
     @property
     def protected(self) -> Callable[[str], bool]:

@@ -130,6 +130,7 @@ def _fix(chat: "Chat", goal: str) -> Generator[Event, None, str]:
         max_minutes=settings.max_minutes,
         think=chat.think,
         attempts=settings.attempts,
+        follow=chat.trusted,
     )
     person = chat.parts.person
     parts = Parts(

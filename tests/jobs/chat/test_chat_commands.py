@@ -10,7 +10,7 @@ import pytest
 
 from chat_ground import Held, Someone, places
 from fix_ground import SUM, SUM_TESTS, SUM_TEXT
-from qwencode.events import HistoryRewound, InputOffered, Listed, TreeChanged, TurnEnded
+from qwencode.events import HistoryRewound, InputOffered, Listed, MessageAdded, TreeChanged, TurnEnded
 from qwencode.jobs.chat.commands import COMMANDS
 from qwencode.messages import Message
 from qwencode.model.scripted import ScriptedModel, call
@@ -271,6 +271,20 @@ def test_fix(talking: Talking, root: Path, run_git: Callable[..., str]):
     held.say("/undo")
     held.say("/undo")
     assert "result = 1" in (root / SUM).read_text()
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+def test_fix_follows_what_a_trusted_folder_says(talking: Talking, root: Path, trusted: bool):
+    (root / SUM).write_text(SUM_TEXT.replace("= 1", "= 0").replace("-=", "+="))
+    (root / "AGENTS.md").write_text("Say please.\n")
+    (root / "tests").mkdir()
+    (root / "tests" / "__init__.py").write_text("")
+    (root / "tests" / "test_total.py").write_text(SUM_TESTS)
+    settings = Settings(test="python3 -m unittest", attempts=1, max_steps=1)
+    held = talking("I give up.", settings=settings, trusted=trusted)
+    held.say("/fix Make it nicer.")
+    task = next(each.message.content for each in held.of(MessageAdded) if each.message.role == "user")
+    assert "Make it nicer." in task and ("Say please." in task) is trusted
 
 
 class TestCommit:
