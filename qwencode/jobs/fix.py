@@ -134,25 +134,25 @@ class Fix:
         sandbox = self.parts.sandbox
         yield SandboxReady(sandbox.rung, sandbox.covers, sandbox.gaps)
         run = Run.begin(self.parts.workspace, self.parts.session, self.parts.run)
-        kept, unsaved = False, ()
+        proven, unsaved = False, ()
         try:
             outcome = yield from self._mend(run)
-            kept = outcome.verdict is not None and self._to_keep(outcome.verdict)
-            unsaved = run.unsaved(outcome.verdict.changed_files) if kept and outcome.verdict else ()
+            proven = outcome.verdict is not None and self._to_keep(outcome.verdict)
+            unsaved = run.unsaved(outcome.verdict.changed_files) if proven and outcome.verdict else ()
         finally:
-            kept = kept or self.task.keep
+            kept = proven or self.task.keep
             with undisturbed():
                 if not kept:
                     run.restore()
                 run.finish(kept)
-        if kept and outcome.verdict and self.task.commit:
+        if proven and outcome.verdict and self.task.commit:
             yield self._commit(outcome.verdict, unsaved)
         return outcome
 
     def _to_keep(self, verdict: VerdictReached) -> bool:
         if self.task.dry_run or verdict.status == "not_fixed" or not verdict.changed_files:
             return False
-        if not self.parts.approve():
+        if not (self.task.keep or self.parts.approve()):
             raise ConsentNeeded("The change was not wanted; your files are as they were.")
         return True
 

@@ -159,6 +159,20 @@ def test_keep_keeps_what_was_not_mended(run_small: RunFix, small: Path):
     assert contents(small) == before
 
 
+def test_keep_commits_nothing_that_is_not_proven(run_small: RunFix, small: Path):
+    head = _git(small, "rev-parse", "HEAD")
+    lines = [call("write_file", file_path="notes.md", content="x\n"), "Done.", "Done!", "Really."]
+    ran = run_small(ScriptedModel(lines), use_search=False, keep=True, commit=True)
+    assert ran.outcome and ran.outcome.exit_code == 1
+    assert (small / "notes.md").exists() and _git(small, "rev-parse", "HEAD") == head
+
+
+def test_keep_is_a_yes_that_nobody_has_to_be_asked_for(run_small: RunFix, small: Path):
+    ran = run_small(ScriptedModel(RIGHT), use_search=False, keep=True, approve=False)
+    assert ran.error is None and verdict_of(ran).status == "fixed"
+    assert (small / SUM).read_text() != SUM_TEXT
+
+
 def test_a_dry_run_shows_and_puts_back(run_small: RunFix, small: Path):
     before = contents(small)
     ran = run_small(ScriptedModel(RIGHT), use_search=False, dry_run=True)
