@@ -26,11 +26,11 @@ class Settings:
     test: str = field(default="", metadata={"help": "Command that runs the tests. Empty: found by itself."})
     max_steps: int = field(
         default=0,
-        metadata={"help": "Model turns at most in one run; 0: 40 a cause, and no limit for the built-in model."},
+        metadata={
+            "help": "Model turns at most in a run or for a message; 0: 40 a cause, 100 in chat, no limit for builtin."
+        },
     )
-    attempts: int = field(
-        default=2, metadata={"least": 1, "help": "How often the model may begin anew at a cause that it did not mend."}
-    )
+    attempts: int = field(default=2, metadata={"least": 1, "help": "Attempts of the model at each cause at most."})
     max_minutes: float = field(default=30.0, metadata={"help": "Minutes at most in one run."})
     think: str = field(
         default="auto",

@@ -46,7 +46,8 @@ def get(name: Name) -> None:
 
     describe(name)
     value = next(each.value for each in _explained() if each.name == name)
-    typer.echo(str(value).lower() if isinstance(value, bool) else value)
+    texts = value if isinstance(value, tuple) else (str(value).lower() if isinstance(value, bool) else str(value),)
+    typer.echo(", ".join(texts))
 
 
 @app.command(name="set", context_settings={"ignore_unknown_options": True})  # a value may be -1

@@ -20,6 +20,8 @@ def test_set_get_show_unset(
     assert call("config", "path") == f"{path}\n"
     assert call("config", "set", "gpu_layers", "-1") == f"{path}: gpu_layers = -1\n"
     assert call("config", "get", "gpu_layers") == "-1\n"
+    call("config", "set", "allow_commands", "git status,pytest")
+    assert call("config", "get", "allow_commands") == "git status, pytest\n"
     (repository / ".qwencode").mkdir()
     (repository / ".qwencode" / "config.toml").write_text("max_steps = 9\n")
     assert f"max_steps = 5; but {repository / '.qwencode'}" in call("config", "set", "max_steps", 5)
