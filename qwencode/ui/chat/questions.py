@@ -135,7 +135,7 @@ class Editing(Asking[str | bool]):
         self._name = name
 
     def lines(self, text: str, width: int, height: int) -> list[list[Piece]]:
-        keys = [("Enter", "takes it"), ("Alt-Enter", "new line"), ("Ctrl-X Ctrl-E", "editor"), ("Esc", "none")]
+        keys = [("Enter", "takes it"), ("Ctrl-J", "new line"), ("Ctrl-X Ctrl-E", "editor"), ("Esc", "none")]
         return [[(_HEAD, f"Edit {safe(self._name)}")], *_keys(keys, width)][-max(height, 1) :]
 
     def entered(self, text: str) -> None:

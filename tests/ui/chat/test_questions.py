@@ -129,6 +129,7 @@ def test_the_chosen_row_is_always_in_sight(rows: int, moves: int, height: int):
 def test_an_edit_is_a_text_or_given_up():
     asking = Editing("Mend it", "COMMIT_EDITMSG")
     assert asking.field and asking.field.editor and asking.field.file == "COMMIT_EDITMSG"
+    assert "Ctrl-J new line" in shown(asking)[-1], "Alt-Enter does nothing with vi's keys"
     asking.entered("Mend the sign")
     assert asking.wait() == "Mend the sign"
     asking = Editing("Mend it", "COMMIT_EDITMSG")
