@@ -5,7 +5,7 @@ import shlex
 import shutil
 import subprocess
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -46,8 +46,9 @@ def get(name: Name) -> None:
 
     describe(name)
     value = next(each.value for each in _explained() if each.name == name)
-    texts = value if isinstance(value, tuple) else (str(value).lower() if isinstance(value, bool) else str(value),)
-    typer.echo(", ".join(texts))
+    if isinstance(value, tuple):
+        value = ", ".join(cast("tuple[str, ...]", value))
+    typer.echo(str(value).lower() if isinstance(value, bool) else value)
 
 
 @app.command(name="set", context_settings={"ignore_unknown_options": True})  # a value may be -1
