@@ -177,7 +177,7 @@ class LlamaModel:
         prompt, turn = self._begin(history, tools, thinking=False)
         prompt = replace(prompt, tokens=prompt.tokens[: prompt.stops[-1]])
         self._seen = Seen.of(history, tools, prompt)
-        if list(self._live.tokens) != prompt.tokens and (cached := self._align(prompt)) < len(prompt.tokens):
+        if not self._live.holds(prompt.tokens) and (cached := self._align(prompt)) < len(prompt.tokens):
             yield from self._prefill(prompt, cached, turn)
 
     def keep(self, history: Sequence[Message], tools: Sequence[ToolSpec], folder: Path) -> Generator[Event, None, Kept]:

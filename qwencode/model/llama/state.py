@@ -125,6 +125,10 @@ class LiveState:
             raise RuntimeError("the last tokens were evaluated without logits")
         return -1 - self._dropped - ahead
 
+    def holds(self, wanted: Sequence[int]) -> bool:
+        """Say whether the live tokens are all of `wanted`, and nothing that an interruption left is behind them."""
+        return not self._torn and self._tokens == list(wanted)
+
     def shared(self, wanted: Sequence[int]) -> int:
         """Return how many of the first tokens of `wanted` are live."""
         return common_length(self._tokens, wanted)

@@ -1,6 +1,6 @@
 """A conversation kept on disk is in memory again with nothing evaluated, and whatever does not fit is a miss."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -97,6 +97,36 @@ def test_what_does_not_fit_is_read_as_ever(
             fresh = opened()
             assert fresh.recall(history, [LOOK], tmp_path) == 0
             assert read(fresh, history)
+
+
+class Interrupted:
+    """An engine in which Ctrl-C comes in the middle of a batch, a part of which is in memory then."""
+
+    def __init__(self, engine: Any):
+        self._engine = engine
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._engine, name)
+
+    def decode(self, tokens: Sequence[int], position: int, outputs: int) -> None:
+        self._engine.decode(tokens[:-1], position, 0)
+        self._engine.done -= 1
+        raise KeyboardInterrupt
+
+
+def test_what_an_interruption_left_in_memory_is_not_kept(opened: Opened, tmp_path: Path):
+    model = opened()
+    read(model, START)
+    model._live._engine = Interrupted(model._engine)
+    with pytest.raises(KeyboardInterrupt):
+        read(model, [*START, Message("assistant", "It does."), Message("user", "And then? " * 40)])
+    model._live._engine = model._engine
+    kept, _ = drive(model.keep(START, [LOOK], tmp_path))  # type: ignore[arg-type]
+    again, fresh = opened(), opened()
+    assert again.recall(START, [LOOK], tmp_path) == kept.tokens
+    said, _ = drive(again.stream(START, [LOOK], Options(max_tokens=8, seed=3)))
+    same, _ = drive(fresh.stream(START, [LOOK], Options(max_tokens=8, seed=3)))
+    assert said.message == same.message
 
 
 def test_where_nothing_can_be_written_it_says_why(held: tuple[LlamaModel, list[Message]], tmp_path: Path):
