@@ -15,12 +15,18 @@ PROJECT_FILE = Path(".qwencode") / "config.toml"
 _WORDS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
 _PROJECT_MAY_SET = {"test", "max_steps", "max_minutes", "mode", "deny_commands", "deny_paths"}
 _MODES = ("plan", "ask", "auto")  # the strictest first
+_LONG = 10_000  # a week in minutes; the clocks of the system count a month at most
+_MOST = 2**31 - 1
+_SHOWN = 200  # characters of a wrong value
 _NEAR = 70  # of 100: how much alike a mistaken name must be to be taken for a slip
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Every setting with its default and its documentation. `least` (else 0) and `among` bound what it may be."""
+    """Every setting with its default and its documentation.
+
+    `least` (else 0), `most` (else what a C integer holds) and `among` bound what it may be.
+    """
 
     model: str = field(default="", metadata={"help": "Model to use: a name, a GGUF file, or the URL of a server."})
     test: str = field(default="", metadata={"help": "Command that runs the tests. Empty: found by itself."})
@@ -31,7 +37,7 @@ class Settings:
         },
     )
     attempts: int = field(default=2, metadata={"least": 1, "help": "Attempts of the model at each cause at most."})
-    max_minutes: float = field(default=30.0, metadata={"help": "Minutes at most in one run."})
+    max_minutes: float = field(default=30.0, metadata={"most": _LONG, "help": "Minutes at most in one run."})
     think: str = field(
         default="auto",
         metadata={"among": ("auto", "always", "never"), "help": "When the model thinks; auto: where it is hard."},
@@ -77,7 +83,8 @@ class Settings:
     )
     keys: str = field(default="emacs", metadata={"among": ("emacs", "vi"), "help": "Keys of the prompt of chat."})
     hook_seconds: float = field(
-        default=20.0, metadata={"least": 1, "help": "Seconds that the hook may take before it lets a commit pass."}
+        default=20.0,
+        metadata={"least": 1, "most": _LONG, "help": "Seconds that the hook may take before it lets a commit pass."},
     )
     no_sandbox: bool = field(default=False, metadata={"help": "Run commands unconfined when no sandbox works here."})
 
@@ -166,7 +173,7 @@ def describe(name: str) -> str:
 def parse(name: str, text: str, source: str = "the command line") -> Any:
     """Return the value that a setting gets from text. Raises UsageError for a wrong name, type or value."""
     describe(name)
-    value = _value(text, _kinds()[name], f"{name}={text!r}")
+    value = _value(text, _kinds()[name], f"{name}={_shown(text)}")
     return getattr(_apply(Settings(), {name: value}, source), name)
 
 
@@ -216,12 +223,24 @@ def _tightening(settings: Settings, values: Mapping[str, Any]) -> dict[str, Any]
     return found
 
 
+def read_toml(text: str) -> dict[str, Any]:
+    """Return what a text in TOML says. Raises ValueError that tells what is wrong with it."""
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError:
+        raise
+    except ValueError as error:
+        raise ValueError("a number in it is too long") from error
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+
+
 def _read(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return read_toml(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         return {}
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise UsageError(f"{path} is not valid TOML: {error}") from error
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}.") from error
@@ -235,7 +254,7 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
     """Return the settings given as QWENCODE_<NAME>. An empty variable was not given."""
     given = {name: environment.get(_variable(name), "") for name in _FIELDS}
     kinds = _kinds()
-    return {name: _value(raw, kinds[name], f"{_variable(name)}={raw!r}") for name, raw in given.items() if raw}
+    return {name: _value(raw, kinds[name], f"{_variable(name)}={_shown(raw)}") for name, raw in given.items() if raw}
 
 
 def _value(text: str, kind: type, what: str) -> Any:
@@ -258,24 +277,33 @@ def _apply(settings: Settings, values: Mapping[str, Any], source: Path | str) ->
     for key, value in values.items():
         if key not in kinds:
             raise UsageError(f"{source} sets {key!r}, which is not a setting{_instead(key)}")
-        wanted = kinds[key]
+        wanted, bounds = kinds[key], _FIELDS[key].metadata
+        least, most = bounds.get("least", 0), bounds.get("most", _MOST)
         if wanted is float and type(value) is int:
-            value = float(value)
+            value = float(max(-_MOST, min(value, _MOST)))  # more does not fit into a float, and is too much
         if wanted is tuple and isinstance(value, list):
             items = cast("list[Any]", value)
             value = tuple(items) if all(type(item) is str for item in items) else items
         if type(value) is not wanted:
             named = "a list of texts" if wanted is tuple else f"a value of type {wanted.__name__}"
-            raise UsageError(f"{source} sets {key!r} to {value!r}; it takes {named}.")
-        bounds = _FIELDS[key].metadata
-        least = bounds.get("least", 0)
-        if isinstance(value, int | float) and not value >= least:  # nor NaN
-            raise UsageError(f"{source} sets {key!r} to {value!r}; it must be {least} or more.")
+            raise UsageError(f"{source} sets {key!r} to {_shown(value)}; it takes {named}.")
+        if isinstance(value, int | float) and not least <= value <= most:  # nor NaN
+            limit = f"{most:,} at most" if value > most else f"{least} or more"
+            raise UsageError(f"{source} sets {key!r} to {_shown(value)}; it must be {limit}.")
         if "among" in bounds and value not in bounds["among"]:
             known = ", ".join(name or "nothing" for name in bounds["among"])
-            raise UsageError(f"{source} sets {key!r} to {value!r}; it can be: {known}.")
+            raise UsageError(f"{source} sets {key!r} to {_shown(value)}; it can be: {known}.")
         right[key] = value
     return replace(settings, **right)
+
+
+def _shown(value: Any) -> str:
+    """Return a wrong value as it is shown."""
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # a number too long or a list too deep for that
+        return "what is too much to be shown"
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
 
 
 def _kinds() -> dict[str, type[Any]]:

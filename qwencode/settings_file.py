@@ -1,12 +1,11 @@
 """The user's settings file, changed in one place and left as it was in all others: comments, order, line ends."""
 
-import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from qwencode.errors import UsageError
-from qwencode.settings import Settings, describe, parse
+from qwencode.settings import Settings, describe, parse, read_toml
 from qwencode.workspace import write_atomic
 
 _HEAD = "# Settings of qwencode. What is not set here has its default; `qwencode config` shows what holds, and why.\n"
@@ -18,6 +17,12 @@ def put(path: Path, name: str, text: str) -> Any:
     Raises UsageError for a wrong name or value, and when the file cannot be read or written; then it is as before.
     """
     value = parse(name, text)
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise UsageError(
+            f"{name}={text!r} holds bytes that are not UTF-8, and {path} can hold nothing else."
+        ) from error
 
     def change(document: dict[str, Any]) -> None:
         document[name] = list(value) if isinstance(value, tuple) else value  # pyright: ignore
@@ -58,14 +63,14 @@ def _rewrite(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
 
     try:
         before = path.read_bytes().decode() if path.exists() else _HEAD
-        tomllib.loads(before)  # it says better than tomlkit what is wrong
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        read_toml(before)  # it says better than tomlkit what is wrong
+        document = tomlkit.parse(before)
+        change(document)
+        after = tomlkit.dumps(document)  # pyright: ignore[reportUnknownMemberType]
+    except (ValueError, RecursionError) as error:  # tomlkit does not go as deep
         raise UsageError(f"{path} is not valid TOML: {error}. Mend it with `qwencode config edit`.") from error
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}.") from error
-    document = tomlkit.parse(before)
-    change(document)
-    after = tomlkit.dumps(document)  # pyright: ignore[reportUnknownMemberType]
     if after != before:
         all_crlf = "\r\n" in before and "\n" not in before.replace("\r\n", "")
         _write(path, after.replace("\r\n", "\n").replace("\n", "\r\n") if all_crlf else after)

@@ -68,6 +68,8 @@ def test_all_other_lines_stay(order: list[str], count: int, comments: list[str],
         ("max_minutes", "", "max_minutes='' is not a number."),
         ("max_minutes", "nan", "the command line sets 'max_minutes' to nan; it must be 0 or more."),
         ("no_sandbox", "perhaps", "no_sandbox='perhaps' is neither yes nor no."),
+        ("max_minutes", "1e308", "the command line sets 'max_minutes' to 1e+308; it must be 10,000 at most."),
+        ("model", "\udcff", r"model='\udcff' holds bytes that are not UTF-8, and "),
         ("gpu_layers", "-2", "the command line sets 'gpu_layers' to -2; it must be -1 or more."),
         ("cache_type", "q4_0", "the command line sets 'cache_type' to 'q4_0'; it can be: nothing, f16, q8_0."),
     ],
@@ -82,7 +84,10 @@ def test_what_is_wrong_is_named_and_nothing_written(tmp_path: Path, name: str, t
 
 def test_a_file_that_is_no_toml_is_left_alone(tmp_path: Path):
     path = tmp_path / "config.toml"
-    for content in (b"threads = [\n", b"model = '\xff'\n", b"threads = 1\nthreads = 2\n"):
+    deep, long = b"a = %s%s\n" % (b"[" * 2000, b"]" * 2000), b"a = %s\n" % (b"9" * 5001)
+    too_deep_to_change = b"a = %s%s\n" % (b"[" * 400, b"]" * 400)
+    wrong = (b"threads = [\n", b"model = '\xff'\n", b"threads = 1\nthreads = 2\n", deep, long, too_deep_to_change)
+    for content in wrong:
         path.write_bytes(content)
         with pytest.raises(UsageError, match=r"is not valid TOML: .*\. Mend it with `qwencode config edit`"):
             put(path, "threads", "2")

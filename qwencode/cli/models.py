@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Callable, Generator, Iterator
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
@@ -74,13 +73,14 @@ def default(name: Name) -> None:
     """Make a model the default: a name, a file, or the URL of a server."""
     from qwencode.cli.config import overruled
     from qwencode.model.choose import BUILTIN, check_model, find_file, is_server
+    from qwencode.model.found import path_of
     from qwencode.settings import user_file
     from qwencode.settings_file import put
 
     places = _places()
     check_model(name, places)
-    if not is_server(name) and name.lower() != BUILTIN and Path(name).expanduser() == find_file(name, places):
-        name = str(Path(name).expanduser().absolute())  # a file stays the same in every directory
+    if not is_server(name) and name.lower() != BUILTIN and path_of(name) == find_file(name, places):
+        name = str(path_of(name).absolute())  # a file stays the same in every directory
     file = user_file(places)
     put(file, "model", name)
     typer.echo(f"{name} is the default now ({file}{overruled('model', file)}).")
@@ -94,8 +94,9 @@ def take_in(
 ) -> None:
     """Take a model file in: copied, or linked to, after it was checked."""
     from qwencode.machine.store import take_in as work
+    from qwencode.model.found import path_of
 
-    source, places = Path(file).expanduser(), _places()
+    source, places = path_of(file), _places()
     _driven("import", str(source), json, lambda: work(source, places, link), lambda done: f"It is {done} now.")
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from qwencode.errors import UsageError
-from qwencode.settings import Places
+from qwencode.settings import Places, read_toml
 
 OWN = "catalogue.toml"
 """The name of a file beside the user's settings that adds to the catalogue or says otherwise."""
@@ -74,8 +74,8 @@ def _read(own: Path | None, _changed: int) -> Catalogue:
     if own is None:
         return found
     try:
-        return _with(found, tomllib.loads(own.read_text(encoding="utf-8")))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        return _with(found, read_toml(own.read_text(encoding="utf-8")))
+    except ValueError as error:
         raise UsageError(f"{own} is not valid TOML: {error}. Mend it, or remove it.") from error
     except OSError as error:
         raise UsageError(f"{own} cannot be read: {error.strerror}.") from error

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from qwencode.errors import ModelUnavailable
 from qwencode.model import catalogue
-from qwencode.model.found import OLLAMA, OURS, Found, others, own
+from qwencode.model.found import OLLAMA, OURS, Found, others, own, path_of
 from qwencode.model.llama.fit import Fit
 from qwencode.model.llama.fitting import CACHE_TYPES, Wishes, describe, fit, with_mtp
 from qwencode.model.llama.gguf_header import LINE_FORM, Header, check
@@ -196,8 +196,8 @@ def find_file(name: str, places: Places) -> Path:
         if not BUILTIN_FILE.is_file():
             raise ModelUnavailable(f"The built-in model {BUILTIN_FILE} is missing; install qwencode again.")
         return BUILTIN_FILE
-    given = Path(name).expanduser()
-    if os.sep in name or (name.lower().endswith(".gguf") and given.exists()):
+    given = path_of(name)
+    if os.sep in name or (name.lower().endswith(".gguf") and os.path.exists(given)):  # noqa: PTH110 - any length
         return given
     wanted = name.lower().removesuffix(".gguf")
     files = on_disk(places)

@@ -87,12 +87,17 @@ def _candidates(home: Path, environment: Mapping[str, str]) -> Iterator[Found]:
         yield from _ollama(models)
 
 
+def path_of(text: str) -> Path:
+    """Return a path as a shell would read it: `~` is the home of a user, and stays as it is where there is none."""
+    return Path(os.path.expanduser(text))  # noqa: PTH111 - that of Path raises then
+
+
 def hub_cache(home: Path, environment: Mapping[str, str]) -> Path:
     """Return where the Hugging Face hub's own client keeps what it downloads."""
     if place := environment.get("HF_HUB_CACHE") or environment.get("HUGGINGFACE_HUB_CACHE"):
-        return Path(place).expanduser()
+        return path_of(place)
     cache = Path(environment.get("XDG_CACHE_HOME") or home / ".cache")
-    return Path(environment.get("HF_HOME") or cache / "huggingface").expanduser() / "hub"
+    return path_of(environment.get("HF_HOME") or str(cache / "huggingface")) / "hub"
 
 
 def _lm_studio(home: Path) -> Iterator[Path]:

@@ -93,6 +93,11 @@ def test_a_path_is_a_path(places: Places, tmp_path: Path) -> None:
     assert "directory" in said(f"{tmp_path}/", places)
     (tmp_path / "text.gguf").write_text("hello, this is not a model")
     assert "not a GGUF" in said(str(tmp_path / "text.gguf"), places)
+    long = "m" * 300
+    assert f"no model '{long}.gguf'" in said(f"{long}.gguf", places)
+    assert "File name too long" in said(f"./{long}", places)
+    assert "no model file ~nobody-of-this-name/none.gguf" in said("~nobody-of-this-name/none.gguf", places)
+    assert "no model '~nobody-of-this-name'" in said("~nobody-of-this-name", places)
 
 
 def test_a_file_is_opened_with_the_settings(places: Places, tiny: Path) -> None:
