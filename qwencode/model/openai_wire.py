@@ -33,7 +33,7 @@ def to_wire(message: Message) -> dict[str, Any]:
             }
             for call in message.tool_calls
         ]
-    return data
+    return cast(dict[str, Any], valid(data))  # what was read or typed may hold half a character
 
 
 def declare(tool: ToolSpec) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import socket
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any
-from urllib.request import getproxies
+from urllib.request import getproxies, proxy_bypass
 
 import httpx
 
@@ -40,6 +40,7 @@ _NOT_STANDARD = (
 )
 _TOO_LONG = re.compile(r"context.{0,20}(size|length|window)|maximum context|too many tokens|prompt is too long", re.I)
 _NO_MODEL = re.compile(
+_PROXY = "The proxy that the environment names (ALL_PROXY, HTTPS_PROXY or HTTP_PROXY)"
     r"model.{0,80}(not found|not exist|not loaded|unknown|invalid)|(no such|unknown|invalid) model", re.I
 )
 
@@ -67,7 +68,9 @@ class ServerModel:
         self._base, named = _base_url(url)
         self._patience, self._watch = patience, watch
         self._model, self._delays = model or named, delays
-        self._api_key = api_key or os.environ.get("QWENCODE_API_KEY", "")
+        self._api_key = (api_key or os.environ.get("QWENCODE_API_KEY", "")).strip()
+        if not (self._api_key.isascii() and self._api_key.isprintable()):
+            raise ModelUnavailable("The API key in QWENCODE_API_KEY has characters that no key has. Set it again.")
         self._client: httpx.Client | None = None
         self._context_length: int | None = None
         self._refused_fields: set[str] = set()
@@ -203,18 +206,17 @@ class ServerModel:
     def _open(self) -> httpx.Client:
         """The connection pool, made at first use."""
         if self._client is None:
-            remote, secure = not _is_loopback(self._base.host), self._base.scheme == "https"
-            keep_alive = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]  # notices a machine that is gone
-            # Without TLS there is nothing to verify, and loading the certificates takes longer than the rest.
-            direct = httpx.HTTPTransport(verify=secure, socket_options=keep_alive)
-            headers = {"Authorization": f"Bearer {self._api_key}"} if self._api_key else {}
-            self._client = httpx.Client(
-                headers={**headers, "Accept": "text/event-stream, application/json"},
-                timeout=httpx.Timeout(30.0, connect=10.0, read=self._patience),
-                verify=secure,
-                trust_env=remote,
-                transport=None if remote and getproxies() else direct,
-            )
+            try:
+                self._client = self._made()
+            except ImportError as error:
+                raise ModelUnavailable(f"{_PROXY} speaks SOCKS, for which `pip install socksio` is needed.") from error
+            except OSError as error:
+                raise ModelUnavailable(
+                    f"The certificates cannot be loaded ({error.strerror or error}): do SSL_CERT_FILE and SSL_CERT_DIR "
+                    "name the right place?"
+                ) from error
+            except (httpx.InvalidURL, ValueError) as error:  # not quoted: a password may stand there
+                raise ModelUnavailable(f"{_PROXY} cannot be used: give one like http://proxy:3128.") from error
         return self._client
 
     def _url(self, path: str) -> str:
@@ -222,6 +224,21 @@ class ServerModel:
 
     def _check(self, response: httpx.Response, body: Mapping[str, Any]) -> None:
         """Raise what a response that is not the start of an event stream means."""
+    def _made(self) -> httpx.Client:
+        host, secure = self._base.host, self._base.scheme == "https"
+        remote = not _is_loopback(host)
+        keep_alive = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]  # notices a machine that is gone
+        # Without TLS there is nothing to verify, and loading the certificates takes longer than the rest.
+        direct = httpx.HTTPTransport(verify=secure, socket_options=keep_alive)
+        headers = {"Authorization": f"Bearer {self._api_key}"} if self._api_key else {}
+        return httpx.Client(
+            headers={**headers, "Accept": "text/event-stream, application/json"},
+            timeout=httpx.Timeout(30.0, connect=10.0, read=self._patience),
+            verify=secure,
+            trust_env=remote,
+            transport=None if remote and getproxies() and not proxy_bypass(host) else direct,
+        )
+
         kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
         if response.status_code == 200 and kind in ("text/event-stream", ""):
             return
@@ -291,7 +308,7 @@ class ServerModel:
         """Ask for something that is good to know. Empty when there is no answer."""
         try:
             response = self._open().get(url, timeout=5.0)
-        except httpx.HTTPError:
+        except (httpx.HTTPError, ModelUnavailable):
             return {}
         return _json(response.text) if response.status_code == 200 else {}
 
@@ -319,6 +336,7 @@ def _base_url(url: str) -> tuple[httpx.URL, str]:
     if parsed.scheme not in ("http", "https") or not parsed.host:
         raise ModelUnavailable(f"{url!r} is not a URL of a server. Give one like http://localhost:8080/v1.")
     path = parsed.path.rstrip("/").removesuffix("/chat/completions").removesuffix("/models")
+        parsed.raw_host.decode("ascii").encode("idna")  # as it is looked up: a part may have 63 characters
     if not re.search(r"/v\d+\w*$", path):
         path += "/v1"
     return parsed.copy_with(path=path, query=None, fragment=None), parsed.fragment

@@ -132,7 +132,56 @@ def test_the_key_is_sent_and_not_shown(monkeypatch: pytest.MonkeyPatch):
     assert "secret" not in ServerModel("http://user:secret@localhost", api_key="secret").name
 
 
-@pytest.mark.parametrize("url", ["ftp://localhost", "http://", "http://localhost:port", "http://[::1", ""])
+@pytest.mark.parametrize("key", ["schlüssel", "sec\rret", "sec\nret", "sec\0ret", "\udcff"])
+def test_a_key_that_cannot_be_sent_is_said_and_not_shown(key: str):
+    with pytest.raises(ModelUnavailable, match="The API key in QWENCODE_API_KEY has characters that no key has") as no:
+        ServerModel("http://localhost", api_key=key)
+    assert key not in str(no.value)
+
+
+def test_line_ends_around_a_key_are_no_part_of_it():
+    loopback = Loopback(stream(delta(content="ok"), STOP))
+    run(loopback, api_key=" secret\r\n")
+    assert loopback.headers[0]["Authorization"] == "Bearer secret"
+
+
+def test_half_a_character_in_a_message_is_replaced():
+    loopback = Loopback(stream(delta(content="ok"), STOP))
+    history = [Message("user", "a\udcff"), Message("assistant", "", "\ud83d", (ToolCall("1", "x", {"y": "\ud83d"}),))]
+    run(loopback, history)
+    sent = loopback.requests[0]["messages"]
+    assert (sent[0]["content"], sent[1]["reasoning"]) == ("a\ufffd", "\ufffd")
+    assert sent[1]["tool_calls"][0]["function"]["arguments"] == '{"y": "\ufffd"}'
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "url", "says"),
+    [
+        ("ALL_PROXY", "socks5://127.0.0.1:9", "http://192.0.2.1", "speaks SOCKS, for which `pip install socksio`"),
+        ("HTTP_PROXY", "ftp://me:secret@127.0.0.1:9", "http://192.0.2.1", "cannot be used: give one like http://proxy"),
+        ("HTTP_PROXY", "http://me:secret@x:port", "http://192.0.2.1", "cannot be used: give one like http://proxy"),
+        ("SSL_CERT_FILE", "/none.pem", "https://localhost", "The certificates cannot be loaded (No such file"),
+        ("SSL_CERT_FILE", __file__, "https://192.0.2.1", "The certificates cannot be loaded ("),
+    ],
+)
+def test_surroundings_that_cannot_be_used(monkeypatch: pytest.MonkeyPatch, name: str, value: str, url: str, says: str):
+    for other in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE"):
+        monkeypatch.delenv(other, raising=False)
+        monkeypatch.delenv(other.lower(), raising=False)
+    monkeypatch.setenv(name, value)
+    model = ServerModel(url)
+    assert (model.context_length, model.models()) == (0, [])
+    with pytest.raises(ModelUnavailable) as caught:
+        drive(model.stream([USER], [], Options()))
+    assert says in str(caught.value)
+    assert "secret" not in str(caught.value)
+    model.close()
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["ftp://localhost", "http://", "http://localhost:port", "http://[::1", "", f"http://{'a' * 64}.net", "http://a..b"],
+)
 def test_what_is_no_url(url: str):
     with pytest.raises(ModelUnavailable, match="is not a URL"):
         ServerModel(url)
