@@ -68,6 +68,16 @@ def server_sent_events(received: Iterable[bytes]) -> Iterator[str]:
         yield "\n".join(data)
 
 
+def text_of(value: Any) -> str:
+    """Return what stands where a text is due as one that can be shown, stored and sent; '' for nothing."""
+    return str(valid(str(value or "")))
+
+
+def count_of(value: Any) -> int:
+    """Return a count; 0 for whatever is none that a program can reckon with."""
+    return int(_number(value))
+
+
 def mapping(value: Any) -> Mapping[str, Any]:
     """Return a JSON object, or an empty one for anything else."""
     return cast(Mapping[str, Any], value) if isinstance(value, dict) else {}
@@ -91,11 +101,14 @@ class _Call:
     whole: bool = False  # its arguments are complete
 
 
-_KEY = re.compile(r'\s*[{,]?\s*("(?:[^"\\]|\\.)*")\s*:\s*(?=[^\s])')
-_STRING = re.compile(  # of a JSON string, what can be decoded without what follows
+_DEEPEST = 100  # lists and objects inside each other
+_LARGEST = 1e15  # for a count or a time
+_LETTER = (  # of a JSON string, what can be decoded without what follows
     r'(?:[^"\\]|\\(?:["\\/bfnrt]|u(?![dD][89a-fA-F])[0-9a-fA-F]{4}|'
-    r"u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}))+"
+    r"u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}))"
 )
+_STRING = re.compile(_LETTER + "+")
+_KEY = re.compile(rf'\s*[{{,]?\s*("{_LETTER}*")\s*:\s*(?=[^\s])')
 
 
 @dataclass(slots=True)
@@ -155,8 +168,8 @@ class Assembly:
         return events
 
     def _add_fragment(self, fragment: Mapping[str, Any]) -> list[Event]:
-        function, call_id = mapping(fragment.get("function")), str(fragment.get("id") or "")
-        name, arguments = str(function.get("name") or ""), function.get("arguments")
+        function, call_id = mapping(fragment.get("function")), text_of(fragment.get("id"))
+        name, arguments = text_of(function.get("name")), function.get("arguments")
         index = fragment.get("index")
         call = self._slots.get(index) if isinstance(index, int) else (self._calls[-1] if self._calls else None)
         begins_another = name and call is not None and (index is None or (call_id and call.id and call_id != call.id))
@@ -229,14 +242,14 @@ class Assembly:
         """Return tokens from `usage`, else from llama.cpp's `timings`; seconds from the latter, else by our clock."""
         now, times = time.monotonic(), self._timings
         details = mapping(self._usage.get("prompt_tokens_details"))
-        cached = _number(details.get("cached_tokens")) or _number(times.get("cache_n"))
-        prompt = _number(self._usage.get("prompt_tokens")) or cached + _number(times.get("prompt_n"))
+        cached = count_of(details.get("cached_tokens")) or count_of(times.get("cache_n"))
+        prompt = count_of(self._usage.get("prompt_tokens")) or cached + count_of(times.get("prompt_n"))
         first = self._first or now
         return Usage(
-            prompt=int(prompt),
-            cached=int(min(cached, prompt)),
-            evaluated=int(max(prompt - cached, 0)),
-            generated=int(_number(self._usage.get("completion_tokens")) or _number(times.get("predicted_n"))),
+            prompt=prompt,
+            cached=min(cached, prompt),
+            evaluated=max(prompt - cached, 0),
+            generated=count_of(self._usage.get("completion_tokens")) or count_of(times.get("predicted_n")),
             prefill_seconds=_number(times.get("prompt_ms")) / 1000 if times else first - self._began,
             decode_seconds=_number(times.get("predicted_ms")) / 1000 if times else now - first,
         )
@@ -246,22 +259,36 @@ def parse_chunk(data: str, where: str) -> Mapping[str, Any]:
     """Return the JSON object of an event. Raises ModelUnavailable when it is none."""
     try:
         chunk = json.loads(data)
-    except ValueError:
+    except (ValueError, RecursionError):
         chunk = None
-    if not isinstance(chunk, dict):
+    if not isinstance(chunk, dict) or _is_deeper(chunk, _DEEPEST):
         raise ModelUnavailable(f"{where} sent a malformed stream: {data[:80]!r} is not a JSON object.")
     return cast(Mapping[str, Any], chunk)
 
 
+def _is_deeper(value: Any, most: int) -> bool:
+    """Say whether more lists and objects lie inside each other than `most`, which not every reader could take."""
+    match value:
+        case dict():
+            inner = cast(dict[str, Any], value).values()
+        case list():
+            inner = cast(list[Any], value)
+        case _:
+            return False
+    return not most or any(_is_deeper(each, most - 1) for each in inner)
+
+
 def _progress(progress: Mapping[str, Any]) -> list[Event]:
-    total, cached = int(_number(progress.get("total"))), int(_number(progress.get("cache")))
-    done, seconds = int(_number(progress.get("processed"))), _number(progress.get("time_ms")) / 1000
+    total, cached = count_of(progress.get("total")), count_of(progress.get("cache"))
+    done, seconds = count_of(progress.get("processed")), _number(progress.get("time_ms")) / 1000
     speed = (done - cached) / seconds if seconds > 0 and done > cached else 0.0
     return [PrefillProgress(done, total, cached, speed, (total - done) / speed if speed else None)]
 
 
 def _number(value: Any) -> float:
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else 0
+    """Return a count or a time; 0 for what is none."""
+    right = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < _LARGEST
+    return value if right else 0
 
 
 def _arguments(text: str) -> tuple[dict[str, Any], str]:
@@ -293,6 +320,7 @@ def _show(call: _Call) -> Iterator[CallDelta]:
                 continue
             try:
                 value, end = DECODER.raw_decode(call.text, key.end())
+                value = valid(value)
             except (ValueError, RecursionError):
                 return
             if end == len(call.text):

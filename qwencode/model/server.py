@@ -16,11 +16,13 @@ from qwencode.events import Event, Notice, TextDelta, ThinkingDelta
 from qwencode.messages import Message, Reply, ToolSpec
 from qwencode.model.openai_wire import (
     Assembly,
+    count_of,
     declare,
     mapping,
     mappings,
     parse_chunk,
     server_sent_events,
+    text_of,
     to_wire,
 )
 from qwencode.model.protocol import Options
@@ -38,9 +40,10 @@ _NOT_STANDARD = (
     "stream_options",
     "parallel_tool_calls",
 )
-_TOO_LONG = re.compile(r"context.{0,20}(size|length|window)|maximum context|too many tokens|prompt is too long", re.I)
-_NO_MODEL = re.compile(
 _PROXY = "The proxy that the environment names (ALL_PROXY, HTTPS_PROXY or HTTP_PROXY)"
+_TOO_LONG = re.compile(r"context.{0,20}(size|length|window)|maximum context|too many tokens|prompt is too long", re.I)
+_BROKEN_OFF = ("error", "abort", "content_filter")  # reasons to finish that no whole reply has
+_NO_MODEL = re.compile(
     r"model.{0,80}(not found|not exist|not loaded|unknown|invalid)|(no such|unknown|invalid) model", re.I
 )
 
@@ -104,7 +107,7 @@ class ServerModel:
     def software(self) -> str:
         """Return what the server calls itself in its list of models, like `llamacpp` or `vllm`; '' when it does not."""
         listed = mappings(self._get(self._url("models")).get("data"))
-        return next((str(model["owned_by"]) for model in listed if model.get("owned_by")), "")
+        return next((text_of(model["owned_by"]) for model in listed if model.get("owned_by")), "")
 
     def stream(
         self, history: Sequence[Message], tools: Sequence[ToolSpec], options: Options
@@ -174,7 +177,7 @@ class ServerModel:
                         assembly.finish_reason = assembly.finish_reason or "stop"
                         break
                     chunk = parse_chunk(data, f"The server at {place}")
-                    if "error" in chunk:
+                    if chunk.get("error"):
                         raise ModelUnavailable(self._refusal(200, chunk))
                     if self._watch:
                         self._watch(chunk)
@@ -182,6 +185,8 @@ class ServerModel:
                         if isinstance(event, ThinkingDelta | TextDelta):
                             circles[type(event)].read(event.text)
                         yield event
+                    if assembly.finish_reason in _BROKEN_OFF:
+                        raise ModelUnavailable(_dropped(str(place), assembly))
                     if any(each.found for each in circles.values()):  # a server would let it go on to the limit
                         assembly.finish_reason = "repetition"
                         break
@@ -219,11 +224,6 @@ class ServerModel:
                 raise ModelUnavailable(f"{_PROXY} cannot be used: give one like http://proxy:3128.") from error
         return self._client
 
-    def _url(self, path: str) -> str:
-        return f"{str(self._base).rstrip('/')}/{path}"
-
-    def _check(self, response: httpx.Response, body: Mapping[str, Any]) -> None:
-        """Raise what a response that is not the start of an event stream means."""
     def _made(self) -> httpx.Client:
         host, secure = self._base.host, self._base.scheme == "https"
         remote = not _is_loopback(host)
@@ -239,12 +239,17 @@ class ServerModel:
             transport=None if remote and getproxies() and not proxy_bypass(host) else direct,
         )
 
+    def _url(self, path: str) -> str:
+        return f"{str(self._base).rstrip('/')}/{path}"
+
+    def _check(self, response: httpx.Response, body: Mapping[str, Any]) -> None:
+        """Raise what a response that is not the start of an event stream means."""
         kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
         if response.status_code == 200 and kind in ("text/event-stream", ""):
             return
         place, text = self._base.copy_with(userinfo=b""), _read(response)
         content = _json(text)
-        if response.status_code == 200 and "error" not in content:
+        if response.status_code == 200 and not content.get("error"):
             what = "a web page" if "html" in kind else f"{kind} instead of an event stream"
             raise ModelUnavailable(
                 f"The server at {place} answered with {what}: it is no OpenAI-compatible model server, or the path is "
@@ -263,13 +268,13 @@ class ServerModel:
         place = self._base.copy_with(userinfo=b"")
         error = mapping(content.get("error")) or content
         said = error.get("message") or error.get("error") or error.get("detail") or ""
-        message = " ".join(str(said).split())[:300].rstrip(".")
+        message = " ".join(text_of(said).split())[:300].rstrip(".")
         status = error["code"] if status == 200 and isinstance(error.get("code"), int) else status
         if status in (401, 403):
             what = "does not accept the API key" if self._api_key else "wants an API key"
             return f"The server at {place} {what} ({status}). Give the right one in QWENCODE_API_KEY."
         if error.get("type") == "exceed_context_size_error" or _TOO_LONG.search(message):
-            tokens, limit = error.get("n_prompt_tokens"), error.get("n_ctx")
+            tokens, limit = count_of(error.get("n_prompt_tokens")), count_of(error.get("n_ctx"))
             counted = f": {tokens} tokens, and it takes {limit}" if tokens and limit else f" ({message})"
             return f"The history does not fit into the context of the server at {place}{counted}. Give it a larger one."
         if status in (400, 404) and _NO_MODEL.search(message):
@@ -289,18 +294,18 @@ class ServerModel:
 
     def _models(self) -> list[str]:
         listed = mappings(self._get(self._url("models")).get("data"))
-        return [str(model["id"]) for model in listed if model.get("id")]
+        return [text_of(model["id"]) for model in listed if model.get("id")]
 
     def _ask_context_length(self) -> int:
         root = str(self._base).rstrip("/").removesuffix("/v1")
         settings = mapping(self._get(f"{root}/props").get("default_generation_settings"))
-        if isinstance(length := settings.get("n_ctx"), int) and length > 0:
+        if length := count_of(settings.get("n_ctx")):
             return length
         for model in mappings(self._get(self._url("models")).get("data")):
             if self._model in ("", model.get("id")):
                 known = {**mapping(model.get("meta")), **model}
                 for key in ("n_ctx", "max_model_len", "loaded_context_length", "context_length", "context_window"):
-                    if isinstance(length := known.get(key), int) and length > 0:
+                    if length := count_of(known.get(key)):
                         return length
         return 0
 
@@ -310,7 +315,7 @@ class ServerModel:
             response = self._open().get(url, timeout=5.0)
         except (httpx.HTTPError, ModelUnavailable):
             return {}
-        return _json(response.text) if response.status_code == 200 else {}
+        return _json(_read(response)) if response.status_code == 200 else {}
 
 
 class _TryAgain(Exception):
@@ -331,12 +336,12 @@ def _base_url(url: str) -> tuple[httpx.URL, str]:
     text = url.strip() if "://" in url else f"http://{url.strip()}"
     try:
         parsed = httpx.URL(text)
+        parsed.raw_host.decode("ascii").encode("idna")  # as it is looked up: a part may have 63 characters
     except (httpx.InvalidURL, TypeError, ValueError) as error:
         raise ModelUnavailable(f"{url!r} is not a URL. Give one like http://localhost:8080/v1.") from error
     if parsed.scheme not in ("http", "https") or not parsed.host:
         raise ModelUnavailable(f"{url!r} is not a URL of a server. Give one like http://localhost:8080/v1.")
     path = parsed.path.rstrip("/").removesuffix("/chat/completions").removesuffix("/models")
-        parsed.raw_host.decode("ascii").encode("idna")  # as it is looked up: a part may have 63 characters
     if not re.search(r"/v\d+\w*$", path):
         path += "/v1"
     return parsed.copy_with(path=path, query=None, fragment=None), parsed.fragment
@@ -354,7 +359,7 @@ def _read(response: httpx.Response) -> str:
         response.read()
     except httpx.HTTPError:
         return ""
-    return response.text
+    return response.content.decode("utf-8", "replace")
 
 
 def _json(text: str) -> Mapping[str, Any]:
@@ -370,6 +375,10 @@ def _reason(error: Exception) -> str:
 
 def _dropped(place: str, assembly: Assembly) -> str:
     got = f"after {assembly.received} characters" if assembly.received else "before the first character"
+    if assembly.finish_reason == "content_filter":
+        return f"The server at {place} withholds the rest of the reply (content_filter), {got}. Ask in other words."
+    if assembly.finish_reason:
+        return f"The server at {place} broke off the reply ({assembly.finish_reason}), {got}. Its log may say why."
     return f"The server at {place} dropped the connection in the middle of a reply, {got}. Its log may say why."
 
 

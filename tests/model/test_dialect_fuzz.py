@@ -222,12 +222,13 @@ legal = st.text(st.characters(exclude_categories=["Cs"]), max_size=4)
 values = st.lists(st.sampled_from(inner) | legal, max_size=8).map("".join)
 prose = st.lists(st.sampled_from(["x", "\n", " ", "<b>", "< ", "é", "`<T>`", "&"]) | legal, max_size=8).map("".join)
 sound = prose.map(str.strip).filter(lambda text: not re.search(r"</?(?:t|f|p)|<$", text))
+numbers = st.integers(-(2**63) + 1, 2**63 - 1)
 plain = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | values
 structures = st.recursive(
     plain, lambda x: st.lists(x, max_size=3) | st.dictionaries(values, x, max_size=3), max_leaves=5
 )
 calls = st.one_of(
-    st.fixed_dictionaries({"file_path": values}, optional={"offset": st.integers(), "limit": st.integers()}).map(
+    st.fixed_dictionaries({"file_path": values}, optional={"offset": numbers, "limit": numbers}).map(
         lambda arguments: ToolCall("", "read_file", arguments)
     ),
     st.fixed_dictionaries(

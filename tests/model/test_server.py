@@ -233,6 +233,32 @@ def test_reasoning_by_its_other_name_and_no_usage():
     assert reply.usage.prefill_seconds > 0
 
 
+@pytest.mark.parametrize("odd", ["NaN", "1e999", "-1e999", "1" + "0" * 400, "-3", '"12"', "[]", "null", "true"])
+def test_a_count_that_is_none_counts_nothing(odd: str):
+    counts = (
+        f'{{"prompt_tokens": {odd}, "completion_tokens": {odd}, "prompt_tokens_details": {{"cached_tokens": {odd}}}}}'
+    )
+    times = f'{{"cache_n": {odd}, "prompt_n": {odd}, "prompt_ms": {odd}, "predicted_n": {odd}, "predicted_ms": {odd}}}'
+    progress = f'{{"total": {odd}, "cache": {odd}, "processed": {odd}, "time_ms": {odd}}}'
+    last = f'{{"usage": {counts}, "timings": {times}, "prompt_progress": {progress}}}'
+    reply, seen = run(Loopback(stream(delta(content="a"), last, STOP)))
+    assert reply.usage == Usage()
+    assert PrefillProgress(0, 0, 0, 0.0, None) in seen
+
+
+def test_an_error_that_is_null_is_none():
+    chunks = [{**delta(content="ok"), "error": None}, {**STOP, "error": None}]
+    assert run(Loopback(stream(*chunks)))[0].message.content == "ok"
+
+
+def test_names_that_no_text_can_hold_are_mended():
+    chunks = [tool(0, "\ud83d", "status\ud83d"), delta("tool_calls")]
+    reply, seen = run(Loopback(stream(*chunks), pages={"/v1/models": {"data": [{"id": "m\ud83d"}]}}), model="")
+    (call,) = reply.message.tool_calls
+    assert (call.id, call.name) == ("\ufffd", "status\ufffd")
+    assert CallDelta("status\ufffd") in seen
+
+
 CALLS: dict[str, list[Any]] = {
     "fragments": [
         tool(0, "a", "edit"),
@@ -299,6 +325,13 @@ def test_values_stream_so_that_they_can_be_checked_early():
         ("[1]", "tool_calls", "must be one JSON object"),
         ('{"path": "x', "length", "reached its length limit inside this call"),
         ('{"file": "x"}', "tool_calls", "edit has no parameter 'file'"),
+        ('{"\\_path": "x"}', "tool_calls", "The arguments are not valid JSON"),
+        (f'{{"path": "x", "times": {10**400}}}', "tool_calls", "times must be a whole number, not 1000"),
+        (f'{{"path": "x", "times": "{10**400}"}}', "tool_calls", "times must be a whole number, not '1000"),
+        ('{"path": "x", "times": 1e300}', "tool_calls", "times must be a whole number, not 1e+300"),
+        ('{"path": "x", "times": 1e999}', "tool_calls", "The arguments are not valid JSON"),
+        ('{"path": "x", "times": %s}' % ("9" * 5000), "tool_calls", "The arguments are not valid JSON"),
+        ('{"path": "x", "times": %s}' % ("[" * 300 + "]" * 300), "tool_calls", "The arguments are not valid JSON"),
     ],
 )
 def test_a_bad_call_carries_its_problem(arguments: str, finish: str, says: str):
@@ -454,6 +487,14 @@ OVERFLOW = {
         (refusal(200, {"error": {**OVERFLOW, "n_prompt_tokens": 9, "n_ctx": 8}}), ": 9 tokens, and it takes 8."),
         (stream("{oops"), "sent a malformed stream: '{oops' is not a JSON object."),
         (stream("[1]"), "sent a malformed stream"),
+        (stream('{"choices": ' + "[" * 5000 + "]" * 5000 + "}"), "sent a malformed stream"),
+        (stream('{"choices": ' + "[" * 200 + "]" * 200 + "}"), "sent a malformed stream"),
+        (stream('{"total": %s}' % ("9" * 5000)), "sent a malformed stream"),
+        (stream(delta(content="abc"), delta("error")), "broke off the reply (error), after 3 characters."),
+        (stream(delta("abort")), "broke off the reply (abort), before the first character."),
+        (stream(delta(content="abc"), delta("content_filter")), "withholds the rest of the reply (content_filter)"),
+        (refusal(400, {"error": {"message": "\ud83d"}}), "refused the request (400: \ufffd)."),
+        (refusal(400, "ä", "text/plain; charset=base64"), "refused the request (400: ä)."),
         (
             stream(delta(content="a"), {"error": {"code": 500, "message": "out of memory"}}),
             "failed (500: out of memory).",

@@ -12,6 +12,7 @@ from qwencode.messages import ToolCall, ToolSpec
 
 _MISSING = object()
 _DEEPEST = 100  # lists and objects inside each other
+_TOO_LARGE = 2**63  # for a number: not every reader of JSON takes more, nor does the system
 
 
 def _no_constant(text: str) -> float:
@@ -143,7 +144,7 @@ def _convert(value: Any, types: set[str], schema: Mapping[str, Any]) -> Any:
     if not isinstance(value, str):
         if "string" in types:
             return json.dumps(value, ensure_ascii=False)
-        if "integer" in types and isinstance(value, float) and value.is_integer():
+        if "integer" in types and isinstance(value, float) and value.is_integer() and abs(value) < _TOO_LARGE:
             return int(value)
         return _MISSING
     text = value.strip()
@@ -178,9 +179,9 @@ def _is_one_of(value: Any, types: set[str]) -> bool:
         case bool():
             return "boolean" in types
         case int():
-            return bool(types & {"integer", "number"})
+            return bool(types & {"integer", "number"}) and abs(value) < _TOO_LARGE
         case float():
-            return "number" in types
+            return "number" in types and abs(value) < _TOO_LARGE
         case str():
             return "string" in types
         case None:
@@ -203,7 +204,7 @@ def _number(text: str) -> int | float | None:
         number = DECODER.decode(text)
     except (ValueError, RecursionError):
         return None
-    if isinstance(number, bool) or not isinstance(number, int | float) or not math.isfinite(number):
+    if isinstance(number, bool) or not isinstance(number, int | float) or not abs(number) < _TOO_LARGE:
         return None
     return number
 
