@@ -103,7 +103,7 @@ class Agent:
 
     def _reply(self, history: list[Message], step: Step, meter: Meter) -> Generator[Event, None, Reply | None]:
         reply = yield from ask(self.model, self.tools, self.options, self.think(step), history, meter)
-        if reply is not None:
+        if reply is not None and reply.usage.prompt:  # a server that does not count leaves it to the estimate
             self._used, self._counted = reply.usage.prompt + reply.usage.generated, len(history)
         return reply
 

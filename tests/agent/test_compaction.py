@@ -1,6 +1,7 @@
 """A context that fills up: what is kept, how often it happens, and that it ends."""
 
 from collections.abc import Generator, Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -53,6 +54,16 @@ class Reader:
         pass
 
 
+class Uncounted(Reader):
+    """One behind a server that does not say how many tokens that were."""
+
+    def stream(
+        self, history: Sequence[Message], tools: Sequence[ToolSpec], options: Options
+    ) -> Generator[Event, None, Reply]:
+        reply = yield from super().stream(history, tools, options)
+        return replace(reply, usage=Usage())
+
+
 def drive(
     model: Reader | ReplayModel, size: int = 500, diff: str = "+mended"
 ) -> tuple[list[Event], Outcome, list[Message]]:
@@ -87,6 +98,12 @@ def test_the_task_stays_word_for_word_and_the_work_goes_on():
     for asked, options in model.requests:
         assert list(asked[: len(TASK)]) == TASK, "the beginning never changes, so it stays in memory"
         assert options.thinking == (len(asked) == len(TASK)) or options.max_tokens < 8192
+
+
+def test_what_nobody_has_counted_is_estimated():
+    events, outcome, _ = drive(Uncounted())
+    assert (outcome.ended, outcome.text) == ("done", "It is mended.")
+    assert sum(isinstance(event, HistoryRewound) for event in events) >= 2
 
 
 def test_the_summary_is_one_more_turn_on_what_is_in_memory():
