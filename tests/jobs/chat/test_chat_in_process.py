@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from chat_ground import Held, hold
@@ -21,9 +22,16 @@ def file(request: pytest.FixtureRequest) -> Path:
     return request.getfixturevalue(request.param)
 
 
+def opened(file: Path) -> LlamaModel:
+    """Open a model that never ends a reply by itself: random weights would, now and then at the first word."""
+    model = LlamaModel(file, Fit(context=16_384, threads=1), string_limit=24)
+    model._banned = np.array([*model._banned, *model._stops], np.int32)
+    return model
+
+
 @pytest.fixture
 def held(repository: Path, own_directories: Path, file: Path) -> Iterator[Held]:
-    model = LlamaModel(file, Fit(context=16_384, threads=1), string_limit=24)
+    model = opened(file)
     settings = Settings(think="never", max_steps=1, mode="plan")
     found = hold(repository, own_directories, model=model, settings=settings)
     yield found
@@ -31,7 +39,7 @@ def held(repository: Path, own_directories: Path, file: Path) -> Iterator[Held]:
 
 
 def short(held: Held, line: str) -> None:
-    """Say something, and stop the reply after a few words: random weights would go on to the limit."""
+    """Say something, and stop the reply after a few words: it would go on to the limit."""
     seen = 0
 
     def enough(event: object) -> bool:
@@ -78,7 +86,7 @@ def test_resumed_it_is_read_once(held: Held, repository: Path, own_directories: 
     short(held, "A question.")
     path = held.chat.recording.path
     held.chat.close()
-    model = LlamaModel(file, Fit(context=16_384, threads=1), string_limit=24)
+    model = opened(file)
     settings = Settings(think="never", max_steps=1, mode="plan")
     again = hold(repository, own_directories, model=model, settings=settings, resume=path)
     try:
@@ -100,7 +108,7 @@ def test_a_conversation_that_was_kept_goes_on_without_reading(
     path = held.chat.recording.path
     assert path is not None
     held.chat.close()
-    model = LlamaModel(file, Fit(context=16_384, threads=1), string_limit=24)
+    model = opened(file)
     settings = Settings(think="never", max_steps=1, mode="plan")
     again = hold(repository, own_directories, model=model, settings=settings, resume=path)
     assert "are not read again" in " ".join(notice.text for notice in again.of(Notice))
