@@ -16,17 +16,14 @@ _WORDS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false":
 _PROJECT_MAY_SET = {"test", "max_steps", "max_minutes", "mode", "deny_commands", "deny_paths"}
 _MODES = ("plan", "ask", "auto")  # the strictest first
 _LONG = 10_000  # a week in minutes; the clocks of the system count a month at most
-_MOST = 2**31 - 1
+_MOST = 2**31 - 1  # as llama.cpp counts
 _SHOWN = 200  # characters of a wrong value
 _NEAR = 70  # of 100: how much alike a mistaken name must be to be taken for a slip
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Every setting with its default and its documentation.
-
-    `least` (else 0), `most` (else what a C integer holds) and `among` bound what it may be.
-    """
+    """Every setting with its default and documentation. `least` (else 0), `most` (else _MOST) and `among` bound it."""
 
     model: str = field(default="", metadata={"help": "Model to use: a name, a GGUF file, or the URL of a server."})
     test: str = field(default="", metadata={"help": "Command that runs the tests. Empty: found by itself."})

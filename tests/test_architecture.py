@@ -33,7 +33,7 @@ ROOM_LINES = {  # what a room may grow to before something has to be taken out o
     "context": 1_670,
     "jobs": 4_650,
     "machine": 1_850,
-    "model": 7_900,
+    "model": 7_920,
     "repair": 4_250,
     "review": 2_200,
     "sandbox": 1_600,
@@ -42,7 +42,7 @@ ROOM_LINES = {  # what a room may grow to before something has to be taken out o
     "ui": 3_200,
     "verify": 2_250,
 }
-LOOSE_LINES = 1_830
+LOOSE_LINES = 1_860
 FILE_LINES = 400
 FUNCTION_LINES = 60
 LOOP_LINES = 150

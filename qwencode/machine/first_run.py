@@ -18,6 +18,7 @@ from qwencode.machine.doctor import speed_of
 from qwencode.machine.hub import Remote, Source, look_up, source_of
 from qwencode.machine.outlook import Outlook, look, recommended
 from qwencode.machine.pull import headers_for, refused, words
+from qwencode.model import connection
 from qwencode.model.catalogue import Entry
 from qwencode.model.llama.fitting import Wishes
 from qwencode.settings import Places
@@ -81,7 +82,7 @@ def measure(source: Source, environment: Mapping[str, str] | None = None) -> tup
     Raises ModelUnavailable, in a sentence, when it cannot be had or reached.
     """
     try:
-        with httpx.Client(follow_redirects=True, timeout=httpx.Timeout(10.0)) as client:
+        with connection.client(lambda: httpx.Client(follow_redirects=True, timeout=httpx.Timeout(10.0))) as client:
             remote = look_up(client, source, environment)
             return remote, _rate(client, remote)
     except httpx.HTTPStatusError as error:

@@ -11,6 +11,7 @@ import httpx
 
 from qwencode.errors import ModelUnavailable, UsageError
 from qwencode.model.catalogue import Entry, catalogue, find
+from qwencode.model.connection import can_be_sent
 
 _ADDRESS = re.compile(
     r"(?:https://huggingface\.co/)?([\w.-]+/[\w.-]+)/(?:(?:resolve|blob)/([\w.-]+)/)?([\w./-]+\.gguf)"
@@ -88,7 +89,12 @@ def look_up(client: httpx.Client, source: Source, environment: Mapping[str, str]
     headers = {**build_hf_headers(library_name="qwencode"), "Accept-Encoding": "identity"}
     revision = source.revision or "main"
     url = hf_hub_url(source.repository, source.file, revision=revision, endpoint=endpoint)
-    answer = _head(client, url, headers)
+    if not can_be_sent(headers.get("authorization", "")):
+        raise ModelUnavailable("The token for the hub (HF_TOKEN) has characters that no token has. Set it again.")
+    try:
+        answer = _head(client, url, headers)
+    except (httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError) as error:
+        raise ModelUnavailable(f"{url} is no address to ask at. Is HF_ENDPOINT right?") from error
     _refuse(answer, source, revision)
     tag = (answer.headers.get("X-Linked-Etag") or answer.headers.get("ETag") or "").removeprefix("W/").strip('"')
     size = answer.headers.get("X-Linked-Size") or answer.headers.get("Content-Length") or ""

@@ -24,6 +24,7 @@ from qwencode.errors import ModelUnavailable, UsageError
 from qwencode.events import Event, Notice, PhaseStarted, Progress
 from qwencode.machine.hub import Remote, Source, look_up
 from qwencode.machine.lanes import Lanes, Piece, fetch
+from qwencode.model import connection
 from qwencode.model.catalogue import find as in_catalogue
 from qwencode.model.found import is_projector, others
 from qwencode.model.llama.gguf_header import check
@@ -32,6 +33,7 @@ from qwencode.settings import Places
 PATIENCE = 5
 """How often in a row it is tried again when nothing came."""
 _LONGEST_PAUSE = 60.0
+_TIMEOUT = httpx.Timeout(30.0, connect=10.0)
 _CHUNK = 1 << 20
 _SPARE = 64 << 20  # bytes that stay free on the disk
 _EVERY = 0.25  # seconds between two reports
@@ -75,7 +77,7 @@ def pull(
             yield Notice(there)
             return None
         yield PhaseStarted("find", f"Asking for {source.repository}/{source.file}")
-        with httpx.Client(follow_redirects=True, timeout=httpx.Timeout(30.0, connect=10.0)) as client:
+        with connection.client(lambda: httpx.Client(follow_redirects=True, timeout=_TIMEOUT)) as client:
             remote = yield from _patiently(lambda: look_up(client, source, environment), pause)
             for text in remote.remarks:
                 yield Notice(text)

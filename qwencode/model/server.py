@@ -14,6 +14,7 @@ import httpx
 from qwencode.errors import ModelUnavailable
 from qwencode.events import Event, Notice, TextDelta, ThinkingDelta
 from qwencode.messages import Message, Reply, ToolSpec
+from qwencode.model import connection
 from qwencode.model.openai_wire import (
     Assembly,
     count_of,
@@ -40,7 +41,6 @@ _NOT_STANDARD = (
     "stream_options",
     "parallel_tool_calls",
 )
-_PROXY = "The proxy that the environment names (ALL_PROXY, HTTPS_PROXY or HTTP_PROXY)"
 _TOO_LONG = re.compile(r"context.{0,20}(size|length|window)|maximum context|too many tokens|prompt is too long", re.I)
 _BROKEN_OFF = ("error", "abort", "content_filter")  # reasons to finish that no whole reply has
 _NO_MODEL = re.compile(
@@ -72,7 +72,7 @@ class ServerModel:
         self._patience, self._watch = patience, watch
         self._model, self._delays = model or named, delays
         self._api_key = (api_key or os.environ.get("QWENCODE_API_KEY", "")).strip()
-        if not (self._api_key.isascii() and self._api_key.isprintable()):
+        if not connection.can_be_sent(self._api_key):
             raise ModelUnavailable("The API key in QWENCODE_API_KEY has characters that no key has. Set it again.")
         self._client: httpx.Client | None = None
         self._context_length: int | None = None
@@ -211,17 +211,7 @@ class ServerModel:
     def _open(self) -> httpx.Client:
         """The connection pool, made at first use."""
         if self._client is None:
-            try:
-                self._client = self._made()
-            except ImportError as error:
-                raise ModelUnavailable(f"{_PROXY} speaks SOCKS, for which `pip install socksio` is needed.") from error
-            except OSError as error:
-                raise ModelUnavailable(
-                    f"The certificates cannot be loaded ({error.strerror or error}): do SSL_CERT_FILE and SSL_CERT_DIR "
-                    "name the right place?"
-                ) from error
-            except (httpx.InvalidURL, ValueError) as error:  # not quoted: a password may stand there
-                raise ModelUnavailable(f"{_PROXY} cannot be used: give one like http://proxy:3128.") from error
+            self._client = connection.client(self._made)
         return self._client
 
     def _made(self) -> httpx.Client:

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from hub import COMMIT, Hub, serving_hub
 from qwencode.errors import ModelUnavailable, UsageError
 from qwencode.events import Event, Notice, PhaseStarted, Progress
+from qwencode.machine.first_run import measure
 from qwencode.machine.hub import Source, source_of
 from qwencode.machine.pull import Pulled, checksum_of, part_of, pull
 from qwencode.model.found import own
@@ -267,6 +268,27 @@ def test_a_token_goes_to_the_hub_and_to_nobody_else(
         fetched(hub, places)
     assert hub.store != hub.url
     assert {(path.startswith("/store/"), sent) for path, sent in hub.authorized} == {(False, True), (True, False)}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("HF_TOKEN", "hf_schlüssel", "The token for the hub .* has characters that no token has"),
+        ("HF_ENDPOINT", "nowhere", "nowhere/.* is no address to ask at. Is HF_ENDPOINT right?"),
+        ("HF_ENDPOINT", f"http://{'a' * 64}.net", "is no address to ask at. Is HF_ENDPOINT right?"),
+        ("HF_ENDPOINT", "http://x:port", "is no address to ask at. Is HF_ENDPOINT right?"),
+        ("SSL_CERT_FILE", "/none.pem", "The certificates cannot be loaded"),
+        ("ALL_PROXY", "socks5://127.0.0.1:9", "speaks SOCKS"),
+    ],
+)
+def test_surroundings_that_cannot_be_used(
+    places: Places, monkeypatch: pytest.MonkeyPatch, name: str, value: str, sentence: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    for work in (lambda: list(pull(SOURCE, places)), lambda: measure(SOURCE)):
+        with pytest.raises(ModelUnavailable, match=sentence) as caught:
+            work()
+        assert "hf_" not in str(caught.value)
 
 
 def test_offline_is_offline(places: Places, data: bytes) -> None:
