@@ -1,17 +1,42 @@
 """`fix` with the real llama.cpp in this process. Random weights: calls are forced by a grammar, nothing is mended."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from fix_ground import Ran, contents
-from qwencode.errors import BudgetSpent
-from qwencode.events import CacheMissed, HistoryRewound, MessageAdded, ReplyFinished, ToolFinished
+from qwencode.agent.budget import Budget
+from qwencode.agent.guards import PATIENCE
+from qwencode.agent.loop import Agent, Tree
+from qwencode.errors import BudgetSpent, ToolError
+from qwencode.events import CacheMissed, Event, HistoryRewound, MessageAdded, ReplyFinished, ToolFinished
+from qwencode.messages import Message
 from qwencode.model.llama.fit import Fit
 from qwencode.model.llama.model import LlamaModel
 from qwencode.model.protocol import Options
+from qwencode.tools.protocol import ToolResult
+from qwencode.tools.schema import tool
+from replies import drive
+
+
+def reads_nothing_twice(events: Sequence[Event]) -> None:
+    """Check that each turn reads what is new in it, and no more."""
+    turns = [event for event in events if isinstance(event, ReplyFinished | HistoryRewound)]
+    for earlier, later in pairwise(turns):
+        if isinstance(later, HistoryRewound):
+            continue  # the next reply is compared with it
+        usage = later.usage
+        assert usage.evaluated == usage.prompt - usage.cached
+        if isinstance(earlier, ReplyFinished):
+            # What the last turn read and wrote is cached, but for the last token of a reply, which nobody had read.
+            assert usage.cached >= earlier.usage.prompt
+        else:  # taken back by a guard: only its lesson is read
+            at = events.index(earlier)
+            lesson = next(event.message for event in events[at:] if isinstance(event, MessageAdded))
+            assert usage.evaluated <= len(lesson.content.encode()) + 60  # a byte a token at most, and what frames it
+    assert not [event for event in events if isinstance(event, CacheMissed)]
 
 
 @pytest.mark.parametrize("file", ["tiny", pytest.param("tiny_llama", marks=pytest.mark.slow)])
@@ -29,21 +54,23 @@ def test_ten_steps_without_an_error_and_without_a_token_read_twice(
     assert 5 <= len(replies) <= 10 if stuck else len(replies) == 10
     assert all(reply.tool_calls for reply in replies)
     assert len(ran.of(ToolFinished)) == sum(len(reply.tool_calls) for reply in replies)
-    turns = [event for event in ran.events if isinstance(event, ReplyFinished | HistoryRewound)]
-    for earlier, later in pairwise(turns):
-        if isinstance(later, HistoryRewound):
-            continue  # the next reply is compared with it
-        usage = later.usage
-        assert usage.evaluated == usage.prompt - usage.cached
-        if isinstance(earlier, ReplyFinished):
-            # What the last turn read and wrote is cached, but for the last token of a reply, which nobody had read.
-            assert usage.cached >= earlier.usage.prompt
-        else:  # taken back by a guard: only its lesson is read
-            at = ran.events.index(earlier)
-            lesson = next(event.message for event in ran.events[at:] if isinstance(event, MessageAdded))
-            assert usage.evaluated <= len(lesson.content.encode()) + 60  # a byte a token at most, and what frames it
-    assert any(isinstance(turn, HistoryRewound) for turn in turns)
-    assert not ran.of(CacheMissed)
+    reads_nothing_twice(ran.events)
+
+
+@pytest.mark.parametrize("file", ["tiny", pytest.param("tiny_llama", marks=pytest.mark.slow)])
+def test_what_a_guard_takes_back_costs_its_lesson_alone(request: pytest.FixtureRequest, file: str):
+    def look(where: str) -> ToolResult:
+        """Look somewhere."""
+        raise ToolError("There is nothing to be seen.")
+
+    model = LlamaModel(request.getfixturevalue(file), Fit(context=8192, threads=1), string_limit=24)
+    options, tree = Options(tool_choice="required", max_tokens=400, seed=1), Tree(lambda: "as ever", lambda: "")
+    agent = Agent(model, {"look": tool(look)}, options, Budget(), tree=tree)
+    outcome, events = drive(agent.run([Message("system", "You are careful."), Message("user", "Mend it.")]))
+    model.close()
+    assert outcome.ended == "stuck"
+    assert sum(isinstance(event, HistoryRewound) for event in events) == PATIENCE
+    reads_nothing_twice(events)
 
 
 @pytest.mark.slow
