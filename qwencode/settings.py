@@ -104,8 +104,13 @@ class Places:
 
     @classmethod
     def of_user(cls) -> "Places":
+        """Return those of whoever runs this. Raises UsageError where there is no home directory."""
         dirs = platformdirs.PlatformDirs("qwencode", appauthor=False)
-        return cls(dirs.user_config_path, dirs.user_data_path, dirs.user_state_path, dirs.user_cache_path, Path.home())
+        try:
+            own = dirs.user_config_path, dirs.user_data_path, dirs.user_state_path, dirs.user_cache_path
+            return cls(*own, Path.home())
+        except RuntimeError as error:  # as in a container that runs as a user whom it does not know
+            raise UsageError("Nobody knows where your home directory is: set HOME to a directory of yours.") from error
 
     @property
     def models(self) -> Path:

@@ -178,3 +178,9 @@ def test_places_follow_the_users_directories(own_directories: Path):
     assert places.models == own_directories / "data" / "qwencode" / "models"
     assert places.sessions == own_directories / "state" / "qwencode" / "sessions"
     assert places.cache == own_directories / "cache" / "qwencode"
+
+
+def test_who_has_no_home_is_told_to_name_one(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("HOME", "~nobody-of-this-name")
+    with pytest.raises(UsageError, match="set HOME"):
+        Places.of_user()
