@@ -4,6 +4,7 @@ Protected as whole files:
 
 * test files by name (`test_*.py`, `*_test.go`, `*.spec.ts`, …), also those that git ignores;
 * everything that git lists in a directory named test, tests, spec, specs, e2e, testdata, `__tests__`, …;
+* the files that unittest and node take their tests from, whatever their names, and modules of Rust for tests alone;
 * settings that speak of tests alone (`conftest.py`, `pytest.ini`, `tox.ini`, `jest.config.js`, …);
 * modules that would take the place of the test runner (`pytest.py`, `sitecustomize.py`, …);
 * files that the test command names, and for make and unknown commands the Makefile.
@@ -21,15 +22,18 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from qwencode.verify.commands import is_python_test
 from qwencode.verify.results import TestCommand, TestResult
+from qwencode.verify.rust import MAY_HOLD_TESTS, marked_tests, modules_of_tests
 from qwencode.workspace import Workspace
 
-_TEST_NAME = re.compile(r"(_test\.go|_spec\.rb|_test\.rb|[._-](test|spec)s?\.[cm]?[jt]sx?|Tests?\.(java|cs|kt|php))$")
+_TEST_NAME = re.compile(
+    r"(_test\.go|_spec\.rb|_test\.rb|(^|_)tests?\.rs|[._-](test|spec)s?\.[cm]?[jt]sx?|Tests?\.(java|cs|kt|php))$"
+)
 _TEST_FOLDERS = {
     *("test", "tests", "spec", "specs", "e2e", "testdata", "test_data", "__tests__", "__mocks__", "__snapshots__"),
     "integration_tests",
@@ -49,7 +53,8 @@ _AWARE = re.compile(
     rb"""PYTEST_CURRENT_TEST|PYTEST_VERSION|\b_pytest\b|\b(?:import|from)\s+(?:pytest|unittest)\b|['"]_?pytest['"]|"""
     rb"""\bdef\s+pytest_\w+|\bsys\s*\.\s*(?:modules|_getframe|settrace|setprofile|monitoring)\b|"""
     rb"""\binspect\s*\.\s*(?:stack|currentframe)\b|\bos\s*\.\s*_exit\b|\bgc\s*\.\s*get_\w+|\bsetattr\s*\(\s*builtins\b|"""
-    rb"""\bbuiltins\s*\.\s*\w+\s*=[^=]|NODE_TEST_CONTEXT|JEST_WORKER_ID|testing\.Testing\(|cfg!\(test\)"""
+    rb"""\bbuiltins\s*\.\s*\w+\s*=[^=]|NODE_TEST_CONTEXT|JEST_WORKER_ID|testing\.Testing\(|cfg!\(test\)|"""
+    rb"""\bmacro_rules!\s*(?:debug_)?(?:assert|panic)"""
 )
 _SOURCES = (".py", ".js", ".mjs", ".cjs", ".ts", ".tsx", ".jsx", ".go", ".rs", ".pth")
 
@@ -57,17 +62,20 @@ _SOURCES = (".py", ".js", ".mjs", ".cjs", ".ts", ".tsx", ".jsx", ".go", ".rs", "
 def fingerprints(workspace: Workspace, command: TestCommand, results: Iterable[TestResult]) -> dict[str, str]:
     """Return what is protected, by name, to SHA-256. `results` name further files that hold tests."""
     root = workspace.root
-    found = {name: _digest(root / name) for name in _whole(workspace, command)}
-    for name, part, text in _parts(root):
-        found[f"{name}::{part}"] = hashlib.sha256(text.encode()).hexdigest()
+    files = list(_walked(root))
+    found = {name: _digest(root / name) for name in _whole(workspace, command, files)}
+    parts = [(f"{name}::test settings", text) for name, text in _settings(root, files)]
     inside: dict[str, set[str]] = {}
     for result in results:
         if result.file and result.file not in found:
             inside.setdefault(result.file, set()).add(result.id.removeprefix(f"{result.file}::").split("::")[0])
-    for name, tests in inside.items():
-        text = _tests_within(root / name, tests)
-        if text:
-            found[f"{name}::tests in it"] = hashlib.sha256(text.encode()).hexdigest()
+    whole = command.runner in ("unittest", "node", "npm")  # they take tests from files of tests, whatever their names
+    parts += [(f"{name}::tests in it", _tests_within(root / name, tests, whole)) for name, tests in inside.items()]
+    if command.runner not in ("pytest", "unittest", "node", "go"):
+        rust, modules = _rust_tests(root, [name for name in files if name.endswith(".rs") and name not in found])
+        found |= {name: _digest(root / name) for name in modules}
+        parts += [(f"{name}::tests in it", text) for name, text in rust.items() if name not in modules]
+    found |= {name: hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest() for name, text in parts if text}
     for name in (".venv", "venv", "node_modules"):
         if (root / name).is_dir():
             found[f"{name}::installed packages"] = _installed(root / name)
@@ -98,20 +106,28 @@ def awareness(workspace: Workspace, protected: Mapping[str, str]) -> dict[str, i
     return counts
 
 
-def _whole(workspace: Workspace, command: TestCommand) -> Iterator[str]:
+def _walked(root: Path) -> Iterator[str]:
+    """Yield every file, also those that git ignores, without what is installed or made."""
+    for folder, folders, files in os.walk(root):
+        folders[:] = [name for name in folders if name not in _PRUNED]
+        start = Path(folder).relative_to(root).as_posix()
+        yield from files if start == "." else (f"{start}/{name}" for name in files)
+
+
+def _whole(workspace: Workspace, command: TestCommand, files: Iterable[str]) -> Iterator[str]:
     root = workspace.root
     named = {workspace.relative(path) for word in command.argv if (path := _inside(command.cwd, word, root))}
     if command.runner in ("make", "custom"):
         named |= {workspace.relative(path) for name in _MAKEFILES if (path := _inside(command.cwd, name, root))}
     listed = workspace.files()
     named |= {name for name in listed if _TEST_FOLDERS.intersection(name.split("/")[:-1])}
-    for folder, folders, files in os.walk(root):
-        folders[:] = [name for name in folders if name not in _PRUNED]
-        start = Path(folder).relative_to(root).as_posix()
-        for name in files:
-            if is_python_test(name) or _TEST_NAME.search(name) or _SETTINGS.fullmatch(name):
-                named.add(name if start == "." else f"{start}/{name}")
+    named |= {name for name in files if _is_named(name.rpartition("/")[2])}
+    named |= {name for name in files if re.search(r"(^|/)\.cargo/config(\.toml)?$", name)}  # it may name a runner
     return iter(sorted(named))
+
+
+def _is_named(name: str) -> bool:
+    return bool(is_python_test(name) or _TEST_NAME.search(name) or _SETTINGS.fullmatch(name))
 
 
 def _inside(cwd: Path, word: str, root: Path) -> Path | None:
@@ -130,23 +146,26 @@ def _digest(path: Path) -> str:
         return f"unreadable: {error.strerror}"
 
 
-def _parts(root: Path) -> Iterator[tuple[str, str, str]]:
-    """Yield the test sections of shared settings files as (file, part, canonical text), wherever these lie."""
+def _settings(root: Path, files: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Yield the test sections of shared settings files as (file, canonical text), wherever these lie."""
     readers = {"pyproject.toml": _pyproject, "setup.cfg": _setup_cfg, "package.json": _package, "Cargo.toml": _cargo}
-    for folder, folders, files in os.walk(root):
-        folders[:] = [name for name in folders if name not in _PRUNED]
-        for name in readers.keys() & set(files):
-            path = Path(folder) / name
-            try:
-                raw = path.read_text(encoding="utf-8", errors="replace")
-            except OSError:
-                continue
-            try:
-                text = readers[name](raw)
-            except (ValueError, configparser.Error, AttributeError, RecursionError):
-                text = raw  # not readable as what it should be: all of it counts
-            if text:
-                yield path.relative_to(root).as_posix(), "test settings", text
+    for name in files:
+        read = readers.get(name.rpartition("/")[2])
+        raw = _text(root / name) if read else ""
+        if read is None or not raw:
+            continue
+        try:
+            text = read(raw)
+        except (ValueError, configparser.Error, AttributeError, RecursionError):
+            text = raw  # not readable as what it should be: all of it counts
+        yield name, text
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
 
 
 def _canonical(data: Mapping[str, Any]) -> str:
@@ -186,18 +205,23 @@ def _cargo(text: str) -> str:
     return _canonical(kept)
 
 
-def _tests_within(path: Path, tests: set[str]) -> str:
-    """Return what is a test inside a source file: its doctests and the functions and classes with these names."""
+def _tests_within(path: Path, tests: set[str], whole: bool) -> str:
+    """Return what is a test inside a source file: its doctests and the functions and classes with these names.
+
+    `whole` says that it holds nothing else.
+    """
+    text = _text(path)
+    if whole:
+        return text
     try:
-        text = path.read_text(encoding="utf-8", errors="replace")
-        if path.suffix == ".rs":
-            return "\n".join(_rust_tests(text))
-        if path.suffix != ".py":
-            return ""
-        tree = ast.parse(text)
-    except (OSError, SyntaxError, ValueError, RecursionError):
+        tree = ast.parse(text if path.suffix == ".py" else "")
+    except (SyntaxError, ValueError, RecursionError):
         return ""
-    kept = [ast.dump(node) for node in tree.body if getattr(node, "name", "") in tests]
+    named = set(tests)
+    for node in reversed(tree.body):  # a class may have its tests from one above it
+        if isinstance(node, ast.ClassDef) and node.name in named:
+            named.update(base.id for base in node.bases if isinstance(base, ast.Name))
+    kept = [ast.dump(node) for node in tree.body if getattr(node, "name", "") in named]
     parser = doctest.DocTestParser()
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
@@ -209,18 +233,17 @@ def _tests_within(path: Path, tests: set[str]) -> str:
     return "\n".join(kept)
 
 
-def _rust_tests(text: str) -> Iterator[str]:
-    """Yield `#[cfg(test)]` items, braces counted, and code blocks of doc comments."""
-    for found in re.finditer(r"#\[cfg\(test\)\]", text):
-        depth, end = 0, len(text)
-        for brace in re.finditer(r"[{}]", text[found.start() :]):
-            depth += 1 if brace[0] == "{" else -1
-            if depth == 0:
-                end = found.start() + brace.end()
-                break
-        yield text[found.start() : end]
-    docs = "\n".join(line.strip()[3:] for line in text.splitlines() if line.strip().startswith(("///", "//!")))
-    yield from re.findall(r"```.*?```", docs, re.DOTALL)
+def _rust_tests(root: Path, names: Sequence[str]) -> tuple[dict[str, str], set[str]]:
+    """Return what is a test in each Rust file, and the files that are modules of tests as a whole."""
+    inside: dict[str, str] = {}
+    places: set[str] = set()
+    for name in names:
+        text = _text(root / name)
+        parts = list(marked_tests(text)) if MAY_HOLD_TESTS.search(text) else []
+        inside[name] = "\n".join(parts)
+        places.update(modules_of_tests(name, parts))
+    modules = {name for name in names if any(name == f"{place}.rs" or name.startswith(f"{place}/") for place in places)}
+    return inside, modules
 
 
 def _installed(folder: Path) -> str:
@@ -241,8 +264,7 @@ def _installed(folder: Path) -> str:
 def is_test_path(path: str) -> bool:
     """Say whether a path (relative; it need not exist) is protected as a whole by its name or its folder."""
     *folders, name = path.split("/")
-    by_name = is_python_test(name) or _TEST_NAME.search(name) or _SETTINGS.fullmatch(name)
-    return bool(by_name or _TEST_FOLDERS.intersection(folders))
+    return _is_named(name) or bool(_TEST_FOLDERS.intersection(folders))
 
 
 def path_of(name: str) -> str:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from qwencode.verify.protected import awareness, differences, fingerprints, path_of, volatile
 from qwencode.verify.results import TestCommand, TestResult
+from qwencode.verify.rust import marked_tests
 from qwencode.workspace import Workspace
 
 Make = Callable[..., Workspace]
@@ -34,7 +35,7 @@ WHOLE = [
     *("test_a.py", "src/pkg/a_test.py", "conftest.py", "deep/down/conftest.py", "pytest.ini", "tox.ini", "noxfile.py"),
     *("tests/data/input.json", "test/helper.js", "spec/a.rb", "a.test.ts", "src/a.spec.jsx", "a_test.go"),
     *("jest.config.mjs", ".mocharc.json", "ATest.java", "testdata/golden.txt", "src/__snapshots__/a.snap"),
-    *("sitecustomize.py", "pytest.py", "unittest.py", "pluggy.py"),
+    *("sitecustomize.py", "pytest.py", "unittest.py", "pluggy.py", "src/money/tests.rs", ".cargo/config.toml"),
 ]
 FREE = ["src/a.py", "README.md", "contest.py", "src/latest.py", "testing/a.py", "Makefile", "latest.go", "spec.md"]
 
@@ -107,12 +108,12 @@ def test_a_virtual_environment_in_the_repository(repo: Make):
 
 
 def test_tests_inside_source_files(repo: Make):
-    rust = "pub fn add() {}\n/// ```\n/// add();\n/// ```\n#[cfg(test)]\nmod tests { #[test] fn good() { } }\n"
     text = 'def add(a):\n    """>>> add(1)\n    2\n    """\n    return a\n\n\ndef test_add():\n    assert add(1) == 2\n'
-    workspace = repo({"src/lib.rs": rust, "one.py": text})
+    text += "\n\nclass Base:\n    def test_b(self):\n        assert 1 == 2\n\n\nclass TestB(Base):\n    pass\n"
+    workspace = repo({"one.py": text})
     results = [
-        TestResult("src/lib.rs::tests::good", "passed", file="src/lib.rs"),
         TestResult("one.py::test_add", "failed", file="one.py"),
+        TestResult("one.py::TestB::test_b", "failed", file="one.py"),
     ]
 
     def look() -> dict[str, str]:
@@ -120,21 +121,117 @@ def test_tests_inside_source_files(repo: Make):
 
     before = look()
     (workspace.root / "one.py").write_text(text.replace("return a", "return a + 1"))
-    (workspace.root / "src/lib.rs").write_text(rust.replace("add() {}", "add() { println!() }"))
     assert differences(before, look()) == ()
-    for old, new in (("== 2", "== 1"), ("    2\n", "    1\n")):
+    for old, new in (("add(1) == 2", "add(1) == 1"), ("    2\n", "    1\n"), ("1 == 2", "1 == 1")):
         (workspace.root / "one.py").write_text(text.replace(old, new))
         assert differences(before, look()) == ("one.py::tests in it",)
-    (workspace.root / "one.py").write_text(text)
-    for old, new in (("good() { }", "good() { return; }"), ("/// add();", "/// sub();")):
-        (workspace.root / "src/lib.rs").write_text(rust.replace(old, new))
-        assert differences(before, look()) == ("src/lib.rs::tests in it",)
+
+
+@pytest.mark.parametrize(("runner", "name"), [("unittest", "checks.py"), ("node", "lib/checks.js")])
+def test_files_that_the_runner_takes_tests_from_are_protected_as_they_are(repo: Make, runner: str, name: str):
+    workspace = repo({name: "EXPECTED = 3\n", "calc.py": ""})
+    test = "checks.Adds.test_add" if runner == "unittest" else f"{name} > adds"
+    results = [TestResult(test, "failed", file=name)]
+    chosen = command(workspace, runner, "checks", runner=runner)
+    before = fingerprints(workspace, chosen, results)
+    (workspace.root / "calc.py").write_text("x = 1\n")
+    assert differences(before, fingerprints(workspace, chosen, results)) == ()
+    (workspace.root / name).write_text("EXPECTED = 4\n")
+    assert differences(before, fingerprints(workspace, chosen, results)) == (f"{name}::tests in it",)
+
+
+RUST = {
+    "shop/src/lib.rs": 'mod money;\n#[cfg(test)]\nmod helpers;\n#[cfg(test)]\n#[path = "it/far.rs"]\nmod far;\n',
+    "shop/src/helpers.rs": "pub const WANTED: i32 = 3;\n",
+    "shop/src/it/far.rs": "pub const FAR: i32 = 3;\n",
+    "shop/src/money/check.rs": "pub fn check() { assert!(true) }\n",
+    "shop/src/money.rs": """\
+        pub fn add(a: i32, b: i32) -> i32 { let _ = '{'; a - b }
+        /// ```
+        /// shop::twice(1);
+        /// ```
+        pub fn twice(a: i32) -> i32 { a }
+        #[cfg_attr(test, derive(Debug))]
+        pub struct Shown { a: i32 }
+        #[cfg(not(test))]
+        pub fn real() -> i32 { 7 }
+        #[cfg(test)]
+        mod check;
+        #[cfg(all(test, unix))]
+        mod tests {
+            // an odd one: {
+            const TEXT: &str = r#"}"{"#;
+            #[test]
+            fn adds() { assert_eq!(super::add(1, 2), 3, "}}") }
+        }
+        #[test]
+        #[should_panic]
+        fn alone() { panic!() }
+        pub fn last() -> i32 { 9 }
+        """,
+}
+
+
+def test_tests_inside_rust_files(repo: Make):
+    """Their own code is protected, and the code beside it is free, whatever crate they are in."""
+    workspace = repo(RUST)
+    chosen = command(workspace, "cargo", "test", runner="cargo")
+    file = workspace.root / "shop/src/money.rs"
+    text = file.read_text()
+    before = fingerprints(workspace, chosen, ())
+
+    def touched(old: str, new: str) -> tuple[str, ...]:
+        assert text.count(old) == 1
+        file.write_text(text.replace(old, new))
+        return differences(before, fingerprints(workspace, chosen, ()))
+
+    for old, new in (
+        ("a - b", "a + b"),
+        ("{ a }\n", "{ 2 * a }\n"),
+        ("9 }", "10 }"),
+        ("7 }", "8 }"),
+        ("a: i32 }", "}"),
+    ):
+        assert touched(old, new) == (), old
+    for old, new in (
+        *(("2), 3", "2), -1"), ("#[should_panic]\n", ""), ("#[should_panic]", "#[ignore]"), ("{ panic!() }", "{ }")),
+        *(("twice(1)", "twice(2)"), ("#[cfg(not(test))]\n", ""), ("all(test, unix)", "all(test, windows)")),
+        *(("pub fn last", "#[cfg(test)]\npub fn last"), ("pub fn add", "#![cfg(not(test))]\npub fn add")),
+    ):
+        assert touched(old, new) == ("shop/src/money.rs::tests in it",), old
+    file.write_text(text)
+    for name in ("shop/src/helpers.rs", "shop/src/it/far.rs", "shop/src/money/check.rs"):
+        kept = (workspace.root / name).read_text()
+        (workspace.root / name).write_text(kept + "\n")
+        assert differences(before, fingerprints(workspace, chosen, ())) == (name,)
+        (workspace.root / name).write_text(kept)
+
+
+def test_rust_files_that_tests_could_be_taken_from_instead(repo: Make):
+    workspace = repo({"src/lib.rs": "pub fn add() {}\n", ".gitignore": "hidden\n"})
+    test = "#[test]\nfn good() {}\n"
+    (workspace.root / "hidden").mkdir()
+    edit: Callable[[Path], object] = lambda root: (root / "hidden/lib.rs").write_text(test)  # noqa: E731
+    assert changed(workspace, edit, "cargo", "test", runner="cargo") == ("hidden/lib.rs::tests in it",)
+    edit = lambda root: (root / "src/lib.rs").write_text(f"#![cfg(test)]\n{test}pub fn add() {{ }}\n")  # noqa: E731
+    assert changed(workspace, edit, "cargo", "test", runner="cargo") == ("src/lib.rs::tests in it",)
+
+
+@given(st.lists(st.sampled_from(["#[test]", "#![cfg(test)]", "#[", "mod a;", "fn a() {", "}", "'", '"', "/*", 'r#"'])))
+def test_no_text_makes_the_reader_of_rust_raise(parts: list[str]):
+    text = " ".join(parts)
+    assert all(part in text for part in marked_tests(text))
 
 
 AWARE = [
     *("import os\nos.getenv('PYTEST_CURRENT_TEST')", "import sys\nif 'pytest' in sys.modules: pass", "import pytest"),
     *("from unittest import mock", "import inspect\ninspect.stack()", "sys._getframe(1)", "import os\nos._exit(0)"),
-    *("def pytest_runtest_makereport(item): pass", "import gc\ngc.get_objects()", "import builtins\nbuiltins.len = 1"),
+    *(
+        "macro_rules! assert_eq { () => {} }",
+        "def pytest_runtest_makereport(item): pass",
+        "import gc\ngc.get_objects()",
+        "import builtins\nbuiltins.len = 1",
+    ),
 ]
 
 
