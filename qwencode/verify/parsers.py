@@ -5,6 +5,7 @@ would be the same are told apart by `#2`, `#3`, … in the order of the output.
 """
 
 import json
+import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -153,58 +154,129 @@ def parse_junit(text: str, root: Path = Path()) -> list[TestResult]:
 
 
 def parse_go(text: str) -> list[TestResult]:
-    """Read `go test -json`. Ids are `package.Test`; a package that cannot be built is an error with its own name."""
+    """Read `go test -json`. Ids are `package.Test`; a package that fails though none of its tests does (it cannot be
+    built, or ends outside of a test) is an error with its own name.
+    """
     printed: dict[str, list[str]] = {}
     results: dict[str, TestResult] = {}
+    packages: dict[str, float] = {}
+    owners: dict[str, str] = {}
     for data in _json_lines(text):
         package = str(data.get("Package") or str(data.get("ImportPath", "")).split(" ")[0])
         test = str(data.get("Test", ""))
         name = f"{package}.{test}" if test else package
+        owners[name] = package
         action = str(data.get("Action", ""))
         if action in ("output", "build-output"):
             printed.setdefault(name, []).append(str(data.get("Output", "")))
-        elif action in _GO_OUTCOMES and package:
-            outcome = _GO_OUTCOMES[action]
-            if not test and (outcome != "failed" or any(known.startswith(f"{package}.") for known in results)):
-                continue  # the sum of a package says nothing that its tests do not
-            message = "".join(printed.get(name, ())) if outcome == "failed" else ""
-            worst: Outcome = outcome if test else "error"
-            results[name] = TestResult(name, worst, _number(data.get("Elapsed")), message)
+        elif action in _GO_OUTCOMES and test:
+            message = "".join(printed.get(name, ())) if action == "fail" else ""
+            results[name] = TestResult(name, _GO_OUTCOMES[action], _number(data.get("Elapsed")), message)
+        elif action == "fail" and package:
+            packages[package] = _number(data.get("Elapsed"))
     for name, lines in printed.items():  # started, and neither passed nor failed: the process died in it
         prefix, dot, test = name.rpartition(".")
         if dot and test.startswith(("Test", "Fuzz", "Example")) and name not in results and prefix:
             results[name] = TestResult(name, "error", 0.0, "".join(lines))
+    plain = "\n".join(line for line in text.splitlines() if not line.startswith("{"))
+    for package in re.findall(r"^FAIL\s+(\S+) \[(?:build|setup) failed\]", plain, re.MULTILINE):
+        packages.setdefault(package, 0.0)
+        printed.setdefault(package, [plain])
+    told = {owners[name] for name, result in results.items() if result.bad}
+    for package, seconds in packages.items():
+        if package not in told:
+            results[package] = TestResult(package, "error", seconds, "".join(printed.get(package, ())))
     return list(results.values())
 
 
-def parse_cargo(text: str) -> list[TestResult]:
-    """Read the text of `cargo test`. Ids are `target::test`, where a target is a source file or `doc`."""
-    target, outcomes, messages, current = "", dict[str, Outcome](), dict[str, list[str]](), ""
-    words: dict[str, Outcome] = {"ok": "passed", "FAILED": "failed", "ignored": "skipped"}
+def parse_cargo(text: str, root: Path = Path(), cwd: Path = Path()) -> list[TestResult]:
+    """Read the text of `cargo test`, started in `cwd`. Ids are `target::test`, where a target is its source file, or
+    `doc`. A target that did not come to its end is an error by its own name.
+
+    Cargo prints that file relative to its crate, and crates of a workspace name theirs alike; what it built it tells
+    in lines of JSON, where the file is whole.
+    """
+    built = {Path(str(data.get("executable"))).name: data.get("target") for data in _json_lines(text)}
+    sources = {name: str(cast("dict[str, Any]", of)["src_path"]) for name, of in built.items() if _has_source(of)}
+    targets: list[_Target] = []
     for line in text.splitlines():
-        if found := re.match(r"\s+Running (?:unittests )?(\S+) \(", line):
-            target, current = found[1], ""
+        if found := re.match(r"\s+Running (?:unittests )?(\S+) \((.+)\)$", line):
+            name = sources.get(Path(found[2]).name, found[1])
+            targets.append(_Target(_relative(name, root) if name.startswith("/") else _located(name, root, cwd)))
         elif re.match(r"\s+Doc-tests ", line):
-            target, current = "doc", ""
-        elif found := re.match(r"test (.+?)(?: - should panic)? \.\.\. .*?(ok|FAILED|ignored)\b", line):
-            outcomes[f"{target}::{found[1]}"] = words[found[2]]
-        elif found := re.match(r"---- (.+?) stdout ----$", line):
-            current = f"{target}::{found[1].removesuffix(' - should panic')}"
-        elif line.startswith(("failures:", "test result:")):
-            current = ""
-        elif current:
-            messages.setdefault(current, []).append(line)
-    results: list[TestResult] = []
-    for name, outcome in outcomes.items():
-        message = "\n".join(messages.get(name, ())).strip() if outcome == "failed" else ""
-        crash = re.search(r"panicked at (\S+?:\d+):", message)
-        file = name.split("::", 1)[0]
-        results.append(
-            TestResult(name, outcome, 0.0, message, "" if file == "doc" else file, crash[1] if crash else "")
-        )
+            targets.append(_Target("doc"))
+        elif not line.startswith('{"reason":'):
+            targets = targets or [_Target("", ended=True)]
+            targets[-1].read(line)
+    results = [result for target in targets for result in target.results(root, cwd)]
     if not results and (found := re.search(r"^error(?:\[|:)[\s\S]*could not compile[\s\S]*", text, re.MULTILINE)):
         results.append(TestResult("cargo build", "error", 0.0, found[0].strip()))
-    return results
+    return _unique(results)
+
+
+def _has_source(target: object) -> bool:
+    return isinstance(target, dict) and "src_path" in target
+
+
+@dataclass(slots=True)
+class _Target:
+    """What one test binary of cargo printed, or the tests in the documentation of one crate."""
+
+    name: str
+    ended: bool = False
+    outcomes: dict[str, Outcome] = field(default_factory=dict[str, Outcome])
+    messages: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+    lines: list[str] = field(default_factory=list[str])
+    current: str = ""
+
+    def read(self, line: str) -> None:
+        words: dict[str, Outcome] = {"ok": "passed", "FAILED": "failed", "ignored": "skipped"}
+        self.lines.append(line)
+        if found := re.match(r"test (.+?)(?: - should panic)? \.\.\. .*?(ok|FAILED|ignored)\b", line):
+            self.outcomes[found[1]] = words[found[2]]
+        elif found := re.match(r"---- (.+?) stdout ----$", line):
+            self.current = found[1].removesuffix(" - should panic")
+        elif line.startswith(("failures:", "test result:")):
+            self.current = ""
+            self.ended = self.ended or line.startswith("test result:")
+        elif self.current:
+            self.messages.setdefault(self.current, []).append(line)
+
+    def results(self, root: Path, cwd: Path) -> Iterable[TestResult]:
+        for test, outcome in self.outcomes.items():
+            message = "\n".join(self.messages.get(test, ())).strip() if outcome == "failed" else ""
+            name = re.sub(r" \(line \d+\)", "", test)  # an edit above a test of the documentation moves it
+            file = test.split(" - ")[0] if self.name == "doc" else self.name
+            file = _located(file, root, cwd) if self.name == "doc" else _module(file, name, root)
+            yield TestResult(f"{self.name}::{name}", outcome, 0.0, message, file, _panic(message, root, cwd))
+        if not self.ended:
+            message = "\n".join(self.lines).strip()
+            yield TestResult(self.name, "error", 0.0, message, self.name, _panic(message, root, cwd))
+
+
+def _panic(message: str, root: Path, cwd: Path) -> str:
+    found = re.search(r"panicked at (\S+?):(\d+):", message)
+    place = _located(found[1], root, cwd) if found else ""
+    return f"{place}:{found[2]}" if found and not place.startswith("/") else ""
+
+
+def _located(name: str, root: Path, cwd: Path) -> str:
+    """Return a path relative to the root that cargo tells relative to a crate or a workspace around `cwd`."""
+    for folder in (cwd, *cwd.parents):
+        if folder.is_relative_to(root) and os.path.isfile(folder / name):  # noqa: PTH113 (never raises)
+            return _relative(f"{folder / name}", root)
+    return name
+
+
+def _module(file: str, test: str, root: Path) -> str:
+    """Return the file that a test of Rust stands in, by the modules in its name."""
+    parts = test.split("::")[:-1]
+    for count in range(len(parts), 0, -1):
+        path = Path(file).parent.joinpath(*parts[:count]).as_posix()
+        for name in (f"{path}.rs", f"{path}/mod.rs"):
+            if os.path.isfile(root / name):  # noqa: PTH113 (never raises)
+                return name
+    return file
 
 
 def parse_any(text: str, root: Path) -> list[TestResult]:

@@ -9,6 +9,8 @@ from typing import Literal
 Runner = Literal["pytest", "unittest", "node", "npm", "go", "cargo", "make", "custom"]
 Outcome = Literal["passed", "failed", "error", "skipped"]
 Status = Literal["ran", "no_tests", "not_found", "broken", "timed_out"]
+COLLECTION = "(collection)"
+"""The id of what keeps Python's runners from finding any test."""
 Coverage = Mapping[str, Mapping[str, frozenset[int]]]
 
 
@@ -77,6 +79,8 @@ class TestRun:
     """Tests that were found but never started, because the process ended before."""
     replaced: tuple[str, ...] = ()
     """Parts of the test runner that were not what they had been, when the session ended."""
+    whole: str = ""
+    """The id of the result that the command as a whole has where its exit status says more than its tests."""
 
     @property
     def failing(self) -> tuple[str, ...]:

@@ -21,13 +21,14 @@ from typing import Any
 from qwencode.sandbox.protocol import Completed, Limits, Sandbox
 from qwencode.verify import parsers
 from qwencode.verify.commands import npm_script
-from qwencode.verify.results import Status, TestCommand, TestResult, TestRun
+from qwencode.verify.results import COLLECTION, Status, TestCommand, TestResult, TestRun
 
 OUTPUT_CHARACTERS = 16_000
 OUTPUT_BYTES = 32_000_000
 PYTHON_MEMORY = 8 << 30  # address space; numerical libraries reserve far more than they use
 STILL_RUNNING = "Still running when the time was up"
 PROCESS_ENDED = "The test process ended"
+_FREE = ("npm", "make", "custom")  # what these print is not known to be JSON
 _PROBE = ("inside_probe.py", "inside_pytest.py", "inside_unittest.py")
 _TAKES_VALUE = {
     *("-c", "-k", "-m", "-p", "-o", "-r", "-W", "-n", "--rootdir", "--confcutdir", "--ignore", "--deselect"),
@@ -51,6 +52,8 @@ def run(
     pytest and unittest can give. `env` is added to the sandbox's environment. Never raises for what the tests do.
     """
     root = command.root if command.root != Path() else command.cwd
+    if str(command) in tests or COLLECTION in tests:
+        tests = ()
     folder = Path(tempfile.mkdtemp(prefix="run-", dir=sandbox.scratch))
     try:
         plan = _plan(command, root, folder, tests, seconds, coverage)
@@ -58,10 +61,13 @@ def run(
         limits = Limits(seconds, OUTPUT_BYTES, memory_bytes=PYTHON_MEMORY if python else 0)
         done = sandbox.run(plan.argv, cwd=command.cwd, limits=limits, env={**plan.env, **(env or {})})
         records = _records(folder / "log", plan.key)
-        if records is not None or python:
-            found = _from_probe(records or [], done, _text(folder / "log.stacks"))
-            return found if python else _with_exit_code(found, command, done)
-        return _from_output(command, root, done, tests)
+        if records is None and not python:
+            return _from_output(command, root, done, tests)
+        found = _from_probe(records or [], done, _text(folder / "log.stacks"))
+        if not python:
+            return _by_exit_status(found, command, done)
+        ended = [record["status"] for record in records or [] if record["event"] == "finish"]
+        return _accounted(found, command, done, found.status == "ran" and ended == [1])
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -92,6 +98,7 @@ def _plan(
         case "node":
             at = len(command.argv) - len(command.arguments)
             shutil.copy(Path(__file__).with_name("inside_node.mjs"), folder)
+            tests = tests if all(" > " in test for test in tests) else ()  # a file as a whole has no name for a pattern
             patterns = [f"--test-name-pattern={pattern}" for pattern in _node_patterns(tests)]
             files = command.arguments or tuple(dict.fromkeys(test.split(" > ")[0] for test in tests if " > " in test))
             return _Plan((*command.argv[:at], node, *patterns, *files))
@@ -106,18 +113,26 @@ def _plan(
             chosen = ("-run", f"^({'|'.join(map(re.escape, names))})$") if names else ()
             return _Plan((*command.argv[:at], "-json", *chosen, *command.arguments))
         case "cargo":
-            before, _, after = " ".join(command.arguments).partition("-- ")
-            names = [test.split("::", 1)[-1] for test in tests]
-            chosen = ("--", *after.split(), *(("--exact", *names) if names else ())) if after or names else ()
-            at = len(command.argv) - len(command.arguments)
-            extra = () if "--no-fail-fast" in before else ("--no-fail-fast",)
-            return _Plan((*command.argv[:at], *before.split(), *extra, *chosen), {"CARGO_NET_OFFLINE": "true"})
+            return _Plan(_cargo(command, tests), {"CARGO_NET_OFFLINE": "true"})
         case _:
             plan = _probe(command, root, folder, (), seconds, coverage)
             options = f"-p qwencode_inside_probe -o cache_dir={folder / 'cache'}"
             addopts = f"{os.environ.get('PYTEST_ADDOPTS', '')} {options}".strip()
             path = ":".join(filter(None, (str(folder), os.environ.get("PYTHONPATH"))))
             return replace(plan, argv=command.argv, env={**plan.env, "PYTEST_ADDOPTS": addopts, "PYTHONPATH": path})
+
+
+def _cargo(command: TestCommand, tests: Sequence[str]) -> tuple[str, ...]:
+    """Return the command that tells what it built, and runs on after a failure; of the tests those that are chosen."""
+    at = len(command.argv) - len(command.arguments)
+    own = [word for word in command.arguments if word not in ("-q", "--quiet", "--no-fail-fast")]
+    end = own.index("--") if "--" in own else len(own)
+    names = [re.sub(r" #\d+$", "", test.split("::", 1)[1]) for test in tests if "::" in test]
+    if len(names) < len(tests):  # a target or a build as a whole
+        names = []
+    exact = ["--exact"] if names and not any(test.startswith("doc::") for test in tests) else []
+    options = ("--message-format=json-render-diagnostics", "--no-fail-fast")
+    return (*command.argv[:at], *own[:end], *options, "--", *own[end + 1 :], *exact, *names)
 
 
 def _probe(
@@ -260,31 +275,53 @@ def _from_output(command: TestCommand, root: Path, done: Completed, tests: Seque
     text, finished = done.text, True
     if '{"event":"finish"}' in text or '{"event":"test"' in text:
         results, finished, text = parsers.parse_node(text, root)
-        chosen = [result for result in results if result.id in tests]
-        results = chosen or results  # node runs the whole suite that a chosen test is in
     elif command.runner == "go":
         results = parsers.parse_go(text)
     elif command.runner == "cargo":
-        results = parsers.parse_cargo(text)
+        results = parsers.parse_cargo(text, root, command.cwd)
+        text = re.sub(r'^\{"reason":.*\n', "", text, flags=re.MULTILINE)
     else:
         results = parsers.parse_any(text, root)
     status: Status = "timed_out" if done.timed_out else "ran" if finished and not done.truncated else "broken"
-    results = [replace(result, message=trim(result.message, 8_000)) for result in results]
+    results = [_told(result, done) for result in results]
     if command.runner in ("go", "cargo", "node") and not results and not done.timed_out:
         status = "not_found" if done.returncode == 127 else "broken" if done.returncode else "no_tests"
+        return TestRun(status, {}, trim(text), done.seconds)
     found = TestRun(status, {result.id: result for result in results}, trim(text), done.seconds)
-    return found if command.runner in ("go", "cargo", "node") else _with_exit_code(found, command, done)
+    return _narrowed(_by_exit_status(found, command, done), command, tests)
 
 
-def _with_exit_code(found: TestRun, command: TestCommand, done: Completed) -> TestRun:
-    """Let the exit status of a whole command count as a test of its own, unless its tests account for it."""
+def _told(result: TestResult, done: Completed) -> TestResult:
+    message = trim(result.message, 8_000)
+    if done.timed_out and result.outcome == "error":
+        message = f"{STILL_RUNNING}.\n{message}"
+    return replace(result, message=message)
+
+
+def _narrowed(found: TestRun, command: TestCommand, tests: Sequence[str]) -> TestRun:
+    """Leave out what a runner ran beside the tests that were chosen."""
+    if command.runner not in ("node", "cargo"):
+        return found
+    starts = tuple(f"{test}{between}" for test in tests for between in ("::", " > "))
+    chosen = {test: result for test, result in found.results.items() if test in tests or test.startswith(starts)}
+    return replace(found, results=chosen or found.results)
+
+
+def _by_exit_status(found: TestRun, command: TestCommand, done: Completed) -> TestRun:
     if done.returncode == 127 and not found.results:
         return replace(found, status="not_found")
     status: Status = "timed_out" if done.timed_out else "broken" if done.truncated else "ran"
     status = found.status if found.status in ("broken", "timed_out") else status
-    bad = done.returncode != 0 or done.timed_out
-    if found.results and not (bad and not found.failing):
-        return replace(found, status=status)
-    message = trim(done.text, 8_000) if bad else ""
-    whole = TestResult(str(command), "failed" if bad else "passed", done.seconds, message)
-    return replace(found, status=status, results={**found.results, whole.id: whole})
+    return _accounted(replace(found, status=status), command, done, done.returncode != 0 or done.timed_out)
+
+
+def _accounted(found: TestRun, command: TestCommand, done: Completed, bad: bool) -> TestRun:
+    """Let the exit status of a whole command count as a test of its own, unless its tests account for it."""
+    found = replace(found, whole=str(command))
+    python = command.runner in ("pytest", "unittest")
+    if (found.results or python) and not (bad and not found.failing):
+        return found
+    message = "\n".join(line for line in done.text.split("\n") if command.runner in _FREE or not line.startswith('{"'))
+    message = trim(message, 8_000) if bad else ""
+    whole = TestResult(found.whole, "failed" if bad else "passed", done.seconds, message)
+    return replace(found, results={**found.results, whole.id: whole})

@@ -137,6 +137,28 @@ def test_go():
     assert "syntax error" in found["x/broken"].message
 
 
+def test_a_package_of_go_that_fails_though_its_tests_pass():
+    lines = [
+        go(Action="pass", Package="x/calc", Test="TestAdd"),
+        go(Action="output", Package="x/calc", Output="panic: in another goroutine\n"),
+        go(Action="fail", Package="x/calc", Elapsed=0.3),
+        go(Action="fail", Package="x/calc.v2", Test="TestB"),
+        go(Action="fail", Package="x/calc.v2"),
+        "# x/old",
+        "./old.go:3:1: syntax error",
+        "FAIL\tx/old [build failed]",
+    ]
+    found = {result.id: result for result in parsers.parse_go("\n".join(lines))}
+    assert {name: result.outcome for name, result in found.items()} == {
+        "x/calc.TestAdd": "passed",
+        "x/calc": "error",
+        "x/calc.v2.TestB": "failed",
+        "x/old": "error",
+    }
+    assert "another goroutine" in found["x/calc"].message
+    assert "syntax error" in found["x/old"].message
+
+
 CARGO = """\
    Compiling ctx v0.1.0 (/tmp/ct)
     Finished `test` profile [unoptimized + debuginfo] target(s) in 0.97s
@@ -189,12 +211,60 @@ def test_cargo():
         "src/lib.rs::tests::bad": "failed",
         "src/lib.rs::tests::sp": "passed",
         "tests/it.rs::tests::good": "passed",
-        "doc::src/lib.rs - add (line 1)": "passed",
+        "doc::src/lib.rs - add": "passed",
     }
     bad = found["src/lib.rs::tests::bad"]
     assert (bad.file, bad.crash) == ("src/lib.rs", "src/lib.rs:5")
     assert bad.message.startswith("out")
     assert "right: 4" in bad.message
+
+
+def run_of(target: str, binary: str, *tests: str, ended: bool = True) -> str:
+    lines = [f"     Running unittests {target} (target/debug/deps/{binary})", "", f"running {len(tests)} tests", *tests]
+    return "\n".join([*lines, "", "test result: ok. 1 passed; 0 failed" if ended else "", ""])
+
+
+def test_cargo_tells_the_crates_of_a_workspace_apart(tmp_path: Path):
+    for name in ("a/src/lib.rs", "a/src/money.rs", "b/src/lib.rs"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    built = [
+        {
+            "reason": "compiler-artifact",
+            "target": {"name": crate, "src_path": f"{tmp_path}/{crate}/src/lib.rs"},
+            "executable": f"{tmp_path}/target/debug/deps/{crate}-1",
+        }
+        for crate in "ab"
+    ]
+    text = "\n".join(map(json.dumps, [*built, {"reason": "build-finished", "success": True}])) + "\n"
+    text += run_of("src/lib.rs", "a-1", "test money::tests::good ... ok", "test good ... ok")
+    text += run_of("src/lib.rs", "b-1", "test good ... FAILED", "", "failures:", "", "---- good stdout ----", PANIC)
+    text += "   Doc-tests b\n\nrunning 1 test\ntest b/src/lib.rs - f (line 3) ... ok\n\ntest result: ok. 1 passed\n"
+    found = parsers.parse_cargo(text, tmp_path, tmp_path / "a")
+    assert [(result.id, result.outcome, result.file, result.crash) for result in found] == [
+        ("a/src/lib.rs::money::tests::good", "passed", "a/src/money.rs", ""),
+        ("a/src/lib.rs::good", "passed", "a/src/lib.rs", ""),
+        ("b/src/lib.rs::good", "failed", "b/src/lib.rs", "b/src/lib.rs:9"),
+        ("doc::b/src/lib.rs - f", "passed", "b/src/lib.rs", ""),
+    ]
+    without = parsers.parse_cargo(text[text.index("     Running") :])
+    assert [result.id for result in without][1:3] == ["src/lib.rs::good", "src/lib.rs::good #2"], "none is lost"
+
+
+PANIC = "thread 'good' (1) panicked at b/src/lib.rs:9:5:\nno"
+
+
+def test_a_target_of_cargo_that_does_not_come_to_its_end():
+    text = run_of("src/main.rs", "a-1", "test zzz ... ok", ended=False)
+    text += "error: test failed, to rerun pass `--bin a`\n\nCaused by:\n  process didn't exit successfully: `a-1` "
+    text += "(signal: 6, SIGABRT: process abort signal)\n" + run_of("tests/it.rs", "it-1", "test good ... ok")
+    found = {result.id: result for result in parsers.parse_cargo(text)}
+    assert {name: result.outcome for name, result in found.items()} == {
+        "src/main.rs::zzz": "passed",
+        "src/main.rs": "error",
+        "tests/it.rs::good": "passed",
+    }
+    assert "SIGABRT" in found["src/main.rs"].message
 
 
 def test_cargo_that_cannot_build():

@@ -111,6 +111,40 @@ def test_cargo(repo: Make, sandbox: Any):
     assert run(command, sandbox, seconds=100).failing == ("cargo build",)
 
 
+@needs_cargo
+@pytest.mark.slow
+def test_cargo_in_a_workspace_below_the_root(repo: Make, sandbox: Any):
+    crate = '[package]\nname = "%s"\nversion = "0.1.0"\nedition = "2021"\n'
+    lib = "/// ```\n/// assert!(true);\n/// ```\npub fn f() {}\nmod money;\n#[test] fn good() {}\n"
+    files = {"rust/Cargo.toml": '[workspace]\nmembers = ["a", "b"]\nresolver = "2"\n'}
+    for name in "ab":
+        files |= {f"rust/{name}/Cargo.toml": crate % name, f"rust/{name}/src/lib.rs": lib}
+        files[f"rust/{name}/src/money.rs"] = f"#[test] fn owed() {{ assert_eq!('a', '{name}') }}\n"
+    files["rust/a/src/main.rs"] = "fn main() {}\n#[test] fn aborts() { std::process::abort() }\n"
+    workspace = repo(files, start="rust")
+    command = discover(workspace)
+    found = run(command, sandbox, seconds=100)
+    outcomes = {test: result.outcome for test, result in found.results.items()}
+    assert (found.status, outcomes) == (
+        "ran",
+        {
+            "rust/a/src/lib.rs::good": "passed",
+            "rust/a/src/lib.rs::money::owed": "passed",
+            "rust/a/src/main.rs": "error",
+            "rust/b/src/lib.rs::good": "passed",
+            "rust/b/src/lib.rs::money::owed": "failed",
+            "doc::a/src/lib.rs - f": "passed",
+            "doc::b/src/lib.rs - f": "passed",
+        },
+    )
+    bad = found.results["rust/b/src/lib.rs::money::owed"]
+    assert (bad.file, bad.crash) == ("rust/b/src/money.rs", "rust/b/src/money.rs:1")
+    assert found.results["doc::b/src/lib.rs - f"].file == "rust/b/src/lib.rs"
+    assert '"reason"' not in found.output
+    for chosen in (["rust/b/src/lib.rs::money::owed"], ["rust/a/src/main.rs"], ["doc::a/src/lib.rs - f"]):
+        assert list(run(command, sandbox, tests=chosen, seconds=100).results) == chosen
+
+
 class Recorded:
     """A sandbox that answers with recorded output: for runners that are not installed here."""
 
@@ -132,6 +166,24 @@ def test_go(tmp_path: Path):
     found = run(command, sandbox, tests=["x.TestA", "x.TestB/sub.case"], seconds=9)
     assert sandbox.argv == ("go", "test", "-json", "-run", "^(TestA|TestB)$", "./...")
     assert (found.status, found.failing, found.passing) == ("ran", ("x.TestA",), ("x.TestB",))
+
+
+@pytest.mark.parametrize(
+    ("runner", "text"),
+    [
+        ("go", '{"Action":"pass","Package":"x","Test":"TestA"}\nexit status 2\n'),
+        ("cargo", "     Running tests/it.rs (it-1)\ntest good ... ok\ntest result: ok.\nerror: could not run\n"),
+        ("node", '{"event":"test","name":["a"],"ok":true}\n{"event":"finish"}\nerror: no coverage\n'),
+    ],
+)
+def test_an_exit_status_that_no_test_accounts_for(tmp_path: Path, runner: Any, text: str):
+    command = TestCommand((runner, "test"), runner, "", tmp_path)
+    sandbox: Any = Recorded(tmp_path, text)
+    found = run(command, sandbox, seconds=9)
+    assert (found.status, found.failing, len(found.passing)) == ("ran", (f"{runner} test",), 1)
+    assert text.splitlines()[-1] in found.results[f"{runner} test"].message
+    sandbox = Recorded(tmp_path, text, 0)
+    assert run(command, sandbox, seconds=9).failing == ()
 
 
 def test_go_that_does_not_start(tmp_path: Path):
