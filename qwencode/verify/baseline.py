@@ -10,6 +10,7 @@ from qwencode.sandbox.protocol import Sandbox
 from qwencode.verify.protected import awareness, fingerprints, volatile
 from qwencode.verify.results import Baseline, TestCommand, TestResult, TestRun
 from qwencode.verify.runners import PROCESS_ENDED, STILL_RUNNING, run
+from qwencode.verify.verdict import mended
 from qwencode.workspace import Workspace
 
 REPEATS = 2
@@ -113,5 +114,5 @@ def _flaky(
         yield Progress("baseline", number, REPEATS, "repeats", note=f"repeating {len(tests)} failing tests")
         for group in filter(None, groups):
             again = run(command, sandbox, tests=group, seconds=limit)
-            flaky |= {test for test in group if test in again.results and again.results[test].outcome == "passed"}
+            flaky |= {test for test in group if mended(whole.results[test], again)}
     return tuple(sorted(flaky))

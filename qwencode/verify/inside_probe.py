@@ -208,9 +208,11 @@ class Probe:
         if self.tracer is not None:
             self.tracer.begin()
 
-    def add(self, test: str, outcome: str, message: str = "", crash: str = "", seconds: float = 0.0) -> None:
+    def add(
+        self, test: str, outcome: str, message: str = "", crash: str = "", seconds: float = 0.0, file: str = ""
+    ) -> None:
         """Note a part of a test's outcome: the worst one counts, failures before errors that only follow them."""
-        entry = self._open.setdefault(test, fresh(""))
+        entry = self._open.setdefault(test, fresh(file))
         entry["seconds"] += seconds
         if SEVERITY.index(outcome) > SEVERITY.index(entry["outcome"]) and entry["outcome"] != "failed":
             entry["outcome"] = outcome

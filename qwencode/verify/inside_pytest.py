@@ -38,7 +38,7 @@ class PytestProbe:
         if hasattr(rewrite, "_read_pyc"):
             rewrite._read_pyc = _no_cache
         probe.arm()
-        self._status = 0
+        self._session: Any = None
         self._root = ""
         self._done = False
 
@@ -104,11 +104,11 @@ class PytestProbe:
     def pytest_runtest_logfinish(self, nodeid: str) -> None:
         self.probe.end(self._id(nodeid))
 
-    def pytest_sessionfinish(self, exitstatus: int) -> None:
-        self._status = exitstatus
+    def pytest_sessionfinish(self, session: Any) -> None:
+        self._session = session
 
     def pytest_unconfigure(self) -> None:
-        self.finish(self._status)
+        self.finish(0 if self._session is None else self._session.exitstatus)  # another plugin may have set it since
 
     def finish(self, status: int) -> None:
         if not self._done:

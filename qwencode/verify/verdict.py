@@ -11,6 +11,7 @@ runs it. Not covered: code written to find the probe's key in the memory of its 
 the tests without being right.
 """
 
+import re
 import time
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from dataclasses import dataclass
 from qwencode.events import Event, PhaseStarted, Progress, TestChange, VerdictReached
 from qwencode.sandbox.protocol import Sandbox
 from qwencode.verify.protected import awareness, differences, fingerprints, path_of
-from qwencode.verify.results import Baseline, TestResult, TestRun
+from qwencode.verify.results import COLLECTION, Baseline, TestResult, TestRun
 from qwencode.verify.runners import run
 from qwencode.workspace import Workspace
 
@@ -142,8 +143,8 @@ def _compare(baseline: Baseline, after: TestRun, again: TestRun | None, allowed:
     """`allowed` are changed tests that the user lets pass: tests that were in these files may be gone."""
     free = {path_of(name) for name in allowed}
     lost = [test for test in baseline.run.passing if test not in baseline.flaky]
-    lost = [test for test in lost if _outcome(after, test) != "passed" and _outcome(again, test) != "passed"]
     known = baseline.run.results
+    lost = [test for test in lost if not mended(known[test], after) and _outcome(again, test) != "passed"]
     new = [test for test in after.failing if test not in known and _outcome(again, test) != "passed"]
     bad = {test for test in lost if test in after.results and after.results[test].bad}
     still = tuple(test for test in baseline.goal if not mended(baseline.run.results[test], after))
@@ -162,16 +163,20 @@ def _newly_bad(baseline: Baseline, after: TestRun) -> list[str]:
 
 
 def mended(before: TestResult, after: TestRun) -> bool:
-    """Say whether a failing test passes now. An error at collection is mended when its file's tests pass instead."""
+    """Say whether a failing test passes now.
+
+    What stood for other tests is gone when those can run, and mended when they pass: an error at collection, a fixture
+    of a class or a module, a build that failed, a command that failed as a whole.
+    """
     now = after.results.get(before.id)
     if now is not None:
         return now.outcome == "passed"
-    if "::" in before.id.removeprefix(before.file) or before.outcome != "error":
-        return False
-    prefix = before.file or before.id
-    instead = [result for result in after.results.values() if result.file == prefix or result.id.startswith(prefix)]
-    if before.id == "cargo build":
-        instead = list(after.results.values())
+    fixture = re.fullmatch(r"(?:setUp|tearDown)(?:Class|Module) \((.+)\)", before.id)
+    name = fixture[1] if fixture else before.id
+    results = after.results.values()
+    instead = list(results) if before.id in (after.whole, COLLECTION, "cargo build") else []
+    instead = instead or [result for result in results if result.id.startswith((f"{name}::", f"{name} > ", f"{name}."))]
+    instead = instead or [result for result in results if result.id.startswith(f"{name}/")]
     good = [result for result in instead if result.outcome == "passed"]
     return bool(good) and not any(result.bad for result in instead)
 

@@ -225,15 +225,37 @@ def test_unittest(repo: Make, sandbox: Any):
         "Adds.test_error": "error",
         "Adds.test_skip": "skipped",
         "Adds.test_expected": "skipped",
-        "Adds.test_unexpected": "skipped",
+        "Adds.test_unexpected": "failed",
         "Adds.test_subtests": "failed",
         "setUpClass (test_u.Broken)": "error",
     }
     assert found.results["test_u.Adds.test_bad"].crash == "tests/test_u.py:6"
     assert found.results["test_u.Adds.test_bad"].file == "tests/test_u.py"
     assert found.coverage["test_u.Adds.test_ok"]["calc.py"] == {2, 4}
+    assert found.results["test_broken"].file == "tests/test_broken.py"
+    fixture = found.results["setUpClass (test_u.Broken)"]
+    assert (fixture.file, fixture.crash) == ("tests/test_u.py", "tests/test_u.py:20")
+    again = run(command, sandbox, tests=["setUpClass (test_u.Broken)"], seconds=30)
+    assert again.failing == ("setUpClass (test_u.Broken)",)
     chosen = ["test_u.Adds.test_bad", "test_u.Adds.test_ok"]
     assert sorted(run(command, sandbox, tests=chosen, seconds=30).results) == chosen
+
+
+def test_a_module_named_for_unittest_that_cannot_be_imported(repo: Make, sandbox: Any):
+    workspace = repo({"calc.py": "def add(a, b:\n", "checks.py": UNITTEST})
+    found = run(discover(workspace, f"{sys.executable} -m unittest checks"), sandbox, seconds=30)
+    assert (found.status, found.failing) == ("ran", ("(collection)",))
+    assert found.results["(collection)"].crash == "calc.py:1"
+    assert "SyntaxError" in found.results["(collection)"].message
+
+
+def test_an_exit_status_that_no_test_accounts_for(repo: Make, sandbox: Any):
+    plugin = "def pytest_sessionfinish(session): session.exitstatus = 1\n"
+    workspace = repo({"test_a.py": "def test_a(): pass\n", "conftest.py": plugin})
+    command = discover(workspace, OWN)
+    found = run(command, sandbox, seconds=30)
+    assert (found.status, found.failing, found.passing) == ("ran", (OWN,), ("test_a.py::test_a",))
+    assert run(command, sandbox, tests=[OWN], seconds=30).failing == (OWN,)
 
 
 def test_pytest_inside_a_command_that_is_not_understood(repo: Make, sandbox: Any):

@@ -1,6 +1,7 @@
 """What counts as mended, and what an edit may try instead of mending."""
 
 import os
+import shutil
 import sys
 import textwrap
 from collections.abc import Callable, Generator, Iterator, Mapping
@@ -51,11 +52,11 @@ def last(steps: Generator[Any, None, Any]) -> Any:
 
 
 class Case:
-    def __init__(self, workspace: Workspace, sandbox: Any):
+    def __init__(self, workspace: Workspace, sandbox: Any, command: str = OWN):
         self.workspace = workspace
         self.sandbox = sandbox
-        self.baseline: Baseline = last(take(workspace, sandbox, discover(workspace, OWN), seconds=30, coverage=False))
-
+        chosen = discover(workspace, command)
+        self.baseline: Baseline = last(take(workspace, sandbox, chosen, seconds=60, coverage=False))
         self.before: dict[Path, bytes | None] = {}
 
     def edit(self, files: Mapping[str, str | None]) -> "Case":
@@ -315,6 +316,100 @@ def test_an_import_error_is_mended_when_its_tests_pass(case: Callable[..., Case]
     assert verdict.status == "fixed", verdict.reason
     assert verdict.proof[0].after == "its tests pass"
     assert made.edit({"calc.py": CALC["calc.py"]}).judge().status == "not_fixed"
+
+
+CHECKS = """\
+    import unittest
+    import calc
+
+    EXPECTED = 3
+
+    class Adds(unittest.TestCase):
+        @classmethod
+        def setUpClass(cls): cls.made = calc.made()
+        def test_add(self): self.assertEqual(self.made, EXPECTED)
+
+    class Other(unittest.TestCase):
+        def test_other(self): pass
+    """
+UNITTEST = f"{sys.executable} -m unittest"
+
+
+@pytest.mark.parametrize(
+    ("source", "how", "goal"),
+    [
+        ("def made(): raise KeyError\n", "checks", "setUpClass (checks.Adds)"),
+        ("import missing_module\n", "checks", "checks"),
+        ("def made(:\n", "checks", "(collection)"),
+        ("def made(:\n", "discover -s . -p chec*.py", "checks"),
+    ],
+)
+def test_what_stood_for_tests_of_unittest_is_mended_when_they_pass(
+    repo: Make, sandbox: Any, source: str, how: str, goal: str
+):
+    made = Case(repo({"calc.py": source, "checks.py": CHECKS}), sandbox, f"{UNITTEST} {how}")
+    assert made.baseline.goal == (goal,)
+    assert made.judge().status == "not_fixed"
+    verdict = made.edit({"calc.py": "def made(): return 3\n"}).judge()
+    assert verdict.status == "fixed", verdict.reason
+    assert verdict.proof[0].after == "its tests pass"
+    assert made.edit({"calc.py": "def made(): return 4\n"}).judge().status == "not_fixed"
+
+
+def test_a_test_that_unittest_names_with_dots_is_protected(repo: Make, sandbox: Any):
+    made = Case(repo({"calc.py": "def made(): return 4\n", "checks.py": CHECKS}), sandbox, f"{UNITTEST} checks")
+    assert made.baseline.goal == ("checks.Adds.test_add",)
+    text = (made.workspace.root / "checks.py").read_text()
+    verdict = made.edit({"checks.py": text.replace("EXPECTED = 3", "EXPECTED = 4")}).judge()
+    assert (verdict.status, verdict.touched_tests) == ("not_fixed", ("checks.py::tests in it",))
+
+
+def test_a_command_that_failed_as_a_whole_is_mended_when_it_ends_well(repo: Make, sandbox: Any):
+    """Its single tests can be told apart now, so there is none of its name any more."""
+    files = {
+        "Makefile": "test:\n\t@. ./lib.sh && echo 1..1 && check\n",
+        "lib.sh": "check() { echo 'ok 1 - a'\n",
+    }
+    made = Case(repo(files), sandbox, "make test")
+    assert made.baseline.goal == ("make test",)
+    assert made.judge().status == "not_fixed"
+    verdict = made.edit({"lib.sh": "check() { echo 'ok 1 - a'; }\n"}).judge()
+    assert verdict.status == "fixed", verdict.reason
+    assert made.edit({"lib.sh": "check() { echo 'ok 1 - a'; false; }\n"}).judge().status == "not_fixed"
+    assert made.edit({"lib.sh": "check() { echo 'not ok 1 - a'; false; }\n"}).judge().status == "not_fixed"
+
+
+@pytest.mark.skipif(not shutil.which("node"), reason="node is not installed")
+def test_a_file_of_tests_that_node_could_not_load(repo: Make, sandbox: Any):
+    files = {
+        "lib.js": "exports.f = ) 1\n",
+        "a.test.js": "const { f } = require('./lib.js');\n"
+        "require('node:test').test('a', () => { if (f != 1) throw 1; });\n",
+    }
+    made = Case(repo(files), sandbox, "node --test")
+    assert made.baseline.goal == ("a.test.js",)
+    verdict = made.edit({"lib.js": "exports.f = 1\n"}).judge()
+    assert verdict.status == "fixed", verdict.reason
+
+
+@pytest.mark.skipif(not shutil.which("cargo"), reason="cargo is not installed")
+@pytest.mark.slow
+def test_a_test_of_rust_beside_its_code(repo: Make, sandbox: Any):
+    files = {
+        "Cargo.toml": '[workspace]\nmembers = ["bank"]\nresolver = "2"\n',
+        "bank/Cargo.toml": '[package]\nname = "bank"\nversion = "0.1.0"\nedition = "2021"\n',
+        "bank/src/lib.rs": "pub mod money;\n",
+        "bank/src/money.rs": "pub fn add(a: i32, b: i32) -> i32 { a - b }\n"
+        "#[cfg(test)]\nmod tests {\n    #[test] fn adds() { assert_eq!(super::add(1, 2), 3) }\n}\n",
+        ".gitignore": "target\nCargo.lock\n",
+    }
+    made = Case(repo(files), sandbox, "cargo test")
+    assert made.baseline.goal == ("bank/src/lib.rs::money::tests::adds",)
+    text = files["bank/src/money.rs"]
+    verdict = made.edit({"bank/src/money.rs": text.replace("2), 3", "2), -1")}).judge()
+    assert (verdict.status, verdict.touched_tests) == ("not_fixed", ("bank/src/money.rs::tests in it",))
+    verdict = made.edit({"bank/src/money.rs": "// mended\n" + text.replace("a - b", "a + b")}).judge()
+    assert verdict.status == "fixed", verdict.reason
 
 
 def test_a_new_flaky_failure_does_not_count_as_broken(calc: Case, tmp_path: Path):
