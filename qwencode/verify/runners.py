@@ -66,6 +66,8 @@ def run(
         found = _from_probe(records or [], done, _text(folder / "log.stacks"))
         if not python:
             return _by_exit_status(found, command, done)
+        if not found.results and (reason := _broken_conftest(done.text, root, command.cwd)):
+            return replace(found, status="ran", results={COLLECTION: reason})
         ended = [record["status"] for record in records or [] if record["event"] == "finish"]
         return _accounted(found, command, done, found.status == "ran" and ended == [1])
     finally:
@@ -325,3 +327,22 @@ def _accounted(found: TestRun, command: TestCommand, done: Completed, bad: bool)
     message = trim(message, 8_000) if bad else ""
     whole = TestResult(found.whole, "failed" if bad else "passed", done.seconds, message)
     return replace(found, results={**found.results, whole.id: whole})
+
+
+def _broken_conftest(text: str, root: Path, cwd: Path) -> TestResult | None:
+    """Return what keeps pytest from loading a conftest.py, where the fault is in the repository's own sources.
+
+    pytest calls that a wrong usage, and ends before anything is collected.
+    """
+    said = re.search(r"^ImportError while loading conftest '[^\n]+'\.\n[\s\S]*", text, re.MULTILINE)
+    if said is None:
+        return None
+    named = re.compile(
+        r"^([^\s:][^:\n]*\.py):(\d+): in |^E .*?File \"([^\"]+)\", line (\d+)|^E .*\((/[^()\n]+\.py)\)$", re.M
+    )
+    for found in reversed(list(named.finditer(said[0]))):
+        path = Path(os.path.normpath(cwd / (found[1] or found[3] or found[5])))
+        if path.is_relative_to(root) and path.name != "conftest.py" and "site-packages" not in path.parts:
+            crash = f"{path.relative_to(root).as_posix()}:{found[2] or found[4] or 1}"
+            return TestResult(COLLECTION, "error", 0.0, trim(said[0].strip(), 8_000), "", crash)
+    return None

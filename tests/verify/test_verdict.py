@@ -364,6 +364,15 @@ def test_a_test_that_unittest_names_with_dots_is_protected(repo: Make, sandbox: 
     assert (verdict.status, verdict.touched_tests) == ("not_fixed", ("checks.py::tests in it",))
 
 
+def test_a_conftest_that_imports_broken_source(case: Callable[..., Case]):
+    made = case({**CALC, "calc.py": "def add(a, b:\n", "tests/conftest.py": "import calc\n"})
+    assert made.baseline.goal == ("(collection)",)
+    assert made.baseline.run.results["(collection)"].crash == "calc.py:1"
+    assert made.judge().status == "not_fixed"
+    verdict = made.edit({"calc.py": MENDED}).judge()
+    assert verdict.status == "fixed", verdict.reason
+
+
 def test_a_command_that_failed_as_a_whole_is_mended_when_it_ends_well(repo: Make, sandbox: Any):
     """Its single tests can be told apart now, so there is none of its name any more."""
     files = {
