@@ -15,9 +15,7 @@ from xml.etree import ElementTree
 
 from qwencode.verify.results import Outcome, TestResult
 
-_POINT = re.compile(
-    r"^( {0,160})(not )?ok\b *(\d+)? *(?:- )? *(.*?)(?: +# +(skip|todo)\S*(?: +(.*))?)?$", re.IGNORECASE
-)
+_POINT = re.compile(r"^( {0,160})(not )?ok\b *(\d+)? *(- )? *(.*?)(?: +# +((?i:skip|todo))\S*(?: +(.*))?)?$")
 _LOCATION = re.compile(r"^\s*location: '(.+?):(\d+):\d+'$", re.MULTILINE)
 _NODE_FRAME = re.compile(r"^\s*at (?:.*\()?node:[\w/]+")
 _GO_OUTCOMES: dict[str, Outcome] = {"pass": "passed", "fail": "failed", "skip": "skipped"}
@@ -41,7 +39,9 @@ def parse_tap(text: str, root: Path = Path()) -> list[TestResult]:
     waiting: list[_Point] = []  # finished points whose parent has not come yet
     comments: list[str] = []
     block: _Point | None = None
-    for line in text.splitlines():
+    lines = text.splitlines()
+    numbered = any(found[3] for found in map(_POINT.match, lines) if found)
+    for line in lines:
         if block is not None:
             if line.strip() == "...":
                 block = None
@@ -49,8 +49,8 @@ def parse_tap(text: str, root: Path = Path()) -> list[TestResult]:
                 block.details.append(line[block.depth + 2 :])
         elif line.strip() == "---" and waiting:
             block = waiting[-1]
-        elif found := _POINT.match(line):
-            indent, bad, _, name, directive, _ = found.groups()
+        elif (found := _POINT.match(line)) and not (numbered and found[5] and not (found[3] or found[4])):
+            indent, bad, _, _, name, directive, _ = found.groups()  # beside numbered points, "ok then" is no point
             outcome: Outcome = "skipped" if directive else "failed" if bad else "passed"
             point = _Point(re.sub(r"\\(.)", r"\1", name).strip() or "(unnamed)", outcome, len(indent))
             while waiting and waiting[-1].depth > point.depth:

@@ -78,6 +78,13 @@ def test_a_tap_parent_that_fails_by_itself_counts():
     assert parsers.parse_tap("ok 1 - a\nBail out! no database\n")[1].outcome == "error"
 
 
+def test_lines_that_look_like_tap():
+    text = "1..2\nok then\nok 1 - a\n  ok to go on\nOK (3 tests)\nnot ok 2 - b # skip later\n"
+    assert [(result.id, result.outcome) for result in parsers.parse_tap(text)] == [("a", "passed"), ("b", "skipped")]
+    unnumbered = parsers.parse_tap("1..2\nok a\nnot ok - b\n")
+    assert [(result.id, result.outcome) for result in unnumbered] == [("a", "passed"), ("b", "failed")]
+
+
 def test_junit():
     text = """some noise
 <?xml version="1.0"?>
