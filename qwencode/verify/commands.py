@@ -29,6 +29,8 @@ _PYTEST_CONFIG = (
 )
 _PYTEST_STYLE = re.compile(r"^(?:async )?def test|^\s*(?:import|from) pytest\b|^class Test\w*(?:\(\))?:", re.MULTILINE)
 _SHELL = re.compile(r"[|&;<>`$(){}*?\n]")
+_OPERATOR = re.compile(r"[|&;<>`\n]|\$\(")
+_QUOTED = re.compile(r"\\.|'[^']*'|\"(?:\\.|[^\"\\])*\"", re.DOTALL)
 _NODE_TEST = re.compile(r"(^|/)tests?/([^/]+/)*[^/]+\.[cm]?js$|(^|/)(test[-.][^/]*|test|[^/]*[._-]test)\.[cm]?js$")
 _READ_AT_MOST = 400  # test files looked at to tell pytest style from unittest style
 
@@ -105,7 +107,7 @@ def _given(override: str, workspace: Workspace, folder: Path, environment: Mappi
     if words and re.fullmatch(r"\w+=.*", words[0]):
         words.insert(0, "env")
     runner, at, first = recognise(words)
-    if runner == "custom" and _SHELL.search(override):
+    if _OPERATOR.search(_QUOTED.sub("", override)) or (runner == "custom" and _SHELL.search(override)):
         return TestCommand(("sh", "-c", override), "custom", why, folder, root=workspace.root)
     command = TestCommand(tuple(words), runner, why, folder, root=workspace.root, arguments=tuple(words[first:]))
     program = words[at]

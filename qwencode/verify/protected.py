@@ -116,7 +116,8 @@ def _walked(root: Path) -> Iterator[str]:
 
 def _whole(workspace: Workspace, command: TestCommand, files: Iterable[str]) -> Iterator[str]:
     root = workspace.root
-    named = {workspace.relative(path) for word in command.argv if (path := _inside(command.cwd, word, root))}
+    words = {*command.argv, *re.split(r"[\s;&|<>()'\"]+", " ".join(command.argv))}  # a shell's command is one word
+    named = {workspace.relative(path) for word in words if (path := _inside(command.cwd, word, root))}
     if command.runner in ("make", "custom"):
         named |= {workspace.relative(path) for name in _MAKEFILES if (path := _inside(command.cwd, name, root))}
     listed = workspace.files()

@@ -1,5 +1,6 @@
 """Finding the test command and the interpreter."""
 
+import shlex
 import stat
 import subprocess
 import sys
@@ -182,7 +183,25 @@ def test_given_commands(repo: Make, empty: dict[str, str], tmp_path: Path):
         command = discover(workspace, text, empty)
         assert (command.runner, command.prefix, command.arguments, command.as_module) == expected, text
         assert command.why.startswith("it was given")
-    assert discover(workspace, "cd a && pytest > log", empty).argv == ("sh", "-c", "cd a && pytest > log")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("cd a && pytest > log", "pytest && tox", "A=1 pytest -q; tox", "pytest 'a' | tee log", "pytest&&tox"),
+        *("make test || true", "go test ./... 2>&1", "pytest $(cat list)", "pytest `cat list`", "(cd a; pytest)"),
+    ],
+)
+def test_operators_of_a_shell(repo: Make, empty: dict[str, str], text: str):
+    command = discover(repo(PYTEST_TEST), text, empty)
+    assert (command.runner, command.argv) == ("custom", ("sh", "-c", text))
+
+
+@pytest.mark.parametrize("text", ["-k 'a && b'", '-k "a; b|c"', r"-k a\&b", '-k "\\"&"', "-k a'>'b"])
+def test_quoted_operators_are_arguments(repo: Make, empty: dict[str, str], tmp_path: Path, text: str):
+    python(tmp_path / "bin" / "python3", True)
+    command = discover(repo(PYTEST_TEST), f"pytest {text}", empty)
+    assert (command.runner, command.arguments) == ("pytest", tuple(shlex.split(text)))
 
 
 @pytest.mark.parametrize(

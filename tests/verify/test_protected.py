@@ -63,6 +63,7 @@ def test_files_that_the_command_names(repo: Make):
     workspace = repo({"run.sh": "old", "Makefile": "test:\n", "checks.py": "old"})
     edit: Callable[[Path], object] = lambda root: (root / "run.sh").write_text(os.urandom(4).hex())  # noqa: E731
     assert changed(workspace, edit, "./run.sh", "all", runner="custom") == ("run.sh",)
+    assert changed(workspace, edit, "sh", "-c", "true && ./run.sh; true", runner="custom") == ("run.sh",)
     assert changed(workspace, edit) == ()
     edit = lambda root: (root / "checks.py").write_text(os.urandom(4).hex())  # noqa: E731
     assert changed(workspace, edit, "pytest", "checks.py::test_a") == ("checks.py",)
