@@ -6,12 +6,17 @@ too. It cannot forget the task, which is not summarised, and it cannot loop: aft
 it is not, the run ends.
 """
 
-from collections.abc import Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import replace
 
+from qwencode.agent.budget import Meter
+from qwencode.agent.thinking import Decision
+from qwencode.agent.turns import add, ask
+from qwencode.events import Event, HistoryRewound
 from qwencode.excerpt import PARAGRAPH_CHARS, trimmed
 from qwencode.messages import Message
-from qwencode.model.protocol import Options
+from qwencode.model.protocol import Model, Options
+from qwencode.tools.protocol import Tool
 
 MARK = 0.75
 """The share of the context at which it is compacted: the rest holds the request, the summary and a turn's results."""
@@ -20,6 +25,7 @@ FREED = 0.6
 SUMMARY_TOKENS = 1_000
 DIFF_CHARS = 6_000
 SUMMARY_CHARS = 8_000
+_UNKNOWN_SIZE = 1 << 15
 _REQUEST = """\
 The context is nearly full and will be shortened to what you write now. Call no tool. \
 Write for yourself, in at most 300 words:
@@ -42,14 +48,29 @@ def task_of(history: Sequence[Message]) -> list[Message]:
     return [*history[:first], *history[max(first, last) :]]
 
 
-def request() -> Message:
-    """Return the message that asks for the summary."""
-    return Message("user", _REQUEST)
+def request(mind: str = "") -> Message:
+    """Return the message that asks for the summary; `mind`: what it should hold above all."""
+    return Message("user", f"{_REQUEST}\nMind above all: {mind}" if mind else _REQUEST)
 
 
 def request_options(options: Options, size: int) -> Options:
     """Return the options of the turn that writes it: short, without thinking."""
     return replace(options, thinking=False, max_tokens=min(SUMMARY_TOKENS, max(size // 16, 64)))
+
+
+def summary(
+    model: Model, tools: Mapping[str, Tool], options: Options, history: Sequence[Message], meter: Meter, mind: str = ""
+) -> Generator[Event, None, str]:
+    """Return what the model sums the history up to; '' when the time was up before.
+
+    It is asked on a copy: wherever this ends, neither the request nor half a reply to it is left in the history.
+    """
+    asked = list(history)
+    yield from add(asked, request(mind))
+    options = request_options(options, model.context_length or _UNKNOWN_SIZE)
+    decision = Decision(False, "summing up what was found, to make room")
+    reply = yield from ask(model, tools, options, decision, asked, meter)
+    return reply.message.content if reply else ""
 
 
 def resumed(
@@ -67,3 +88,13 @@ def resumed(
         last,
     ]
     return Message("user", "\n\n".join(part for part in parts if part))
+
+
+def begun_anew(history: list[Message], kept: int, fresh: Sequence[Message]) -> Generator[Event, None, None]:
+    """Put `fresh` in the place of all but the first `kept` messages: all of it or nothing, wherever this is stopped."""
+    yield HistoryRewound(kept, "the context was full, and is shortened to the task and a summary")
+    try:
+        del history[kept:]
+        yield from add(history, *fresh)
+    finally:
+        history[kept:] = fresh

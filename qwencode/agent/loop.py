@@ -12,7 +12,7 @@ from qwencode.agent.budget import Budget, Meter
 from qwencode.agent.course import Course
 from qwencode.agent.guards import Guards, Trouble, nudge
 from qwencode.agent.outcome import Outcome, ended, nothing_missing
-from qwencode.agent.thinking import Decision, Step, ThinkingPolicy, on_hard_steps
+from qwencode.agent.thinking import Step, ThinkingPolicy, on_hard_steps
 from qwencode.agent.turns import Turn, add, answer, ask, estimated_tokens, interrupted
 from qwencode.events import Event, HistoryRewound, PhaseStarted, PlanChanged
 from qwencode.messages import Message, Reply
@@ -129,15 +129,11 @@ class Agent:
         if not compaction.is_due(self._fill(history), size) or len(history) == len(task):
             return True
         yield PhaseStarted("compact", "The context is full: the model sums up")
-        yield from add(history, compaction.request())
-        options = compaction.request_options(self.options, size)
-        decision = Decision(False, "summing up what was found, to make room")
-        reply = yield from ask(self.model, self.tools, options, decision, history, meter)
-        summary = reply.message.content if reply else ""
+        summary = yield from compaction.summary(self.model, self.tools, self.options, history, meter)
         kept = next((n for n, (a, b) in enumerate(zip(history, task, strict=False)) if a is not b), len(task))
-        yield from self._rewind(history, kept, "the context was full, and is shortened to the task and a summary")
-        diff = self.tree.diff() if self.tree else ""
-        yield from add(history, *task[kept:], compaction.resumed(summary, self._plan, diff))
+        fresh = [*task[kept:], compaction.resumed(summary, self._plan, self.tree.diff() if self.tree else "")]
+        self._used = self._counted = 0
+        yield from compaction.begun_anew(history, kept, fresh)
         return self._fill(history) < compaction.FREED * size
 
     def _fill(self, history: list[Message]) -> int:

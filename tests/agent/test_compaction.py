@@ -9,7 +9,7 @@ from qwencode.agent import compaction
 from qwencode.agent.budget import Budget
 from qwencode.agent.loop import Agent, Tree
 from qwencode.agent.outcome import Outcome
-from qwencode.events import ContextFilled, Event, HistoryRewound, MessageAdded, PlanChanged, ReplyFinished
+from qwencode.events import ContextFilled, Event, HistoryRewound, MessageAdded, PhaseStarted, PlanChanged, ReplyFinished
 from qwencode.messages import Message, Reply, ToolCall, ToolSpec, Usage
 from qwencode.model.protocol import Options
 from qwencode.model.replay import ReplayModel
@@ -64,9 +64,9 @@ class Uncounted(Reader):
         return replace(reply, usage=Usage())
 
 
-def drive(
+def begun(
     model: Reader | ReplayModel, size: int = 500, diff: str = "+mended"
-) -> tuple[list[Event], Outcome, list[Message]]:
+) -> tuple[Generator[Event, None, Outcome], list[Message]]:
     def look(number: int) -> ToolResult:
         """Look at something new."""
         plan = PlanChanged((("find it", "done"), ("mend it", "in_progress")))
@@ -76,8 +76,14 @@ def drive(
     states = iter(range(10_000))
     history = list(TASK)
     agent = Agent(model, tools, Options(), Budget(200), tree=Tree(lambda: str(next(states)), lambda: diff))
+    return agent.run(history), history
+
+
+def drive(
+    model: Reader | ReplayModel, size: int = 500, diff: str = "+mended"
+) -> tuple[list[Event], Outcome, list[Message]]:
+    run, history = begun(model, size, diff)
     events: list[Event] = []
-    run = agent.run(history)
     while True:
         try:
             events.append(next(run))
@@ -172,6 +178,22 @@ def test_how_full_it_is_and_what_reading_it_anew_would_take():
     assert fills[0].tokens < fills[1].tokens < fills[2].tokens
     read = [event.usage for event in events if isinstance(event, ReplyFinished)]
     assert fills[0].seconds == pytest.approx(fills[0].tokens / read[0].evaluated)
+
+
+def test_wherever_it_is_stopped_the_history_is_as_before_or_whole():
+    events, _, _ = drive(Reader())
+    first = next(n for n, event in enumerate(events) if isinstance(event, PhaseStarted))
+    ways: set[bool] = set()
+    before: list[Message] = []
+    for stop in range(first + 1, first + 10):
+        run, history = begun(Reader())
+        for _ in range(stop):
+            next(run)
+        run.close()
+        before = before or list(history)
+        ways.add(history == before)
+        assert history == before or (history[: len(TASK)] == TASK and SUMMARY in history[len(TASK)].content)
+    assert len(before) > 4 and ways == {True, False}
 
 
 def test_of_a_longer_conversation_the_beginning_and_the_last_question_stay():

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 
 from qwencode.agent import compaction
 from qwencode.agent.budget import Budget, Meter
-from qwencode.agent.thinking import POLICIES, Decision
-from qwencode.agent.turns import add, estimated_tokens
-from qwencode.agent.turns import ask as ask_model
+from qwencode.agent.thinking import POLICIES
+from qwencode.agent.turns import estimated_tokens
 from qwencode.errors import UsageError
 from qwencode.events import Event, Listed, Notice, ScreenCleared
 from qwencode.excerpt import clip, listed
@@ -152,18 +151,11 @@ def compact(chat: "Chat", rest: str) -> Generator[Event, None, None]:
 def _compact(chat: "Chat", rest: str) -> Generator[Event, None, str]:
     history, model = chat.talk.history, chat.model
     assert model is not None
-    before = tuple(history)
     first = next((n for n, message in enumerate(history) if message.role == "assistant"), len(history))
-    asked = compaction.request()
-    if rest:
-        asked = Message("user", f"{asked.content}\nMind above all: {rest}")
-    yield from chat.recorded(add(history, asked))
-    options = compaction.request_options(Options(), model.context_length or 1 << 15)
-    decision = Decision(False, "summing up the conversation")
-    reply = yield from chat.recorded(ask_model(model, chat.tools, options, decision, history, Meter(Budget(0, 0.0))))
-    summary = reply.message.content if reply else ""
+    work = compaction.summary(model, chat.tools, Options(), history, Meter(Budget(0, 0.0)), rest)
+    summary = yield from chat.recorded(work)
     diff, _ = chat.session_change()
-    wanted = [*before[:first], compaction.resumed(summary, (), diff, "The user goes on from here.")]
+    wanted = [*history[:first], compaction.resumed(summary, (), diff, "The user goes on from here.")]
     events = becoming(history, wanted, "the conversation was summed up")
     yield from whole([chat.took(event) for event in events])
     yield Notice(

@@ -56,7 +56,7 @@ class Talk:
     def was_cut(self) -> bool:
         """Whether the last thing in the history is half a reply, which the user has cut off."""
         cut = bool(self.turns) and self.turns[-1].reason == INTERRUPTED
-        return cut and bool(self.history) and self.history[-1].role == "assistant"
+        return cut and len(self.history) > len(self.turns[-1].before) and self.history[-1].role == "assistant"
 
     def heard(self, event: Event) -> None:
         """Take note of an event; the history itself is as it says already.

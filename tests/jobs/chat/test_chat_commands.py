@@ -12,8 +12,10 @@ from chat_ground import Held, Someone, places
 from fix_ground import SUM, SUM_TESTS, SUM_TEXT
 from qwencode.events import HistoryRewound, InputOffered, Listed, MessageAdded, TreeChanged, TurnEnded
 from qwencode.jobs.chat.commands import COMMANDS
+from qwencode.jobs.chat.talk import folded
 from qwencode.messages import Message
 from qwencode.model.scripted import ScriptedModel, call
+from qwencode.sessions import load
 from qwencode.settings import Settings
 
 Talking = Callable[..., Held]
@@ -170,6 +172,20 @@ def test_compact(talking: Talking):
     assert held.of(HistoryRewound)[-1].length == 2, "what stays is not read again"
     held.say("c")
     assert held.talked[-1] == ("assistant", "Three.")
+
+
+@pytest.mark.parametrize("stop", range(10))
+def test_a_summary_that_is_interrupted_leaves_everything_as_it_was(talking: Talking, stop: int):
+    held = talking("One.", "Two.", "We counted.", "Three.")
+    for line in ("a", "b"):
+        held.say(line)
+    before, seen = held.talked, iter(range(100))
+    held.say("/compact", stop_at=lambda event: next(seen) == stop)
+    assert held.talked == before or (held.talked[:2] == before[:2] and "We counted." in held.talked[2][1])
+    recording = held.chat.recording
+    assert recording.path and folded(load(recording.path).events).history == held.chat.talk.history
+    held.say("c")
+    assert "interrupted" not in held.talked[-2][1], "the reply before it was not"
 
 
 def test_keep_with_a_model_that_has_no_memory_here(talking: Talking):
