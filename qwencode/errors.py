@@ -32,6 +32,10 @@ class ModelUnavailable(QwencodeError):
     exit_code = 4
 
 
+class HistoryTooLong(ModelUnavailable):
+    """The history does not fit into the context of the model, which would go on with a shorter one."""
+
+
 class BudgetSpent(QwencodeError):
     """Steps, minutes or tokens are used up."""
 

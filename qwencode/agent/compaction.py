@@ -2,7 +2,9 @@
 
 The summary is asked for as one more turn, after everything that the model has in its memory already, so that asking
 costs the summary and nothing else. Then the history begins anew with what every run begins with, which is in memory
-too. It cannot forget the task, which is not summarised, and it cannot loop: after it the history is short, and where
+too. Where not even the request for it fits any more, the end of the conversation stands in its place.
+
+It cannot forget the task, which is not summarised, and it cannot loop: after it the history is short, and where
 it is not, the run ends.
 """
 
@@ -11,17 +13,14 @@ from dataclasses import replace
 
 from qwencode.agent.budget import Meter
 from qwencode.agent.thinking import Decision
-from qwencode.agent.turns import add, ask
-from qwencode.events import Event, HistoryRewound
+from qwencode.agent.turns import add, ask, estimated_tokens
+from qwencode.errors import HistoryTooLong
+from qwencode.events import Event, HistoryRewound, Notice
 from qwencode.excerpt import PARAGRAPH_CHARS, trimmed
 from qwencode.messages import Message
 from qwencode.model.protocol import Model, Options
 from qwencode.tools.protocol import Tool
 
-MARK = 0.75
-"""The share of the context at which it is compacted: the rest holds the request, the summary and a turn's results."""
-FREED = 0.6
-"""The share that a compacted history may take at most; one that takes more would be compacted over and over."""
 SUMMARY_TOKENS = 1_000
 DIFF_CHARS = 6_000
 SUMMARY_CHARS = 8_000
@@ -34,11 +33,16 @@ Write for yourself, in at most 300 words:
 - what is to be done next.
 The task, your plan and the change so far are kept and need not be repeated."""
 _SILENT = "(No summary was written. Read again what you need.)"
+_NO_ROOM = """\
+(No summary could be written: the conversation was longer than the context. Its older part is left out. \
+Read again what you need. The end of it was:)"""
+_WHO = {"user": "The user", "assistant": "You", "tool": "Result"}
+_WORDS, _FEW_WORDS = 1_000, 100  # characters: of one message at most, and less of which are not worth it
 
 
-def is_due(used: int, size: int) -> bool:
-    """Say whether a context of `size` tokens (0: unknown) is so full that it should be compacted."""
-    return bool(size) and used >= MARK * size
+def can_be_shortened(history: Sequence[Message]) -> bool:
+    """Say whether there is anything but what is kept."""
+    return any(message.role == "assistant" for message in history)
 
 
 def task_of(history: Sequence[Message]) -> list[Message]:
@@ -64,13 +68,29 @@ def summary(
     """Return what the model sums the history up to; '' when the time was up before.
 
     It is asked on a copy: wherever this ends, neither the request nor half a reply to it is left in the history.
+    Where that does not fit into the context, it is the end of the history, with a note that says so.
     """
-    asked = list(history)
+    asked, size = list(history), model.context_length or _UNKNOWN_SIZE
     yield from add(asked, request(mind))
-    options = request_options(options, model.context_length or _UNKNOWN_SIZE)
     decision = Decision(False, "summing up what was found, to make room")
-    reply = yield from ask(model, tools, options, decision, asked, meter)
+    try:
+        reply = yield from ask(model, tools, request_options(options, size), decision, asked, meter)
+    except HistoryTooLong:
+        yield Notice("The conversation is too long to be summed up: its older part is left out.", "warning")
+        return end_of(history, min(size, estimated_tokens(history)))
     return reply.message.content if reply else ""
+
+
+def end_of(history: Sequence[Message], size: int) -> str:
+    """Return the last words of a conversation, as many as leave most of a context of `size` tokens free."""
+    room, parts = min(SUMMARY_CHARS, size // 3) - len(_NO_ROOM), list[str]()
+    for message in reversed(history):
+        said = message.content.strip() or ", ".join(call.name for call in message.tool_calls)
+        if room < _FEW_WORDS or message.role not in _WHO:
+            break
+        parts.append(f"{_WHO[message.role]}: {trimmed(said, min(_WORDS, room // 2))}")
+        room -= len(parts[-1]) + 2
+    return "\n\n".join([_NO_ROOM, *reversed(parts)])
 
 
 def resumed(

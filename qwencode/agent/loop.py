@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from qwencode.agent import compaction
 from qwencode.agent.budget import Budget, Meter
 from qwencode.agent.course import Course
+from qwencode.agent.filling import Filling
 from qwencode.agent.guards import Guards, Trouble, nudge
 from qwencode.agent.outcome import Outcome, ended, nothing_missing
 from qwencode.agent.thinking import Step, ThinkingPolicy, on_hard_steps
-from qwencode.agent.turns import Turn, add, answer, ask, estimated_tokens, interrupted
+from qwencode.agent.turns import Turn, add, answer, ask, interrupted
+from qwencode.errors import HistoryTooLong
 from qwencode.events import Event, HistoryRewound, PhaseStarted, PlanChanged
 from qwencode.messages import Message, Reply
 from qwencode.model.protocol import Model, Options
@@ -55,7 +57,7 @@ class Agent:
     ):
         self.model, self.tools, self.options, self.budget = model, tools, options, budget
         self.think, self.check, self.tree = think, check, tree
-        self._used, self._counted = 0, 0  # tokens of the history, and of how many of its messages
+        self._filling = Filling()
         self._plan: tuple[tuple[str, str], ...] = ()
 
     def run(self, history: list[Message]) -> Generator[Event, None, Outcome]:
@@ -80,7 +82,7 @@ class Agent:
             at = len(history)
             reply = yield from self._reply(history, step, meter)
             if reply is None:
-                continue  # stopped by the clock, which the condition above now sees
+                continue  # stopped by the clock, or too long: both are seen above
             text = reply.message.content.strip() or text
             if reply.message.tool_calls:
                 trouble, step = yield from self._act(history, at, reply, meter, guards, course)
@@ -102,16 +104,21 @@ class Agent:
         return ended("budget", reason, text, meter)
 
     def _reply(self, history: list[Message], step: Step, meter: Meter) -> Generator[Event, None, Reply | None]:
-        reply = yield from ask(self.model, self.tools, self.options, self.think(step), history, meter)
+        try:
+            reply = yield from ask(self.model, self.tools, self.options, self.think(step), history, meter)
+        except HistoryTooLong:  # its tokens were estimated, or nobody knows the size of the context
+            if not compaction.can_be_shortened(history):
+                raise
+            self._filling.too_long, reply = True, None
         if reply is not None and reply.usage.prompt:  # a server that does not count leaves it to the estimate
-            self._used, self._counted = reply.usage.prompt + reply.usage.generated, len(history)
+            self._filling.count(history, reply.usage)
         return reply
 
     def _act(
         self, history: list[Message], at: int, reply: Reply, meter: Meter, guards: Guards, course: Course
     ) -> Generator[Event, None, tuple[Trouble | None, Step]]:
         """Carry out what a reply asks for. A model in trouble goes back to before it, with a lesson."""
-        room = max(1.0, self.model.context_length - self._fill(history)) if self.model.context_length else 0.0
+        room = max(1.0, self.model.context_length - self._filling.of(history)) if self.model.context_length else 0.0
         answers = yield from answer(self.tools, history, reply.message.tool_calls, meter, room)
         for event in (event for _, result in answers for event in result.events):
             self._plan = event.items if isinstance(event, PlanChanged) else self._plan
@@ -126,21 +133,17 @@ class Agent:
     def _make_room(self, history: list[Message], task: list[Message], meter: Meter) -> Generator[Event, None, bool]:
         """Compact a history that fills the context. False when what must stay fills it by itself."""
         size = self.model.context_length
-        if not compaction.is_due(self._fill(history), size) or len(history) == len(task):
+        if not self._filling.is_due(history, size) or not compaction.can_be_shortened(history):
             return True
         yield PhaseStarted("compact", "The context is full: the model sums up")
         summary = yield from compaction.summary(self.model, self.tools, self.options, history, meter)
         kept = next((n for n, (a, b) in enumerate(zip(history, task, strict=False)) if a is not b), len(task))
         fresh = [*task[kept:], compaction.resumed(summary, self._plan, self.tree.diff() if self.tree else "")]
-        self._used = self._counted = 0
+        self._filling.cut(kept)
         yield from compaction.begun_anew(history, kept, fresh)
-        return self._fill(history) < compaction.FREED * size
-
-    def _fill(self, history: list[Message]) -> int:
-        return self._used + estimated_tokens(history[self._counted :])
+        return self._filling.is_freed(history, size)
 
     def _rewind(self, history: list[Message], length: int, reason: str) -> Generator[Event, None, None]:
         del history[length:]
-        if length < self._counted:
-            self._used = self._counted = 0
+        self._filling.cut(length)
         yield HistoryRewound(length, reason)

@@ -1,5 +1,6 @@
 """One turn: the model is asked for a message, and its calls are carried out and answered."""
 
+import re
 import time
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -26,7 +27,8 @@ INTERRUPTED = "Interrupted by the user."
 NO_TIME = ToolResult("Not carried out: the time of this run is up.", "no time left", ok=False)
 CHARS_PER_TOKEN = 3.0
 """For what was not counted yet. Code in this family's vocabulary has 3.2 to 3.8 characters a token; less is safer."""
-_LEAST_CHARS = 1_500
+_DENSE = re.compile(r"[^\x00-\x7f]|[0-9]")  # of these each is about a token
+_LEAST_TOKENS = 500
 _ROOM = 0.5  # of what is left of the context: what the results of one turn may take
 
 
@@ -73,7 +75,7 @@ def answer(
     `room` is what is left of the context, in tokens; 0: unknown. Results that would fill more than half of it are cut.
     """
     answers: list[tuple[ToolCall, ToolResult]] = []
-    limit = int(max(room * _ROOM * CHARS_PER_TOKEN, _LEAST_CHARS))
+    limit = max(round(room * _ROOM), _LEAST_TOKENS)
     for call in calls:
         yield ToolStarted(call)
         started = time.monotonic()
@@ -81,9 +83,9 @@ def answer(
         seconds = time.monotonic() - started
         text = result.text.encode("utf-8", "replace").decode()  # file names may hold what UTF-8 cannot
         if room:
-            if len(text) > limit:
-                text = trimmed(text, limit, "the context is nearly full: ask for a smaller part")
-            limit = max(limit - len(text), _LEAST_CHARS)
+            if (tokens := tokens_in(text)) > limit:
+                text = trimmed(text, len(text) * limit // tokens, "the context is nearly full: ask for a smaller part")
+            limit = max(limit - tokens_in(text), _LEAST_TOKENS)
         answers.append((call, result))
         yield from add(history, Message("tool", text, answers=call.id))
         yield from result.events
@@ -112,4 +114,10 @@ def estimated_tokens(messages: Sequence[Message]) -> int:
     """Return about how many tokens messages take that no model has counted yet."""
     arguments = (str(value) for message in messages for call in message.tool_calls for value in call.arguments.values())
     texts = (text for message in messages for text in (message.content, message.reasoning))
-    return round((sum(map(len, texts)) + sum(map(len, arguments))) / CHARS_PER_TOKEN)
+    return sum(map(tokens_in, texts)) + sum(map(tokens_in, arguments))
+
+
+def tokens_in(text: str) -> int:
+    """Return about how many tokens a text takes, rather too many than too few."""
+    others = len(_DENSE.sub("", text))
+    return len(text) - others + round(others / CHARS_PER_TOKEN)

@@ -60,7 +60,8 @@ class Model(Protocol):
     parsed carries its `problem`. Closing the generator, or throwing CallRefused or Stopped into it, stops the work
     between two tokens and leaves a usable model.
 
-    Raises ModelUnavailable when the model cannot be reached or the history does not fit.
+    Raises ModelUnavailable when the model cannot be reached; HistoryTooLong, a kind of it, when the history does not
+    fit.
     """
 
     @property

@@ -11,7 +11,7 @@ from urllib.request import getproxies, proxy_bypass
 
 import httpx
 
-from qwencode.errors import ModelUnavailable
+from qwencode.errors import HistoryTooLong, ModelUnavailable
 from qwencode.events import Event, Notice, TextDelta, ThinkingDelta
 from qwencode.messages import Message, Reply, ToolSpec
 from qwencode.model import connection
@@ -254,7 +254,10 @@ class ServerModel:
         raise ModelUnavailable(refusal)
 
     def _refusal(self, status: int, content: Mapping[str, Any]) -> str:
-        """Say in a sentence why the server refused, from its status and its error object."""
+        """Say in a sentence why the server refused, from its status and its error object.
+
+        Raises HistoryTooLong where that is the reason.
+        """
         place = self._base.copy_with(userinfo=b"")
         error = mapping(content.get("error")) or content
         said = error.get("message") or error.get("error") or error.get("detail") or ""
@@ -266,7 +269,9 @@ class ServerModel:
         if error.get("type") == "exceed_context_size_error" or _TOO_LONG.search(message):
             tokens, limit = count_of(error.get("n_prompt_tokens")), count_of(error.get("n_ctx"))
             counted = f": {tokens} tokens, and it takes {limit}" if tokens and limit else f" ({message})"
-            return f"The history does not fit into the context of the server at {place}{counted}. Give it a larger one."
+            raise HistoryTooLong(
+                f"The history does not fit into the context of the server at {place}{counted}. Give it a larger one."
+            )
         if status in (400, 404) and _NO_MODEL.search(message):
             listed = ", ".join(self._models()) or "none that it lists"
             return f"The server at {place} has no model {self._model!r} ({status}). It has: {listed}."

@@ -1,15 +1,27 @@
 """A context that fills up: what is kept, how often it happens, and that it ends."""
 
+from collections import deque
 from collections.abc import Generator, Sequence
 from dataclasses import replace
 
 import pytest
 
 from qwencode.agent import compaction
-from qwencode.agent.budget import Budget
+from qwencode.agent.budget import Budget, Meter
 from qwencode.agent.loop import Agent, Tree
 from qwencode.agent.outcome import Outcome
-from qwencode.events import ContextFilled, Event, HistoryRewound, MessageAdded, PhaseStarted, PlanChanged, ReplyFinished
+from qwencode.agent.turns import answer, tokens_in
+from qwencode.errors import HistoryTooLong, ModelUnavailable
+from qwencode.events import (
+    ContextFilled,
+    Event,
+    HistoryRewound,
+    MessageAdded,
+    Notice,
+    PhaseStarted,
+    PlanChanged,
+    ReplyFinished,
+)
 from qwencode.messages import Message, Reply, ToolCall, ToolSpec, Usage
 from qwencode.model.protocol import Options
 from qwencode.model.replay import ReplayModel
@@ -29,8 +41,11 @@ class Reader:
 
     name = "reader"
 
-    def __init__(self, context_length: int = 2_000, summary: Message | None = None, turns: int = 40):
+    def __init__(
+        self, context_length: int = 2_000, summary: Message | None = None, turns: int = 40, room: int = 1_000_000
+    ):
         self.context_length = context_length
+        self.room = room  # tokens that it really takes
         self.summary = summary or Message("assistant", SUMMARY)
         self.turns = turns
         self.requests: list[tuple[tuple[Message, ...], Options]] = []
@@ -41,6 +56,8 @@ class Reader:
         self.requests.append((tuple(history), options))
         prompt = sum(tokens(message.content) for message in history)
         assert not self.context_length or prompt <= self.context_length, "the history does not fit"
+        if prompt > self.room:
+            raise HistoryTooLong("The conversation is too long.")
         yield from ()
         if history[-1] == compaction.request():
             return Reply(self.summary, "stop", Usage(prompt, 0, prompt, 30, 1.0))
@@ -151,6 +168,45 @@ def test_whatever_the_summary_is_it_comes_to_an_end(summary: Message):
     assert any(isinstance(event, HistoryRewound) for event in events)
 
 
+def test_where_not_even_the_request_fits_the_end_of_the_conversation_is_kept():
+    model = Reader(room=1_500, turns=30)  # at the mark of 2,000 tokens, the request is too much for it
+    events, outcome, history = drive(model)
+    assert outcome.ended == "done" and history[: len(TASK)] == TASK
+    resumed = history[len(TASK)].content
+    for part in ("No summary could be written", "Its older part is left out", "You: look", "xxxx", "[>] mend it"):
+        assert part in resumed
+    assert SUMMARY not in resumed
+    warned = [event.text for event in events if isinstance(event, Notice)]
+    assert warned and set(warned) == {"The conversation is too long to be summed up: its older part is left out."}
+
+
+def test_a_model_that_finds_it_too_long_sooner_than_was_thought_gets_a_shorter_one():
+    model = Reader(context_length=0, room=2_000)
+    events, outcome, history = drive(model)
+    assert outcome.ended == "done" and history[: len(TASK)] == TASK
+    assert any(isinstance(event, HistoryRewound) for event in events)
+
+
+def test_a_task_that_is_too_long_by_itself_is_said_by_the_model():
+    with pytest.raises(HistoryTooLong):
+        drive(Reader(context_length=0, room=200))
+
+
+def test_a_server_that_is_gone_is_no_reason_to_forget_anything():
+    class Gone(Reader):
+        def stream(
+            self, history: Sequence[Message], tools: Sequence[ToolSpec], options: Options
+        ) -> Generator[Event, None, Reply]:
+            if history[-1] == compaction.request():
+                raise ModelUnavailable("No server answers.")
+            return (yield from super().stream(history, tools, options))
+
+    run, history = begun(Gone())
+    with pytest.raises(ModelUnavailable):
+        deque(run, 0)
+    assert len(history) > len(TASK) + 2 and history[-1].role == "tool"
+
+
 def test_what_cannot_be_shortened_ends_the_run():
     _, outcome, history = drive(Reader(), diff="+x\n" * 4_000)
     assert outcome.ended == "full" and history[: len(TASK)] == TASK
@@ -160,6 +216,25 @@ def test_an_unknown_context_is_left_alone():
     events, outcome, history = drive(Reader(context_length=0))
     assert outcome.ended == "done" and len(history) == 2 + 2 * 39 + 1
     assert not any(isinstance(event, HistoryRewound) for event in events)
+
+
+@pytest.mark.parametrize("text", ["3.1415926535 2.7182818284\n" * 400, "猫は座っている。\n" * 1_000])
+def test_results_of_digits_and_of_other_scripts_take_more_tokens(text: str):
+    def look() -> ToolResult:
+        """Look at it."""
+        return ToolResult(text, "looked")
+
+    history, tools = [Message("user", "Look.")], {"look": tool(look)}
+    deque(answer(tools, history, [ToolCall("1", "look")], Meter(Budget()), room=2_000), 0)
+    kept = history[-1].content
+    assert "the context is nearly full" in kept
+    assert sum(letter.isdigit() or not letter.isascii() for letter in kept) <= 1_000
+
+
+def test_tokens_are_rather_too_many():
+    assert tokens_in("x" * 30) == 10
+    assert tokens_in("0123456789") == 10 and tokens_in("猫は座っている。") == 8
+    assert tokens_in("") == 0
 
 
 def test_results_that_would_fill_the_context_are_cut():

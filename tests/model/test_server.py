@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from loopback import Answer, Loopback, delta, events, refusal, serving, stream
-from qwencode.errors import ModelUnavailable
+from qwencode.errors import HistoryTooLong, ModelUnavailable
 from qwencode.events import CallDelta, Event, Notice, PrefillProgress, TextDelta, ThinkingDelta
 from qwencode.messages import Message, Reply, ToolCall, ToolSpec, Usage
 from qwencode.model.openai_wire import Assembly, server_sent_events
@@ -510,6 +510,12 @@ OVERFLOW = {
 )
 def test_one_clear_sentence(answer: Answer, says: str):
     fails(answer, says=says, pages={"/v1/models": {"data": [{"id": "a"}, {"id": "b"}]}})
+
+
+def test_a_history_that_does_not_fit_is_told_apart():
+    for answer in (refusal(400, {"error": OVERFLOW}), refusal(200, {"error": OVERFLOW})):
+        with pytest.raises(HistoryTooLong):
+            run(Loopback(answer))
 
 
 def test_a_wrong_key():

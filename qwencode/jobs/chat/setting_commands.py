@@ -142,7 +142,7 @@ def context(chat: "Chat", rest: str) -> Generator[Event, None, None]:
 
 def compact(chat: "Chat", rest: str) -> Generator[Event, None, None]:
     """Let the model sum the conversation up, and go on with that."""
-    if len(chat.talk.history) < 4:
+    if len(chat.talk.history) < 4 or not compaction.can_be_shortened(chat.talk.history):
         raise UsageError("There is nothing yet that could be summed up.")
     yield from chat.ready()
     yield from turn(chat, f"/compact {rest}".strip(), lambda: _compact(chat, rest))

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-from qwencode.errors import ModelUnavailable
+from qwencode.errors import HistoryTooLong, ModelUnavailable
 from qwencode.events import Event, Notice, PrefillProgress, Progress
 from qwencode.excerpt import unnumbered
 from qwencode.messages import Finish, Message, Reply, ToolSpec, Usage
@@ -256,7 +256,7 @@ class LlamaModel:
 
     def _fits(self, tokens: int) -> None:
         if tokens >= self.context_length:
-            raise ModelUnavailable(
+            raise HistoryTooLong(
                 f"The conversation has {tokens:,} tokens and the context holds {self.context_length:,}: "
                 "raise the setting `context`, or begin a new session."
             )

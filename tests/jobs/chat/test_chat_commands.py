@@ -2,7 +2,7 @@
 
 import os
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import pytest
 
 from chat_ground import Held, Someone, places
 from fix_ground import SUM, SUM_TESTS, SUM_TEXT
+from qwencode.errors import HistoryTooLong
 from qwencode.events import HistoryRewound, InputOffered, Listed, MessageAdded, TreeChanged, TurnEnded
 from qwencode.jobs.chat.commands import COMMANDS
 from qwencode.jobs.chat.talk import folded
@@ -186,6 +187,33 @@ def test_a_summary_that_is_interrupted_leaves_everything_as_it_was(talking: Talk
     assert recording.path and folded(load(recording.path).events).history == held.chat.talk.history
     held.say("c")
     assert "interrupted" not in held.talked[-2][1], "the reply before it was not"
+
+
+def test_compact_where_not_even_the_request_fits(talking: Talking):
+    def too_long(history: Sequence[Message]) -> str:
+        raise HistoryTooLong("The conversation has 9 tokens and the context holds 8.")
+
+    held = talking("One.", "Two.", too_long, "Three.")
+    for line in ("a" * 6_000, "b", "/compact"):
+        held.say(line)
+    assert [role for role, _ in held.talked] == ["system", "user", "user"]
+    for part in ("No summary could be written", "You: One.", "The user: b", "You: Two."):
+        assert part in held.talked[-1][1]
+    assert "too long to be summed up" in held.notices()
+    held.say("c")
+    assert held.talked[-1] == ("assistant", "Three.")
+
+
+def test_a_message_that_is_too_much_shortens_what_came_before_it(talking: Talking):
+    def too_long(history: Sequence[Message]) -> str:
+        raise HistoryTooLong("The conversation has 9 tokens and the context holds 8.")
+
+    held = talking("One.", "Two.", too_long, "We counted.", "Three.")
+    for line in ("a", "b", "c"):
+        held.say(line)
+    assert [role for role, _ in held.talked] == ["system", "user", "user", "user", "assistant"]
+    assert held.talked[2] == ("user", "c") and "We counted." in held.talked[3][1]
+    assert held.talked[-1] == ("assistant", "Three.") and held.of(TurnEnded)[-1].reason == "answered"
 
 
 def test_keep_with_a_model_that_has_no_memory_here(talking: Talking):

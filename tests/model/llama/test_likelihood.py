@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from conversation import SHORT, START, TOLERANCE, TOOLS
-from qwencode.errors import ModelUnavailable
+from qwencode.errors import HistoryTooLong
 from qwencode.events import PrefillProgress
 from qwencode.model.dialect import qwen
 from qwencode.model.llama.fit import Fit
@@ -105,7 +105,7 @@ def test_a_failure_midway_takes_back_what_was_evaluated(engine: Engine):
 
 
 def test_what_does_not_fit_is_said_before_anything_is_read(judge: LlamaModel):
-    with pytest.raises(ModelUnavailable, match="the context holds 4,096"):
+    with pytest.raises(HistoryTooLong, match="the context holds 4,096"):
         drive(judge.likelihoods(START, TOOLS, ["fine", "word " * 5000]))
 
 
