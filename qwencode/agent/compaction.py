@@ -110,9 +110,11 @@ def resumed(
     return Message("user", "\n\n".join(part for part in parts if part))
 
 
-def begun_anew(history: list[Message], kept: int, fresh: Sequence[Message]) -> Generator[Event, None, None]:
-    """Put `fresh` in the place of all but the first `kept` messages: all of it or nothing, wherever this is stopped."""
+def begun_anew(history: list[Message], task: Sequence[Message], resumed: Message) -> Generator[Event, None, None]:
+    """Put the task and `resumed` in the place of a history: all of it or nothing, wherever this is stopped."""
+    kept = next((n for n, (a, b) in enumerate(zip(history, task, strict=False)) if a is not b), len(task))
     yield HistoryRewound(kept, "the context was full, and is shortened to the task and a summary")
+    fresh = [*task[kept:], resumed]
     try:
         del history[kept:]
         yield from add(history, *fresh)

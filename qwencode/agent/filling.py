@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from qwencode.agent.turns import estimated_tokens
-from qwencode.messages import Message, Usage
+from qwencode.messages import Message, Reply
 
 MARK = 0.75
 """The share of the context at which it is compacted: the rest holds the request, the summary and a turn's results."""
@@ -20,9 +20,10 @@ class Filling:
     messages: int = 0
     too_long: bool = False
 
-    def count(self, history: Sequence[Message], usage: Usage) -> None:
-        """Take note of what the model counted in the whole history."""
-        self.tokens, self.messages = usage.prompt + usage.generated, len(history)
+    def count(self, history: Sequence[Message], reply: Reply | None) -> None:
+        """Take note of what the model counted in the whole history when it replied."""
+        if reply is not None:
+            self.tokens, self.messages = reply.usage.prompt + reply.usage.generated, len(history)
 
     def cut(self, length: int) -> None:
         """Take note that the history was cut, and may go on otherwise."""

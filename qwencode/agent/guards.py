@@ -95,6 +95,15 @@ class Guards:
             return Trouble(found.kind, found.reason, found.lesson, None, final=True)
         return found
 
+    def forget(self) -> None:
+        """Take note that the history begins anew: what was read may be read again, and there is no way back to it.
+
+        What was done to the files stays known: they have not changed.
+        """
+        self._refused.clear()
+        self._results.clear()
+        self._second = None
+
     def _note_state(self, turn: Turn) -> None:
         before = self.start if self._state is None else self._state
         if self._state is None:

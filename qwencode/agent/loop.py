@@ -77,7 +77,7 @@ class Agent:
         guards, course, task = Guards(start, to_change), Course(start), compaction.task_of(history)
         step, reminders, nudged, text = Step(), 0, False, ""
         while not (reason := meter.spent()):
-            if not (yield from self._make_room(history, task, meter)):
+            if not (yield from self._make_room(history, task, meter, guards)):
                 return ended("full", "The task alone fills the context of the model.", text, meter)
             at = len(history)
             reply = yield from self._reply(history, step, meter)
@@ -109,9 +109,9 @@ class Agent:
         except HistoryTooLong:  # its tokens were estimated, or nobody knows the size of the context
             if not compaction.can_be_shortened(history):
                 raise
-            self._filling.too_long, reply = True, None
-        if reply is not None and reply.usage.prompt:  # a server that does not count leaves it to the estimate
-            self._filling.count(history, reply.usage)
+            self._filling.too_long = True
+            return None
+        self._filling.count(history, reply)
         return reply
 
     def _act(
@@ -130,17 +130,19 @@ class Agent:
             yield from add(history, Message("user", trouble.lesson))
         return trouble, course.called(meter.steps, turn, trouble.reason if trouble else "")
 
-    def _make_room(self, history: list[Message], task: list[Message], meter: Meter) -> Generator[Event, None, bool]:
+    def _make_room(
+        self, history: list[Message], task: list[Message], meter: Meter, guards: Guards
+    ) -> Generator[Event, None, bool]:
         """Compact a history that fills the context. False when what must stay fills it by itself."""
         size = self.model.context_length
         if not self._filling.is_due(history, size) or not compaction.can_be_shortened(history):
             return True
         yield PhaseStarted("compact", "The context is full: the model sums up")
         summary = yield from compaction.summary(self.model, self.tools, self.options, history, meter)
-        kept = next((n for n, (a, b) in enumerate(zip(history, task, strict=False)) if a is not b), len(task))
-        fresh = [*task[kept:], compaction.resumed(summary, self._plan, self.tree.diff() if self.tree else "")]
-        self._filling.cut(kept)
-        yield from compaction.begun_anew(history, kept, fresh)
+        fresh = compaction.resumed(summary, self._plan, self.tree.diff() if self.tree else "")
+        self._filling.cut(0)
+        guards.forget()
+        yield from compaction.begun_anew(history, task, fresh)
         return self._filling.is_freed(history, size)
 
     def _rewind(self, history: list[Message], length: int, reason: str) -> Generator[Event, None, None]:

@@ -82,7 +82,7 @@ class Uncounted(Reader):
 
 
 def begun(
-    model: Reader | ReplayModel, size: int = 500, diff: str = "+mended"
+    model: Reader | ReplayModel, size: int = 500, diff: str = "+mended", still: bool = False
 ) -> tuple[Generator[Event, None, Outcome], list[Message]]:
     def look(number: int) -> ToolResult:
         """Look at something new."""
@@ -90,7 +90,7 @@ def begun(
         return ToolResult(f"{number}:\n" + "xxxx\n" * (size // 5), "looked", events=(plan,))
 
     tools: dict[str, Tool] = {"look": tool(look)}
-    states = iter(range(10_000))
+    states = iter([0] * 10_000 if still else range(10_000))
     history = list(TASK)
     agent = Agent(model, tools, Options(), Budget(200), tree=Tree(lambda: str(next(states)), lambda: diff))
     return agent.run(history), history
@@ -253,6 +253,22 @@ def test_how_full_it_is_and_what_reading_it_anew_would_take():
     assert fills[0].tokens < fills[1].tokens < fills[2].tokens
     read = [event.usage for event in events if isinstance(event, ReplyFinished)]
     assert fills[0].seconds == pytest.approx(fills[0].tokens / read[0].evaluated)
+
+
+def test_what_is_no_longer_in_the_history_may_be_read_again():
+    class Forgetful(Reader):
+        def stream(
+            self, history: Sequence[Message], tools: Sequence[ToolSpec], options: Options
+        ) -> Generator[Event, None, Reply]:
+            reply = yield from super().stream(history, tools, options)
+            seen = sum(message.role == "assistant" for message in history)
+            asked = (ToolCall("c", "look", {"number": seen}),) if reply.message.tool_calls else ()
+            return replace(reply, message=replace(reply.message, tool_calls=asked))
+
+    run, history = begun(Forgetful(), still=True)
+    rewound = [event for event in run if isinstance(event, HistoryRewound)]
+    assert len(rewound) >= 3 and {event.length for event in rewound} == {len(TASK)}
+    assert history[-1].content == "It is mended."
 
 
 def test_wherever_it_is_stopped_the_history_is_as_before_or_whole():

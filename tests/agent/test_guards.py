@@ -61,6 +61,23 @@ def test_ordinary_work_is_left_alone():
     assert kinds(turns) == [""] * len(turns)
 
 
+def test_what_is_no_longer_in_the_history_is_not_gone_back_to():
+    guards = Guards("0")
+    assert watch([(read(), "0")] * 2 + [(refused(), "0")], guards) == [None] * 3
+    guards.forget()
+    assert watch([(refused(), "0"), (read(), "0"), (read(), "0")], guards) == [None] * 3, "it may be read again"
+    found = watch([(read(), "0")], guards)[-1]
+    assert found and found.kind == "repeated" and found.back == 6
+
+
+def test_what_was_done_to_the_files_is_not_forgotten():
+    guards = Guards("0")
+    assert watch([(edit(), str(n)) for n in range(1, REPEATED)], guards) == [None] * (REPEATED - 1)
+    guards.forget()
+    found = watch([(edit(), "9")], guards)[-1]
+    assert found and found.kind == "again"
+
+
 class TestRefusals:
     def test_two_in_a_row_go_back_to_before_the_first(self):
         found = watch([(read(), "0"), (refused(), "0"), (refused(), "0")])[-1]
