@@ -99,7 +99,7 @@ def resumed(
     """Return the message with which the work goes on. `plan` is (text, state); empty parts are left out."""
     text = trimmed(summary.strip(), SUMMARY_CHARS, line_chars=PARAGRAPH_CHARS) or _SILENT
     marks = {"done": "x", "in_progress": ">", "pending": " "}
-    steps = "\n".join(f"[{marks[state]}] {step}" for step, state in plan)
+    steps = "\n".join(f"[{marks.get(state, ' ')}] {step}" for step, state in plan)
     parts = [
         "The conversation was shortened here. What you wrote down:",
         f"<<< summary\n{text}\n>>>",

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from qwencode.agent import compaction
 from qwencode.agent.budget import Budget, Meter
 from qwencode.agent.course import Course
-from qwencode.agent.filling import Filling
 from qwencode.agent.guards import Guards, Trouble, nudge
+from qwencode.agent.known import Known
 from qwencode.agent.outcome import Outcome, ended, nothing_missing
 from qwencode.agent.thinking import Step, ThinkingPolicy, on_hard_steps
 from qwencode.agent.turns import Turn, add, answer, ask, interrupted
 from qwencode.errors import HistoryTooLong
-from qwencode.events import Event, HistoryRewound, PhaseStarted, PlanChanged
+from qwencode.events import Event, HistoryRewound, PhaseStarted
 from qwencode.messages import Message, Reply
 from qwencode.model.protocol import Model, Options
 from qwencode.tools.protocol import Tool
@@ -42,6 +42,7 @@ class Agent:
 
     `check` is asked when the model stops: '' when the goal is reached, else a text for the model: what is missing.
     With a `tree`, guards watch for a model that is stuck; without, for a conversation in which nothing is to change.
+    `known`: what was known of the history when the run before it ended.
     """
 
     def __init__(
@@ -54,11 +55,10 @@ class Agent:
         think: ThinkingPolicy = on_hard_steps,
         check: Callable[[], str] = nothing_missing,
         tree: Tree | None = None,
+        known: Known | None = None,
     ):
         self.model, self.tools, self.options, self.budget = model, tools, options, budget
-        self.think, self.check, self.tree = think, check, tree
-        self._filling = Filling()
-        self._plan: tuple[tuple[str, str], ...] = ()
+        self.think, self.check, self.tree, self.known = think, check, tree, known or Known()
 
     def run(self, history: list[Message]) -> Generator[Event, None, Outcome]:
         """Continue the history, which the caller owns, until the model stops calling tools or the budget is spent.
@@ -109,19 +109,18 @@ class Agent:
         except HistoryTooLong:  # its tokens were estimated, or nobody knows the size of the context
             if not compaction.can_be_shortened(history):
                 raise
-            self._filling.too_long = True
+            self.known.too_long = True
             return None
-        self._filling.count(history, reply)
+        self.known.count(history, reply)
         return reply
 
     def _act(
         self, history: list[Message], at: int, reply: Reply, meter: Meter, guards: Guards, course: Course
     ) -> Generator[Event, None, tuple[Trouble | None, Step]]:
         """Carry out what a reply asks for. A model in trouble goes back to before it, with a lesson."""
-        room = max(1.0, self.model.context_length - self._filling.of(history)) if self.model.context_length else 0.0
+        room = max(1.0, self.model.context_length - self.known.of(history)) if self.model.context_length else 0.0
         answers = yield from answer(self.tools, history, reply.message.tool_calls, meter, room)
-        for event in (event for _, result in answers for event in result.events):
-            self._plan = event.items if isinstance(event, PlanChanged) else self._plan
+        self.known.hear((event for _, result in answers for event in result.events), len(history))
         turn = Turn(at, answers, self.tree.state() if self.tree else "")
         trouble = guards.after(turn) if self.tree else None
         if trouble and not trouble.final:
@@ -135,17 +134,17 @@ class Agent:
     ) -> Generator[Event, None, bool]:
         """Compact a history that fills the context. False when what must stay fills it by itself."""
         size = self.model.context_length
-        if not self._filling.is_due(history, size) or not compaction.can_be_shortened(history):
+        if not self.known.is_due(history, size) or not compaction.can_be_shortened(history):
             return True
         yield PhaseStarted("compact", "The context is full: the model sums up")
         summary = yield from compaction.summary(self.model, self.tools, self.options, history, meter)
-        fresh = compaction.resumed(summary, self._plan, self.tree.diff() if self.tree else "")
-        self._filling.cut(0)
+        fresh = compaction.resumed(summary, self.known.plan, self.tree.diff() if self.tree else "")
+        self.known.cut(0)
         guards.forget()
         yield from compaction.begun_anew(history, task, fresh)
-        return self._filling.is_freed(history, size)
+        return self.known.is_freed(history, size)
 
     def _rewind(self, history: list[Message], length: int, reason: str) -> Generator[Event, None, None]:
         del history[length:]
-        self._filling.cut(length)
+        self.known.cut(length)
         yield HistoryRewound(length, reason)

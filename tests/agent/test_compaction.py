@@ -8,9 +8,10 @@ import pytest
 
 from qwencode.agent import compaction
 from qwencode.agent.budget import Budget, Meter
+from qwencode.agent.known import Known
 from qwencode.agent.loop import Agent, Tree
 from qwencode.agent.outcome import Outcome
-from qwencode.agent.turns import answer, tokens_in
+from qwencode.agent.turns import answer, estimated_tokens, tokens_in
 from qwencode.errors import HistoryTooLong, ModelUnavailable
 from qwencode.events import (
     ContextFilled,
@@ -229,6 +230,18 @@ def test_results_of_digits_and_of_other_scripts_take_more_tokens(text: str):
     kept = history[-1].content
     assert "the context is nearly full" in kept
     assert sum(letter.isdigit() or not letter.isascii() for letter in kept) <= 1_000
+
+
+def test_what_a_server_does_not_count_is_estimated():
+    known, history = Known(), [*TASK, Message("assistant", "x" * 300)]
+    known.count(history, Reply(history[-1], "stop", Usage()))
+    assert known.of(history) == estimated_tokens(history) == 406
+    known.count(history, Reply(history[-1], "stop", Usage(700, 0, 700, 100)))
+    assert known.of([*history, Message("user", "x" * 30)]) == 810
+    known.cut(3)
+    assert known.of(history) == 800, "nothing of it is gone"
+    known.cut(2)
+    assert known.of(history) == 406
 
 
 def test_tokens_are_rather_too_many():

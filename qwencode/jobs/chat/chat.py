@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import TypeVar
 
 from qwencode import __version__
-from qwencode.agent.turns import estimated_tokens
 from qwencode.context.prompts import chat_prompt
 from qwencode.errors import Interrupted, QwencodeError, ToolError, UsageError
 from qwencode.events import (
@@ -206,7 +205,7 @@ class Chat:
         self.recording.close()
         self.recording, self.talk = recording, talk
         self.notes, self.added, self.keeping = [], [], False
-        self._status = replace(self._status, tokens=estimated_tokens(talk.history))
+        self._status = replace(self._status, tokens=talk.known.of(talk.history))
 
     def begin_anew(self) -> None:
         """Hold a new conversation from now on."""
@@ -238,7 +237,7 @@ class Chat:
             self.recording.record(event)
             self.talk.take(event)
         if isinstance(event, HistoryRewound | MessageAdded):
-            self._status = replace(self._status, tokens=estimated_tokens(self.talk.history))
+            self._status = replace(self._status, tokens=self.talk.known.of(self.talk.history))
         return event
 
     def recorded(self, work: Generator[Event, None, T]) -> Generator[Event, None, T]:

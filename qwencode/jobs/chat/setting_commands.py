@@ -155,7 +155,7 @@ def _compact(chat: "Chat", rest: str) -> Generator[Event, None, str]:
     work = compaction.summary(model, chat.tools, Options(), history, Meter(Budget(0, 0.0)), rest)
     summary = yield from chat.recorded(work)
     diff, _ = chat.session_change()
-    wanted = [*history[:first], compaction.resumed(summary, (), diff, "The user goes on from here.")]
+    wanted = [*history[:first], compaction.resumed(summary, chat.talk.known.plan, diff, "The user goes on from here.")]
     events = becoming(history, wanted, "the conversation was summed up")
     yield from whole([chat.took(event) for event in events])
     yield Notice(

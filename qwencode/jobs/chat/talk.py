@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
+from qwencode.agent.known import Known
 from qwencode.events import Event, HistoryRewound, MessageAdded, TurnEnded, TurnsRedone, TurnStarted, TurnsUndone
 from qwencode.messages import Message
 
@@ -26,6 +27,8 @@ class Turn:
     """How it ended; '' while it goes on."""
     said: tuple[Message, ...] = ()
     """The messages with which it began."""
+    plan: tuple[tuple[str, str], ...] = ()
+    """The plan as it was before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,7 @@ class Undone:
     talk: bool
     runs: tuple[str, ...]
     history: tuple[Message, ...]
+    plan: tuple[tuple[str, str], ...]
 
 
 @dataclass(slots=True)
@@ -46,6 +50,7 @@ class Talk:
     """
 
     history: list[Message] = field(default_factory=list[Message])
+    known: Known = field(default_factory=Known)
     turns: list[Turn] = field(default_factory=list[Turn])
     undone: list[Undone] = field(default_factory=list[Undone])
     told: int = 0
@@ -63,6 +68,7 @@ class Talk:
 
         What a damaged file tells of turns that are not there is passed over.
         """
+        self.known.hear([event], self.told)
         match event:
             case MessageAdded(message):
                 self.told += 1
@@ -73,7 +79,7 @@ class Talk:
             case HistoryRewound(length):
                 self.told = length
             case TurnStarted(_, text, _, state):
-                self.turns.append(Turn(len(self.turns) + 1, text, tuple(self.history), state))
+                self.turns.append(Turn(len(self.turns) + 1, text, tuple(self.history), state, plan=self.known.plan))
                 self.undone.clear()
                 self.states += 1
                 self._beginning = True
@@ -82,13 +88,16 @@ class Talk:
                 self.turns[-1] = replace(self.turns[-1], files=files, reason=reason)
             case TurnsUndone(first, talk, runs) if 1 <= first <= len(self.turns):
                 if self.turns[-1].reason:  # else it was cut off in the middle, and there is no way back to that
-                    self.undone.append(Undone(tuple(self.turns[first - 1 :]), talk, runs, tuple(self.history)))
+                    turns, history = tuple(self.turns[first - 1 :]), tuple(self.history)
+                    self.undone.append(Undone(turns, talk, runs, history, self.known.plan))
                 self._beginning = False
                 if talk:
+                    self.known.plan = self.turns[first - 1].plan
                     del self.turns[first - 1 :]
             case TurnsRedone() if self.undone:
                 done = self.undone.pop()
                 self.turns += done.turns if done.talk else ()
+                self.known.plan = done.plan if done.talk else self.known.plan
             case _:
                 pass
 

@@ -1,6 +1,7 @@
 """One turn of the user: the files are kept, the model answers, and however that ends, the history is well formed."""
 
 from collections.abc import Callable, Generator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from qwencode.agent.budget import Budget
@@ -87,7 +88,8 @@ def _answer(chat: "Chat", messages: list[Message], think: str) -> Generator[Even
     options = Options(thinking_budget=chat.settings.think_budget)
     budget = Budget(chat.settings.max_steps or STEPS, 0.0)
     tree = Tree(step.state, step.diff, to_change=False)
-    agent = Agent(model, chat.tools, options, budget, think=POLICIES[think], tree=tree)
+    known = replace(chat.talk.known)  # the loop and the conversation take note of the same events, each for itself
+    agent = Agent(model, chat.tools, options, budget, think=POLICIES[think], tree=tree, known=known)
     outcome = yield from chat.recorded(agent.run(history))
     if outcome.ended != "done":
         chat.trouble = BudgetSpent(outcome.reason) if outcome.ended == "budget" else QwencodeError(outcome.reason)

@@ -6,10 +6,13 @@ from pathlib import Path
 
 from chat_ground import Held, Someone
 from qwencode.errors import ModelUnavailable
-from qwencode.events import InputOffered, MessageAdded, TextDelta, ToolStarted, TurnEnded, TurnStarted
+from qwencode.events import HistoryRewound, InputOffered, MessageAdded, TextDelta, ToolStarted, TurnEnded, TurnStarted
+from qwencode.jobs.chat.talk import folded
+from qwencode.messages import Message, Reply, Usage
 from qwencode.model.protocol import Model
 from qwencode.model.scripted import ScriptedModel, call
 from qwencode.session import read
+from qwencode.sessions import load
 from qwencode.settings import Settings
 
 Talking = Callable[..., Held]
@@ -46,6 +49,47 @@ def test_a_file_is_made_and_kept(talking: Talking, repository: Path):
     (ended,) = held.of(TurnEnded)
     assert ended.files == ("a.txt",)
     assert person.asked[0].what == "Create a.txt" and "+one" in person.asked[0].diff
+
+
+class Counting(ScriptedModel):
+    """Takes as many tokens as it is told to have taken."""
+
+    context_length = 1_000
+
+
+def counted(line: str | Message, tokens: int) -> Reply:
+    message = Message("assistant", line) if isinstance(line, str) else line
+    return Reply(message, "tool_calls" if message.tool_calls else "stop", Usage(tokens, 0, tokens, 10))
+
+
+PLAN = call("todo_write", items=["[x] find it", "[ ] mend it"])
+
+
+def test_what_was_counted_and_planned_in_one_turn_is_known_in_the_next(talking: Talking):
+    lines = [counted(PLAN, 300), counted("One.", 900), counted("We counted.", 950), counted("Two.", 400)]
+    held = talking(model=Counting(lines))
+    held.say("a")
+    assert not held.of(HistoryRewound)
+    held.say("b")  # by their length alone, the messages would have had room
+    assert [event.length for event in held.of(HistoryRewound)] == [2]
+    shortened = held.talked[3][1]
+    assert "We counted." in shortened and "[x] find it" in shortened and "[ ] mend it" in shortened
+    assert held.talked[-1] == ("assistant", "Two.")
+
+
+def test_the_plan_goes_back_with_the_turn_that_made_it(talking: Talking):
+    lines = [counted("One.", 100), counted(PLAN, 200), counted("Planned.", 300)]
+    held = talking(model=Counting(lines))
+    for line in ("a", "b"):
+        held.say(line)
+    planned = held.chat.talk.known
+    assert planned.plan and planned.tokens == 310
+    held.say("/undo")
+    assert held.chat.talk.known.plan == ()
+    held.say("/redo")
+    assert held.chat.talk.known.plan == (("find it", "done"), ("mend it", "pending"))
+    recording = held.chat.recording
+    assert recording.path and folded(load(recording.path).events).known == held.chat.talk.known
 
 
 def test_interrupted_in_a_reply(talking: Talking):

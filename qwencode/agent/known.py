@@ -1,9 +1,10 @@
-"""How full the context is: what a model counted last, and an estimate of what came since."""
+"""What is known of a history beside its words: how full the context is, and the plan. It lasts from run to run."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from qwencode.agent.turns import estimated_tokens
+from qwencode.events import ContextFilled, Event, HistoryRewound, PlanChanged
 from qwencode.messages import Message, Reply
 
 MARK = 0.75
@@ -13,17 +14,34 @@ FREED = 0.6
 
 
 @dataclass(slots=True)
-class Filling:
-    """`tokens` were counted in the first `messages` of a history. `too_long`: the model has said that it is."""
+class Known:
+    """`tokens` were counted in the first `messages` of a history; what came since is estimated.
+
+    `plan` is (text, state). `too_long`: the model has said that the history is.
+    """
 
     tokens: int = 0
     messages: int = 0
+    plan: tuple[tuple[str, str], ...] = ()
     too_long: bool = False
+
+    def hear(self, events: Iterable[Event], messages: int) -> None:
+        """Take note of events, after which the history has so many messages."""
+        for event in events:
+            match event:
+                case ContextFilled(tokens) if tokens:  # some servers do not count
+                    self.tokens, self.messages = tokens, messages
+                case HistoryRewound(length):
+                    self.cut(length)
+                case PlanChanged(items):
+                    self.plan = items
+                case _:
+                    pass
 
     def count(self, history: Sequence[Message], reply: Reply | None) -> None:
         """Take note of what the model counted in the whole history when it replied."""
         if reply is not None:
-            self.tokens, self.messages = reply.usage.prompt + reply.usage.generated, len(history)
+            self.hear([ContextFilled(reply.usage.prompt + reply.usage.generated, 0)], len(history))
 
     def cut(self, length: int) -> None:
         """Take note that the history was cut, and may go on otherwise."""
