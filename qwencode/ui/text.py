@@ -5,6 +5,7 @@ import re
 _CONTROL = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\U000e0000-\U000e007f]"
 )
+_BLANK = "\u034f\u115f\u1160\u2800\u3164\uffa0" + "".join(map(chr, (*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0))))
 
 
 def seconds(value: float) -> str:
@@ -23,6 +24,15 @@ def safe(text: str) -> str:
     go, too, and characters that are not seen.
     """
     return _CONTROL.sub("�", text.replace("\r\n", "\n"))
+
+
+def spelled(text: str) -> str:
+    """Return text with an escape in the place of every character that is not seen as what it is, line breaks aside.
+
+    For what is to be consented to: `�` says that something is there, but not what.
+    """
+    hidden = {each for each in text if each != "\n" and (each in _BLANK or not each.isprintable())} - {"\t"}
+    return text.translate({ord(each): ascii(each)[1:-1] for each in hidden}).expandtabs(4)
 
 
 def plural(number: int, noun: str) -> str:

@@ -3,11 +3,14 @@
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+from prompt_toolkit.utils import get_cwidth
+
 from qwencode.jobs.chat.person import Answer, Question
 from qwencode.ui.chat.asking import Asking
-from qwencode.ui.chat.questions import Allowing, Choosing, Confirming, Editing, is_long, one
+from qwencode.ui.chat.questions import Allowing, Choosing, Confirming, Editing, command_rows, is_long, one
 from qwencode.ui.chat.screen import Screen
 from qwencode.ui.chat.view import View
+from qwencode.ui.text import spelled
 
 T = TypeVar("T")
 
@@ -23,10 +26,12 @@ class AtPrompt:
     def allow(self, question: Question) -> Answer:
         if question.diff:
             self._view.diff(question.diff, whole=True)
-        if question.command and is_long(question.command, self._screen.width - 6):
-            self._view.print("text", "\n".join(f"  $ {line}" for line in question.command.split("\n")))
-        if len(question.always) > self._screen.width - len("a always: ") - 1:  # the question would cut it
-            self._view.print("dim", f"  always: {question.always}")
+        width, height = self._screen.width - 1, self._screen.height - 4
+        if question.command and is_long(question.command, width, height):
+            self._view.print("text", "\n".join(command_rows(question.command, width)))
+        always = spelled(question.always)
+        if get_cwidth(always) > width - len("a always: "):  # the question would cut it
+            self._view.print("dim", f"  always: {always}")
         answer = self._ask(Allowing(question))
         said = "allowed" if answer.allow else f"not allowed{': ' if answer.reason else ''}{answer.reason}"
         said += f", and from now on: {question.always}" if answer.lasting else ""

@@ -1,22 +1,24 @@
 """What a conversation asks of the person at the prompt."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from prompt_toolkit.utils import get_cwidth
 
 from qwencode.jobs.chat.person import Answer, Question
 from qwencode.ui.chat.asking import Asking, Field
 from qwencode.ui.chat.toolbar import Piece, clipped
-from qwencode.ui.text import safe
+from qwencode.ui.text import safe, spelled
 
 _HEAD = "class:asking.head"
 _TEXT = "class:asking"
 _KEY = "class:asking.key"
-_SHOWN_COMMAND_LINES = 3
+_SHOWN_ROWS = 3
+_OTHER_ROWS = 6  # the question itself and its keys, at most
 
 
 class Allowing(Asking[Answer]):
-    """May this be done? The diff and a long command stand above already."""
+    """May this be done? The diff and the whole of a long command stand above already."""
 
     sudden = True
 
@@ -26,11 +28,11 @@ class Allowing(Asking[Answer]):
 
     def lines(self, text: str, width: int, height: int) -> list[list[Piece]]:
         asked = self.question
-        found: list[list[Piece]] = [[(_HEAD, f"{safe(one(asked.what))}?")]]
-        command = safe(asked.command).split("\n")
-        # A longer one stands above, where nothing cuts it; here it would push the keys off the screen.
-        if asked.command and sum(get_cwidth(line) // max(width, 1) + 1 for line in command) <= _SHOWN_COMMAND_LINES:
-            found += [[(_TEXT, f"  $ {line}")] for line in command]
+        found: list[list[Piece]] = [[(_HEAD, f"{spelled(one(asked.what))}?")]]
+        rows = [*command_rows(asked.command, width)] if asked.command else []
+        if len(rows) > _SHOWN_ROWS:  # all of it would push the keys off the screen
+            rows[1:-1] = [f"    … {len(rows) - 2:,} more rows …"]
+        found += [[(_TEXT, row)] for row in rows]
         if self.field is None:
             found += _keys(self._keys(), width)
         else:
@@ -59,7 +61,7 @@ class Allowing(Asking[Answer]):
         self.field = None
 
     def _keys(self) -> list[tuple[str, str]]:
-        always = [("a", f"always: {safe(one(self.question.always))}")] if self.question.always else []
+        always = [("a", f"always: {spelled(one(self.question.always))}")] if self.question.always else []
         edit = [("e", "edit it")] if self.question.command else []
         return [("y", "yes"), *always, ("n", "no, and why"), *edit, ("Ctrl-C", "stop")]
 
@@ -145,10 +147,25 @@ class Editing(Asking[str | bool]):
         self.answer(False)
 
 
-def is_long(command: str, width: int) -> bool:
+def is_long(command: str, width: int, height: int) -> bool:
     """Return whether a command has to be printed, since the question has no room for it."""
-    lines = command.split("\n")
-    return len(lines) > _SHOWN_COMMAND_LINES or any(len(line) > width for line in lines)
+    return len(command_rows(command, width)) > min(_SHOWN_ROWS, height - _OTHER_ROWS)
+
+
+@lru_cache(maxsize=2)  # it is asked for with every frame
+def command_rows(command: str, width: int) -> tuple[str, ...]:
+    """Return a command in rows of at most `width` cells, with every character in sight."""
+    rows: list[str] = []
+    for line in spelled(command).split("\n"):
+        rows.append("  $ ")
+        used = len(rows[-1])
+        for character in line:
+            used += (cells := get_cwidth(character))
+            if used > width:
+                rows.append("    ")
+                used = len(rows[-1]) + cells
+            rows[-1] += character
+    return tuple(rows)
 
 
 def one(text: str) -> str:

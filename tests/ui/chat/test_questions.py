@@ -3,10 +3,12 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from prompt_toolkit.utils import get_cwidth
 
 from qwencode.jobs.chat.person import Answer, Question
 from qwencode.messages import ToolCall
-from qwencode.ui.chat.questions import Allowing, Choosing, Confirming, Editing, is_long
+from qwencode.ui.chat.questions import Allowing, Choosing, Confirming, Editing, command_rows, is_long
+from qwencode.ui.text import spelled
 
 COMMAND = Question(ToolCall("c", "run_shell_command"), "Run a command", command="pytest -q", always="pytest …")
 EDIT = Question(ToolCall("c", "edit"), "edit of a.py", diff="--- a\n")
@@ -140,23 +142,44 @@ def test_an_edit_is_a_text_or_given_up():
 @given(st.integers(12, 120))
 def test_no_key_is_broken_at_the_end_of_a_line(width: int):
     lines = ["".join(text for _, text in line) for line in Allowing(COMMAND).lines("", width, 20)]
-    assert all(len(line) <= width for line in lines[2:])
-    assert {part.split(" ")[0] for line in lines[2:] for part in line.split(" · ")} == {"y", "a", "n", "e", "Ctrl-C"}
+    keys = lines[1 + len(command_rows(COMMAND.command, width)) :]
+    assert all(len(line) <= width for line in keys)
+    assert {part.split(" ")[0] for line in keys for part in line.split(" · ")} == {"y", "a", "n", "e", "Ctrl-C"}
 
 
 def test_marks_that_turn_the_text_around_are_shown():
     asked = Question(ToolCall("c", "run_shell_command"), "a command", command="echo \u202etxt.exe")
-    assert "\u202e" not in "".join(shown(Allowing(asked)))
+    assert "  $ echo \\u202etxt.exe" in shown(Allowing(asked))
 
 
 def test_a_long_command_is_printed_before_it_is_asked_about():
-    assert is_long("a\nb\nc\nd", 80)
-    assert is_long("x" * 81, 80)
-    assert not is_long("pytest -q", 80)
+    assert is_long("a\nb\nc\nd", 80, 20)
+    assert is_long("x" * 240, 80, 20)
+    assert is_long("漢" * 120, 80, 20) and not is_long("漢" * 100, 80, 20)
+    assert not is_long("pytest -q", 80, 20)
+    assert is_long("pytest -q", 80, 5), "there the keys fill the screen"
+
+
+@given(st.text(), st.integers(8, 100))
+def test_every_character_of_a_command_is_seen(command: str, width: int):
+    rows = command_rows(command, width)
+    assert all(get_cwidth(row) <= width for row in rows)
+    assert "".join(row[4:] for row in rows) == spelled(command).replace("\n", "")
+    assert all(row.isprintable() for row in rows)
+
+
+@given(st.text(min_size=1), st.integers(8, 100))
+def test_the_beginning_and_the_end_of_a_command_are_in_the_question(command: str, width: int):
+    question = Question(ToolCall("", "run_shell_command", {}), "Run a command", command=command)
+    lines = ["".join(text for _, text in line) for line in Allowing(question).lines("", width, 20)]
+    rows = command_rows(command, width)
+    assert rows[0] in lines and rows[-1] in lines
+    assert is_long(command, width, 20) or all(row in lines for row in rows)
 
 
 @pytest.mark.parametrize("command", ["echo " + "b " * 3000 + "; rm x", "echo " + "漢" * 400, ("x" * 300 + "\n") * 3])
 def test_a_long_command_leaves_room_for_the_keys(command: str):
     question = Question(ToolCall("", "run_shell_command", {}), "Run a command", command=command)
     lines = ["".join(text for _, text in line) for line in Allowing(question).lines("", 79, 20)]
-    assert is_long(command, 74) and "y yes" in lines[1] and all(len(line) <= 79 for line in lines)
+    assert is_long(command, 79, 20) and "y yes" in lines[-1] and all(get_cwidth(line) <= 79 for line in lines)
+    assert lines[2].endswith("more rows …")
