@@ -26,7 +26,7 @@ from typing import Any
 from qwencode.errors import Interrupted, QwencodeError
 from qwencode.event_json import from_dict, to_dict
 from qwencode.events import Event
-from qwencode.jobs.undisturbed import unbroken
+from qwencode.jobs.undisturbed import undisturbed
 
 GRACE = 0.4
 """Seconds between being asked to end and being killed."""
@@ -64,13 +64,13 @@ def bounded(work: Callable[[Path], Iterable[Event]], seconds: float) -> Generato
         try:
             return (yield from _events(read, end))
         finally:
-            with unbroken(*_SIGNALS):
+            with undisturbed(*_SIGNALS):
                 _end(child)
                 os.close(life[1])  # not before: whoever reads its end kills the child at once
                 os.close(read)
                 _reap(others)
     finally:
-        with unbroken(*_SIGNALS):
+        with undisturbed(*_SIGNALS):
             _adopt(False)
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -95,7 +95,9 @@ def _events(read: int, end: float) -> Generator[Event, None, bool]:
 
 
 def _error(data: dict[str, Any]) -> QwencodeError:
-    found = next((kind for kind in QwencodeError.__subclasses__() if kind.__name__ == data["kind"]), QwencodeError)
+    kinds = QwencodeError.__subclasses__()
+    kinds += [kind for parent in kinds for kind in parent.__subclasses__()]
+    found = next((kind for kind in kinds if kind.__name__ == data["kind"]), QwencodeError)
     return found(data["ended"])
 
 

@@ -2,38 +2,31 @@
 
 import signal
 import threading
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import Generator, Sequence
+from contextlib import ExitStack, contextmanager
+
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @contextmanager
-def undisturbed() -> Generator[None]:
-    """Hold back Ctrl-C and requests to end while files are put back: half a restore is worse than a second's wait."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    old = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in old.items():
-            signal.signal(number, handler)
+def undisturbed(*numbers: signal.Signals) -> Generator[None]:
+    """Let signals (Ctrl-C and requests to end, where none is named) wait until what belongs together is done.
 
-
-@contextmanager
-def unbroken(*numbers: signal.Signals) -> Generator[None]:
-    """Let signals (Ctrl-C where none is named) wait until what belongs together is done; they arise at the end.
-
-    By handlers, not by a mask: a mask is that of one thread, and the system may give a signal to any other.
+    Half a restore is worse than a second's wait. None is lost: they arise at the end, or at that of the outermost
+    such block. By handlers, not by a mask: a mask is that of one thread, and the system may give a signal to any other.
     """
     came: list[int] = []
     main = threading.current_thread() is threading.main_thread()
-    held = (numbers or (signal.SIGINT,)) if main else ()
-    before = {number: signal.signal(number, lambda given, _: came.append(given)) for number in held}
-    try:
+    with ExitStack() as after:
+        after.callback(_deliver, came)
+        for number in (numbers or _ENDING) if main else ():
+            after.callback(signal.signal, number, signal.getsignal(number))
+            signal.signal(number, lambda given, _: came.append(given))
         yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        for number in dict.fromkeys(came):
-            signal.raise_signal(number)
+
+
+def _deliver(came: Sequence[int]) -> None:
+    """Let every signal arise once, also where one before it raises; what raises last, a request to end, is heard."""
+    with ExitStack() as stack:
+        for number in sorted(set(came), reverse=True):  # called from the last to the first
+            stack.callback(signal.raise_signal, signal.Signals(number))

@@ -1,8 +1,11 @@
 """A conversation in a repository, with a model and a person who were told beforehand what to say."""
 
+import os
+import signal
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 from qwencode.events import Event, Notice
@@ -86,6 +89,22 @@ class Held:
     def talked(self) -> list[tuple[str, str]]:
         """The history as (role, content)."""
         return [(message.role, message.content) for message in self.chat.talk.history]
+
+
+class Pressing:
+    """A recording during which Ctrl-C is pressed, once, when an event of this kind is put on record."""
+
+    def __init__(self, recording: Recording, kind: type[Any]):
+        self._recording, self._kind = recording, kind
+
+    def record(self, event: Event) -> None:
+        self._recording.record(event)
+        if isinstance(event, self._kind):
+            self._kind = NoneType
+            os.kill(os.getpid(), signal.SIGINT)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._recording, name)
 
 
 class Renamed:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from qwencode.errors import BudgetSpent, ModelUnavailable
+from qwencode.errors import BudgetSpent, HistoryTooLong, ModelUnavailable
 from qwencode.events import Event, Notice, Progress
 from qwencode.jobs.bounded import Failed, bounded
 
@@ -65,7 +65,9 @@ def test_events_come_through_and_the_folder_goes():
     assert not Path(folders[0]).exists()
 
 
-@pytest.mark.parametrize("error", [ModelUnavailable("There is none."), BudgetSpent("It is spent.")])
+@pytest.mark.parametrize(
+    "error", [ModelUnavailable("There is none."), HistoryTooLong("It is too long."), BudgetSpent("It is spent.")]
+)
 def test_errors_come_through(error: Exception):
     def work(folder: Path) -> Iterator[Event]:
         yield Notice("a")

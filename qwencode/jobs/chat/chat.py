@@ -37,7 +37,7 @@ from qwencode.jobs.chat.talk import Talk
 from qwencode.jobs.chat.trust import known, remember, to_be_trusted
 from qwencode.jobs.chat.turn import say
 from qwencode.jobs.chat.work_commands import shell
-from qwencode.jobs.undisturbed import unbroken
+from qwencode.jobs.undisturbed import undisturbed
 from qwencode.model.protocol import Model, Reads
 from qwencode.session import new_id
 from qwencode.snapshots import change, recover
@@ -219,7 +219,7 @@ class Chat:
 
     def told(self, event: Event) -> Event:
         """Put an event on record, and return it."""
-        with unbroken():
+        with undisturbed():
             self.recording.record(event)
             self.talk.heard(event)
         match event:
@@ -233,7 +233,7 @@ class Chat:
 
     def took(self, event: Event) -> Event:
         """Put an event on record, do to the history what it says, and return it."""
-        with unbroken():
+        with undisturbed():
             self.recording.record(event)
             self.talk.take(event)
         if isinstance(event, HistoryRewound | MessageAdded):

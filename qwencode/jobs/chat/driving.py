@@ -25,9 +25,8 @@ def drive(work: Generator[Event, None, None], show: Callable[[Event], None]) -> 
         work.close()
 
 
-def whole(events: Iterable[Event]) -> Generator[Event, None, None]:
-    """Yield events of what is done already: all of them. A Ctrl-C that comes in between is raised at the end."""
-    stop: KeyboardInterrupt | None = None
+def whole(events: Iterable[Event], stop: KeyboardInterrupt | None = None) -> Generator[Event, None, None]:
+    """Yield events of what is done already: all of them. A Ctrl-C, `stop` or one in between, is raised at the end."""
     for event in events:
         try:
             yield event

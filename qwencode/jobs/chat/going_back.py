@@ -4,7 +4,7 @@ The talk costs no prefill: the history becomes a list that the model has seen. F
 kept them, newest turn first. What the user has changed in them since is overwritten only after a question.
 """
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import TYPE_CHECKING, Literal
 
 from qwencode.errors import UsageError
@@ -36,16 +36,15 @@ def redo(chat: "Chat", rest: str) -> Generator[Event, None, None]:
     if not talk.undone:
         raise UsageError("There is nothing that was taken back, or something else was said since.")
     done = talk.undone[-1]
-    moved = _moved(chat, done.runs[::-1], "forth")
-    if moved is None:
-        yield Notice("Nothing was done.")
-        return
-    with undisturbed():
+
+    def moving(moved: Moved) -> list[Event]:
         events = [chat.took(TurnsRedone(done.turns[0].number, done.talk, moved.runs))]
         if done.talk:
             events += [chat.took(event) for event in becoming(talk.history, done.history, "done again")]
-    yield from whole(events)
-    yield from _told(chat, moved, f"Turn {done.turns[0].number} is there again", "as it left them", done.talk)
+        said = f"Turn {done.turns[0].number} is there again"
+        return events + _told(chat, moved, said, "as it left them", done.talk)
+
+    yield from _moved(chat, done.runs[::-1], "forth", moving)
 
 
 def rewind(chat: "Chat", rest: str) -> Generator[Event, None, None]:
@@ -110,49 +109,54 @@ def _last(chat: "Chat") -> Turn:
 def _back(chat: "Chat", turn: Turn, scope: Scope) -> Generator[Event, None, bool]:
     """Go back to before a turn. False when the user does not want it after all."""
     talk, turns = scope != "files", chat.talk.turns[turn.number - 1 :]
-    moved = _moved(chat, [turn.state for turn in reversed(turns)], "back") if scope != "talk" else Moved()
-    if moved is None:
-        yield Notice("Nothing was done.")
-        return False
-    with undisturbed():
+
+    def moving(moved: Moved) -> list[Event]:
         events = [chat.took(TurnsUndone(turn.number, talk, moved.runs))]
         if talk:
             wanted = turn.before
             events += [chat.took(event) for event in becoming(chat.talk.history, wanted, f"before turn {turn.number}")]
-    yield from whole(events)
-    where = f"turn {turn.number}" if len(turns) == 1 else f"turns {turn.number} to {turns[-1].number}"
-    yield from _told(chat, moved, f"Took back {where}", "as before", talk)
-    if lost := [str(turn.number) for turn in turns if turn.files and turn.state in moved.unknown]:
-        text = f"The files as they were before turn {listed(lost, _NAMED)} are no longer kept; they stay as they are."
-        yield Notice(text, "warning")
-    return True
+        where = f"turn {turn.number}" if len(turns) == 1 else f"turns {turn.number} to {turns[-1].number}"
+        events += _told(chat, moved, f"Took back {where}", "as before", talk)
+        if lost := [str(turn.number) for turn in turns if turn.files and turn.state in moved.unknown]:
+            many = listed(lost, _NAMED)
+            text = f"The files as they were before turn {many} are no longer kept; they stay as they are."
+            events.append(Notice(text, "warning"))
+        return events
+
+    return (yield from _moved(chat, [turn.state for turn in reversed(turns)] * (scope != "talk"), "back", moving))
 
 
-def _moved(chat: "Chat", names: Sequence[str], direction: Literal["back", "forth"]) -> Moved | None:
-    """Take runs back, or do them again. None when that would overwrite something, and the user says no."""
-    workspace = chat.parts.workspace
-    with undisturbed():
+def _moved(
+    chat: "Chat", names: Sequence[str], direction: Literal["back", "forth"], moving: Callable[[Moved], list[Event]]
+) -> Generator[Event, None, bool]:
+    """Take runs back, or do them again, together with all that `moving` does; say what it returns.
+
+    False when that would overwrite something, and the user says no.
+    """
+    force = False
+    while True:
         try:
-            return move(workspace, names, direction)
+            with undisturbed():
+                moved = move(chat.parts.workspace, names, direction, force=force) if names else Moved()
+                yield from whole(moving(moved))
+                return True
         except Conflicts as error:
-            files = error.files
-    question = (
-        f"You have changed {listed(files, _NAMED)} since. Overwrite? What is there now is kept under a ref of git."
-    )
-    if not chat.parts.person.confirm(question):
-        return None
-    with undisturbed():
-        return move(workspace, names, direction, force=True)
+            what = f"You have changed {listed(error.files, _NAMED)} since."
+        force = chat.parts.person.confirm(f"{what} Overwrite? What is there now is kept under a ref of git.")
+        if not force:
+            yield Notice("Nothing was done.")
+            return False
 
 
-def _told(chat: "Chat", moved: Moved, what: str, how: str, talk: bool) -> Generator[Event, None, None]:
+def _told(chat: "Chat", moved: Moved, what: str, how: str, talk: bool) -> list[Event]:
     """Say what was done. Where only files went back, the model has to know, or it would take its edits for made."""
     files = f": {listed(moved.files, _NAMED)} {how}" if moved.files else ", no file was changed"
-    yield Notice(f"{what}{files if moved.files or not talk else ''}.")
+    events: list[Event] = [Notice(f"{what}{files if moved.files or not talk else ''}.")]
     if moved.kept:
-        yield Notice(f"What you had in these files is kept: git show {moved.kept}:FILE")
+        events.append(Notice(f"What you had in these files is kept: git show {moved.kept}:FILE"))
     if moved.files and not talk:
         chat.notes.append(("note", f"The user has put these files back to an earlier state: {', '.join(moved.files)}."))
+    return events
 
 
 def _words(turn: Turn) -> str:

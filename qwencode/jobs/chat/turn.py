@@ -61,6 +61,7 @@ def ask(chat: "Chat", text: str, messages: list[Message], think: str = "") -> Ge
 def turn(chat: "Chat", text: str, work: Callable[[], Generator[Event, None, str]]) -> Generator[Event, None, None]:
     """See a turn through: `work` returns how it ended. It is closed and on disk however it ends."""
     number, reason, ending = len(chat.talk.turns) + 1, INTERRUPTED, list[Event]()
+    late: KeyboardInterrupt | None = None
     step = chat.begin_step()
     try:
         yield chat.told(TurnStarted(number, text, len(chat.talk.history), step.name))
@@ -74,9 +75,12 @@ def turn(chat: "Chat", text: str, work: Callable[[], Generator[Event, None, str]
         reason, chat.trouble = str(error), error
         ending.append(Notice(reason, "error"))
     finally:
-        with undisturbed():
-            ending = [*chat.settle(number, reason), *ending]
-    yield from whole(ending)
+        try:
+            with undisturbed():
+                ending = [*chat.settle(number, reason), *ending]
+        except KeyboardInterrupt as stop:
+            late = stop
+    yield from whole(ending, late)
 
 
 def _answer(chat: "Chat", messages: list[Message], think: str) -> Generator[Event, None, str]:

@@ -3,11 +3,22 @@
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from chat_ground import Held, Someone
-from qwencode.events import InputOffered, Listed, TextDelta, TreeChanged, TurnEnded, TurnStarted
+from chat_ground import Held, Pressing, Someone
+from qwencode.errors import Interrupted
+from qwencode.events import (
+    InputOffered,
+    Listed,
+    Notice,
+    TextDelta,
+    TreeChanged,
+    TurnEnded,
+    TurnStarted,
+    TurnsUndone,
+)
 from qwencode.jobs.chat.person import Answer, Question
 from qwencode.model.scripted import ScriptedModel, call
 
@@ -104,6 +115,25 @@ def test_what_the_user_has_changed_is_not_overwritten_unasked(three: Held, repos
     three.say("/undo")
     assert (repository / "a.txt").read_text() == "1\n" and said(three)[-1] == "hello"
     assert "is kept: git show refs/qwencode/" in three.notices()
+
+
+def test_a_ctrl_c_while_something_is_taken_back_is_heard_afterwards(three: Held, repository: Path):
+    pressing: Any = Pressing(three.chat.recording, TurnsUndone)
+    three.chat.recording = pressing
+    three.say("/undo")
+    assert (repository / "a.txt").read_text() == "1\n" and said(three)[-1] == "hello"
+    assert [event.text for event in three.of(Notice)[-2:]] == ["Took back turn 3: a.txt as before.", "Interrupted."]
+    assert isinstance(three.chat.trouble, Interrupted)
+
+
+def test_a_ctrl_c_while_a_turn_is_closed_is_heard_afterwards(three: Held):
+    pressing: Any = Pressing(three.chat.recording, TurnEnded)
+    three.chat.recording = pressing
+    three.say("And?")
+    assert three.of(TurnEnded)[-1].reason == "answered" and three.notices().endswith("Interrupted.")
+    assert isinstance(three.chat.trouble, Interrupted)
+    three.say("Well?")
+    assert three.of(TurnEnded)[-1].reason == "answered" and three.chat.trouble is None
 
 
 def test_retry_asks_with_the_very_same_messages(three: Held, repository: Path):
