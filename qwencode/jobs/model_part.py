@@ -10,9 +10,10 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, cast
 
-from qwencode.errors import ModelUnavailable, ToolError
+from qwencode.errors import HistoryTooLong, ModelUnavailable, ToolError
 from qwencode.events import CheckFinished, Event, FindingReported, MessageAdded, PhaseStarted, Progress
-from qwencode.messages import Message, ToolSpec
+from qwencode.excerpt import listed
+from qwencode.messages import Message, Reply, ToolSpec
 from qwencode.model.protocol import Model, Options
 from qwencode.review.change import FileChange
 from qwencode.review.hunks import Place, places
@@ -85,14 +86,17 @@ class ModelPart:
         return ""
 
     def _ask(self, model: Model, asked: Sequence[Place], found: list[FindingReported]) -> Generator[Event, None, str]:
-        history = [beginning()[0]]
+        history, too_large = [beginning()[0]], list[str]()
         for number, place in enumerate(asked):
             if self.left() < _LEAST:
                 return f"the time was up after {number} of {len(asked)} places"
             yield Progress(NAME, number, len(asked), "places", note=place.file.path)
             question = Message("user", _question(place))
             reporting = _reporting(place, found)
-            reply = yield from model.stream([*history, question], [reporting.spec], Options(max_tokens=REPLY_TOKENS))
+            reply = yield from _replied(model, history, question, reporting.spec)
+            if reply is None:
+                too_large.append(f"{place.file.path}:{place.first}")
+                continue
             history += [question, reply.message]
             yield MessageAdded(question)
             yield MessageAdded(reply.message)
@@ -103,8 +107,21 @@ class ModelPart:
                 yield MessageAdded(answer)
             yield from found[known:]
             if model.context_length and reply.usage.prompt + reply.usage.generated > _FULL * model.context_length:
-                history = history[:1]
-        return ""
+                del history[1:]
+        return f"too large for the context of the model, not read: {listed(too_large, 3)}" if too_large else ""
+
+
+def _replied(
+    model: Model, history: list[Message], question: Message, spec: ToolSpec
+) -> Generator[Event, None, Reply | None]:
+    """Return the reply to a question. The history begins anew where both are too long; None: so is the question."""
+    while True:
+        try:
+            return (yield from model.stream([*history, question], [spec], Options(max_tokens=REPLY_TOKENS)))
+        except HistoryTooLong:
+            if len(history) == 1:
+                return None
+            del history[1:]
 
 
 def beginning() -> tuple[Message, list[ToolSpec]]:

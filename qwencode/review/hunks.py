@@ -13,6 +13,8 @@ AROUND = 6
 """Lines shown before and after a change where no definition is around it, or a very long one."""
 WHOLE = 70
 """Lines up to which a definition is shown whole."""
+REMOVED = 60
+"""Lines that were there before, shown of one place at most: a deletion can be as long as a file."""
 _REMOVED_GUARD = re.compile(
     r"\b(if|raise|assert|except|catch|throw|return|lock|close|free|check|valid\w*|escape\w*)\b", re.I
 )
@@ -38,8 +40,13 @@ class Place:
         before, after = split_lines(self.file.before or ""), split_lines(self.file.after or "")
         removed = {hunk.new.start: [before[number - 1] for number in hunk.old] for hunk in self.file.hunks if hunk.old}
         rows: list[str] = []
+        room = REMOVED
         for number in range(self.first, self.last + 2):
-            rows += [f"-    |{clip(line)}" for line in removed.get(number, ())]
+            gone = removed.get(number, ())
+            rows += [f"-    |{clip(line)}" for line in gone[:room]]
+            if len(gone) > room:
+                rows.append(f"-    |… {len(gone) - room:,} more lines were there before")
+            room = max(room - len(gone), 0)
             if number <= min(self.last, len(after)):
                 rows.append(f"{'+' if number in self.file.added else ' '}{number:>4}|{clip(after[number - 1])}")
         return "\n".join(rows)

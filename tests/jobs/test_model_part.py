@@ -1,15 +1,16 @@
 """What a model may report of a change, in which order it is asked, and that its history only grows."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 
 import pytest
 
-from qwencode.errors import ModelUnavailable
+from qwencode.errors import HistoryTooLong, ModelUnavailable
 from qwencode.events import CheckFinished, Event, FindingReported
-from qwencode.jobs.model_part import ModelPart
-from qwencode.messages import Message, Reply, ToolCall, Usage
-from qwencode.model.scripted import ScriptedModel, call
+from qwencode.jobs.model_part import ModelPart, beginning
+from qwencode.messages import Message, Reply, ToolCall, ToolSpec, Usage
+from qwencode.model.protocol import Options
+from qwencode.model.scripted import Line, ScriptedModel, call
 from qwencode.review.change import FileChange, hunks_of
 
 BEFORE = "def last(rows):\n    if not rows:\n        raise ValueError\n    return rows[-1]\n\n\nNAME = 1\n"
@@ -100,6 +101,43 @@ def test_a_model_that_cannot_be_used_is_said_and_nothing_is_lost():
     events = reviewed(ScriptedModel([report(2), fails]), [changed(BEFORE, AFTER)])
     assert len(found(events)) == 1
     assert (ended(events).status, ended(events).reason) == ("skipped", "It fell over.")
+
+
+class Small(ScriptedModel):
+    """Has room for so many characters."""
+
+    def __init__(self, lines: Sequence[Line], room: int):
+        super().__init__(lines)
+        self.room = room
+
+    def stream(
+        self, history: Sequence[Message], tools: Sequence[ToolSpec], options: Options
+    ) -> Generator[Event, None, Reply]:
+        if sum(len(message.content) for message in history) > self.room:
+            raise HistoryTooLong("It does not fit.")
+        return (yield from super().stream(history, tools, options))
+
+
+def test_a_large_deletion_is_shown_in_part_and_what_comes_after_it_is_read():
+    gone = "".join(f"    raise ValueError({number})\n" for number in range(5_000))
+    large = changed(f"def f():\n    x = 1\n{gone}    return x\n", "def f():\n    x = 1\n    return x\n", "large.py")
+    model = Small([report(2), "ok", "ok"], room=8_000)
+    events = reviewed(model, [large, changed(BEFORE, AFTER)])
+    assert ended(events).status == "done" and len(model.requests) == 3
+    assert "… 4,940 more lines were there before" in model.requests[0][0][-1].content
+
+
+def test_only_the_place_that_does_not_fit_is_skipped():
+    wide = changed("def f():\n    return 1\n", f"def f():\n    return {'(1 + 2), ' * 40}\n", "wide.py")
+    start = len(beginning()[0].content)
+    model = Small([report(2), "ok"], room=start + 200)
+    events = reviewed(model, [wide, changed(BEFORE, AFTER)])
+    assert found(events) == [("rows.py", 2, "The index is beyond the last row.")]
+    assert (ended(events).status, ended(events).reason) == (
+        "skipped",
+        "too large for the context of the model, not read: wide.py:1",
+    )
+    assert [len(history) for history, _, _ in model.requests] == [2, 2], "with the first question there was no room"
 
 
 def test_no_model_is_loaded_where_the_time_is_too_short_for_it():
