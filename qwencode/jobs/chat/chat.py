@@ -6,8 +6,9 @@ from dataclasses import replace
 from typing import TypeVar
 
 from qwencode import __version__
+from qwencode.agent.compaction import can_be_shortened
 from qwencode.context.prompts import chat_prompt
-from qwencode.errors import Interrupted, QwencodeError, ToolError, UsageError
+from qwencode.errors import HistoryTooLong, Interrupted, QwencodeError, ToolError, UsageError
 from qwencode.events import (
     ContextFilled,
     Event,
@@ -189,8 +190,13 @@ class Chat:
         if isinstance(self.model, Reads):
             yield PhaseStarted("prefill", "Reading what the conversation begins with")
             specs = [tool.spec for tool in self.tools.values()]
-            yield from recalled(self)
-            yield from self.model.read(self.talk.history or [chat_prompt()], specs)
+            try:
+                yield from recalled(self)
+                yield from self.model.read(self.talk.history or [chat_prompt()], specs)
+            except HistoryTooLong as error:
+                if not can_be_shortened(self.talk.history):
+                    raise
+                yield Notice(f"{error} Or go on: your next message, or /compact, shortens it.", "warning")
 
     def change_model(self, name: str) -> Generator[Event, None, None]:
         """Go on with another model. Raises ModelUnavailable; then there is none, and the next turn tries again."""

@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from chat_ground import Held, Someone, hold, places
+from qwencode.errors import HistoryTooLong
 from qwencode.events import Event, InputOffered, Listed, MessageAdded, ScreenCleared, TextDelta, TurnStarted
 from qwencode.jobs.chat.export import markdown
 from qwencode.jobs.chat.recording import Recording
 from qwencode.jobs.chat.talk import Talk, folded
-from qwencode.model.scripted import call
+from qwencode.messages import Message, Reply, ToolSpec
+from qwencode.model.protocol import Options
+from qwencode.model.scripted import ScriptedModel, call
 from qwencode.session import read
 from qwencode.sessions import load, summaries
 
@@ -39,6 +42,35 @@ def test_it_goes_on_where_it_stopped(talking: Talking, repository: Path, own_dir
     again.say("/rewind 1")
     assert again.talked == [] and not (repository / "a.txt").exists()
     assert [each.id for each in summaries(places(own_directories).sessions)] == [held.chat.recording.id]
+
+
+class Smaller(ScriptedModel):
+    """Reads ahead, and has room for so many messages."""
+
+    room = 4
+
+    def read(self, history: Sequence[Message], tools: Sequence[ToolSpec]) -> Generator[Event, None, None]:
+        if len(history) > self.room:
+            raise HistoryTooLong("The conversation has 9 tokens and the context holds 8: raise the setting `context`.")
+        yield from ()
+
+    def stream(
+        self, history: Sequence[Message], tools: Sequence[ToolSpec], options: Options
+    ) -> Generator[Event, None, Reply]:
+        yield from self.read(history, tools)
+        return (yield from super().stream(history, tools, options))
+
+
+def test_it_goes_on_with_a_model_for_which_it_is_too_long(talking: Talking):
+    held = talking("One.", "Two.")
+    for line in ("a", "b"):
+        held.say(line)
+    path = held.chat.recording.path
+    held.chat.close()
+    again = talking(model=Smaller(["Three."]), resume=path, session="other")
+    assert "raise the setting `context`. Or go on: your next message, or /compact, shortens it." in again.notices()
+    again.say("c")
+    assert again.talked[-1] == ("assistant", "Three.") and "No summary could be written" in again.talked[-2][1]
 
 
 def test_what_was_taken_back_can_be_done_again_after_it(talking: Talking, repository: Path):
