@@ -4,6 +4,7 @@ import time
 from collections.abc import Generator
 from dataclasses import dataclass, field
 
+from qwencode.errors import HistoryTooLong
 from qwencode.events import Event
 from qwencode.messages import Reply, Usage
 
@@ -69,6 +70,9 @@ class Meter:
                     return reply
                 yield event
             return None
+        except HistoryTooLong:
+            self.steps -= 1  # no model has looked at it
+            raise
         finally:
             self.steps += 1
             stream.close()

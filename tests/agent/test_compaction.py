@@ -185,6 +185,7 @@ def test_a_model_that_finds_it_too_long_sooner_than_was_thought_gets_a_shorter_o
     model = Reader(context_length=0, room=2_000)
     events, outcome, history = drive(model)
     assert outcome.ended == "done" and history[: len(TASK)] == TASK
+    assert outcome.steps == 40, "what was refused is no step"
     assert any(isinstance(event, HistoryRewound) for event in events)
 
 

@@ -117,3 +117,15 @@ def test_a_conversation_that_was_kept_goes_on_without_reading(
     again.chat.close()
     remove(path)
     assert not kept_folder(path).exists()
+
+
+def test_what_is_too_long_is_shortened_and_can_be_taken_back(held: Held):
+    most = (16_384 - held.chat.status.tokens) // 4
+    for number in range(4):
+        short(held, f"{number} " * (most // 2))
+    notices = held.notices()
+    assert "The conversation is too long to be summed up" in notices
+    assert held.talked[-1][0] == "assistant" and held.talked[-1][1]
+    assert any("No summary could be written" in text for _, text in held.talked)
+    held.say("/undo")
+    assert [text.strip()[-1] for role, text in held.talked if role == "user"] == ["0", "1", "2"]
