@@ -49,6 +49,8 @@ class Attempts:
     think: ThinkingPolicy = on_hard_steps
     prefill_speed: float = 0.0
     """Tokens a second that the model reads; 0: unknown."""
+    opened: bool = False
+    """Whether the model was there once."""
     made: int = 0
     """Attempts that came to their end."""
     failed: VerdictReached | None = None
@@ -64,7 +66,8 @@ class Attempts:
     def mend(self, baseline: Baseline, ranking: Ranking, share: float) -> Generator[Event, None, VerdictReached | None]:
         """Let the model try to mend a cause: a `qwencode.jobs.causes.Mend`.
 
-        A partial result of one attempt is kept when no other does better.
+        A partial result of one attempt is kept when no other does better. What a model leaves that goes away in the
+        midst of one is proven like any other.
         """
         if self.trouble or (self.made and self.meter.spent()):
             return None
@@ -73,21 +76,22 @@ class Attempts:
         best: tuple[VerdictReached, Snapshot] | None = None
         for number in range(1, self.most + 1):
             done = yield from self._attempt(part, number, mine, [*history])
-            if done is None:
+            if done is None and not mark.differing(run.look()):
                 break
             verdict, after = yield from self.ground.proven(baseline, self.name)
-            if verdict.status in ("fixed", "unbroken"):
+            if verdict.status == "fixed" or (done and verdict.status == "unbroken"):
                 return verdict
             if verdict.status == "partly" and (best is None or _passing(verdict) > _passing(best[0])):
                 best = verdict, run.mark()
-            self.failed = verdict
-            last = number == self.most or bool(mine.spent())
+            if verdict.status != "unbroken":  # of half the work: that nothing broke says nothing
+                self.failed = verdict
+            last = done is None or number == self.most or bool(mine.spent())
             if last and self.keep and best is None:
                 return None
+            if last or done is None:
+                break
             learnt = lesson(number, run.diff(mark), done, verdict, after)
             run.restore(mark)
-            if last:
-                break
             yield Notice(f"Attempt {number} of {self.most} was taken back. {verdict.reason}")
             yield HistoryRewound(len(history), f"attempt {number + 1} of {self.most} begins where this one began")
             history.append(learnt)
@@ -111,12 +115,13 @@ class Attempts:
     def _attempt(
         self, part: AgentPart, number: int, mine: Meter, history: list[Message]
     ) -> Generator[Event, None, Outcome | None]:
-        """Make an attempt and return how it ended; None when the model cannot go on."""
+        """Make an attempt and return how it ended; None when the model cannot go on. The tree may have changed then."""
         seed = self.options.seed
         options = self.options if seed is None else replace(self.options, seed=seed + number - 1)
         budget = part_of(mine, 1.0 if number == self.most else NOT_LAST)
         try:
             model = yield from self.open_model()
+            self.opened, self.name = True, f"the model {model.name}"
             done = yield from part.work(model, options, budget, history)
         except ModelUnavailable as error:
             self.trouble = error
@@ -126,7 +131,6 @@ class Attempts:
             meter.usage += done.usage
         self.made += 1
         self.spent = (self.meter.spent() or done.reason) if done.ended == "budget" else ""
-        self.name = f"the model {model.name}"
         return done
 
 

@@ -273,12 +273,12 @@ class Fix:
             yield from causes.each(mend)
         elif verdict := (yield from work.mend(baseline, ranking, 1.0)):
             causes.kept.append((baseline, verdict))
-        if work.made:
+        if work.opened:
             self.tried.append(work.name)
         if work.trouble:
             if self.parts.asked_for and not (causes.kept or work.made):
                 raise work.trouble
-            how = "could not go on" if work.made else "was not tried"
+            how = "could not go on" if work.opened else "was not tried"
             yield Notice(f"The {LABEL if self.parts.lines else 'model'} {how}: {work.trouble}", "warning")
         return work.failed, work.spent
 

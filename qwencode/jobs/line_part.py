@@ -204,8 +204,10 @@ class LineWork:
     options: Options
     meter: Meter
     asked_for: bool
+    opened: bool = False
+    """Whether the model was there once."""
     made: int = 0
-    """Causes that it has worked on."""
+    """Causes that it has worked on to the end."""
     failed: VerdictReached | None = None
     """The verdict on what passed its own tests, but not the clean re-run."""
     spent: str = ""
@@ -224,19 +226,21 @@ class LineWork:
                 yield Notice(f"The failing tests run no function that can be shown to the {LABEL}.", "warning")
             return None
         mark = self.ground.run.mark()
+        done: Outcome | None = None
         try:
             model = yield from self.open_model()
-        except ModelUnavailable as error:
+            if not self.opened:
+                yield Notice(f"The {LABEL} tries edits.")
+            self.opened = True
+            done = yield from part.work(model, self.options, part_of(self.meter, share))
+        except ModelUnavailable as error:  # maybe after an edit that mends all, which stays then
             self.trouble = error
-            return None
-        if not self.made:
-            yield Notice(f"The {LABEL} tries edits.")
-        self.made += 1
-        done = yield from part.work(model, self.options, part_of(self.meter, share))
-        self.meter.steps += done.steps
-        self.meter.usage += done.usage
-        self.spent = done.reason if done.ended == "budget" and self.asked_for else ""
-        if done.ended != "done":
+        if done:
+            self.made += 1
+            self.meter.steps += done.steps
+            self.meter.usage += done.usage
+            self.spent = done.reason if done.ended == "budget" and self.asked_for else ""
+        if (done and done.ended != "done") or not mark.differing(self.ground.run.look()):
             return None
         verdict, _ = yield from self.ground.proven(baseline, self.name)
         if verdict.status == "fixed":

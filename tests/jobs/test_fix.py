@@ -149,6 +149,41 @@ def test_what_a_model_did_not_mend_is_put_back(run_small: RunFix, small: Path):
     assert sum("still" in text for text in reminders[1:]) == 2
 
 
+@pytest.mark.parametrize("keep", [False, True])
+def test_a_model_that_goes_away_after_the_repair_takes_nothing_with_it(run_small: RunFix, small: Path, keep: bool):
+    ran = run_small(ScriptedModel([RIGHT[1], RIGHT[3]]), use_search=False, keep=keep)
+    verdict = verdict_of(ran)
+    assert (verdict.status, verdict.by, verdict.changed_files) == ("fixed", "the model scripted", (SUM,))
+    assert ran.outcome and ran.outcome.exit_code == 0
+    assert (small / SUM).read_text() == SUM_TEXT.replace("= 1", "= 0").replace("-=", "+=")
+    assert ["could not go on: The script" in notice.text for notice in ran.of(Notice)] == [True]
+
+
+@pytest.mark.slow
+def test_half_a_repair_of_a_model_that_goes_away_is_a_part(run_small: RunFix, small: Path):
+    verdict = verdict_of(run_small(ScriptedModel(RIGHT[:2]), use_search=False, attempts=2))
+    assert (verdict.status, verdict.changed_files) == ("partly", (SUM,))
+    assert "result = 0" in (small / SUM).read_text()
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_what_mends_nothing_is_put_back_when_the_model_goes_away_unless_it_is_to_be_kept(
+    run_small: RunFix, small: Path, keep: bool
+):
+    before = contents(small)
+    ran = run_small(ScriptedModel([call("write_file", file_path="notes.md", content="x")]), use_search=False, keep=keep)
+    assert isinstance(ran.error, ModelUnavailable)
+    assert contents(small).keys() - before.keys() == ({"notes.md"} if keep else set())
+
+
+def test_half_of_what_was_asked_in_words_is_not_kept_when_the_model_goes_away(run_small: RunFix, small: Path):
+    (small / SUM).write_text(SUM_TEXT.replace("= 1", "= 0").replace("-=", "+="))
+    before = contents(small)
+    model = ScriptedModel([call("write_file", file_path="version.py", content='VERSION = "2"\n')])
+    assert isinstance(run_small(model, goal="Add a version.").error, ModelUnavailable)
+    assert contents(small) == before
+
+
 def test_keep_keeps_what_was_not_mended(run_small: RunFix, small: Path):
     before = contents(small)
     lines = [call("write_file", file_path="notes.md", content="x\n"), "Done.", "Done!", "Really."]

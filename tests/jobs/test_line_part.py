@@ -158,6 +158,22 @@ def test_an_interruption_in_the_middle_of_the_tests(mend: RunFix, small: Path):
     assert contents(small) == before
 
 
+@pytest.mark.parametrize("asked_for", [True, False])
+def test_one_that_goes_away_after_the_repair_takes_nothing_with_it(mend: RunFix, small: Path, asked_for: bool):
+    ran = mend(model_of(second_time_right, 2), asked_for=asked_for)
+    assert (verdict_of(ran).status, verdict_of(ran).by) == ("fixed", "the built-in model")
+    assert (small / SUM).read_text() == ONE_FAULT.replace("-=", "+=")
+    assert any("could not go on: The script" in event.text for event in ran.of(Notice))
+
+
+def test_one_that_goes_away_before_is_an_error_only_where_it_was_asked_for(mend: RunFix, small: Path):
+    before = contents(small)
+    assert isinstance(mend(model_of(second_time_right, 1)).error, ModelUnavailable)
+    filling_in = mend(model_of(second_time_right, 1), asked_for=False)
+    assert verdict_of(filling_in).status == "not_fixed"
+    assert contents(small) == before
+
+
 @pytest.mark.slow
 def test_windows_line_endings_stay(mend: RunFix, small: Path):
     (small / SUM).write_bytes(ONE_FAULT.replace("\n", "\r\n").encode())
