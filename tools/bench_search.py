@@ -114,7 +114,8 @@ def by_fork(workspace: Workspace, sandbox: Sandbox, baseline: Baseline, ranking:
 
 def by_plain(workspace: Workspace, sandbox: Sandbox, baseline: Baseline, ranking: Ranking, seconds: float) -> Row:
     """Try the same candidates one by one until one is plausible or the time is up."""
-    trial, began, tried, winner = PlainTrial(workspace, sandbox, baseline), time.monotonic(), 0, ""
+    trial = PlainTrial(workspace, sandbox, baseline, ranking.texts)
+    began, tried, winner = time.monotonic(), 0, ""
     for candidate in islice(candidates(ranking.texts, ranking.lines, ranking.literals), 100_000):
         trial.submit(candidate)
         tried += 1

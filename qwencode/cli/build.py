@@ -142,7 +142,9 @@ def _fix(request: FixRequest, places: Places, workspace: Workspace, wanted: tupl
                 )
                 kept = "what was changed is kept" if task.keep else "your files are as before"
                 fix = Fix(task, parts)
-                return see_through(fix.work(), opening, teller(reader, session), lambda: fix.usage, kept)
+                return see_through(
+                    fix.work(), opening, teller(reader, session), lambda: fix.usage, kept, lambda: fix.aside
+                )
             finally:
                 sandbox.close()
         finally:
@@ -287,11 +289,17 @@ def see_through(
     tell: Callable[[Event], None],
     usage: Callable[[], Usage],
     kept: str,
+    aside: Callable[[], str] = str,
 ) -> int:
-    """Drive a job. However it ends, that is an event too. `kept`: how things are when it is interrupted."""
+    """Drive a job. However it ends, that is an event too.
+
+    `kept`: how things are when it is interrupted; `aside`: what it could not tell any more when it was closed.
+    """
     start = time.monotonic()
 
     def finish(code: int, reason: str, spent: Usage) -> int:
+        if untold := aside():
+            tell(Notice(untold, "warning"))
         tell(RunFinished(code, reason, time.monotonic() - start, spent))
         return code
 

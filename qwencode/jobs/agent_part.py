@@ -1,7 +1,8 @@
 """The model's part of a job: a first message that holds what it needs, the loop, and what counts as done."""
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from qwencode.agent.budget import Budget
 from qwencode.agent.loop import Agent, Tree
@@ -16,9 +17,12 @@ from qwencode.jobs.ground import TEST_SECONDS, Ground
 from qwencode.messages import Message
 from qwencode.model.protocol import Model, Options
 from qwencode.repair.localise import Ranking
+from qwencode.tools.protocol import ToolResult
 from qwencode.tools.toolbox import toolbox
 from qwencode.verify.results import Baseline, TestRun
 from qwencode.verify.runners import run
+
+_SHELL = "run_shell_command"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,18 +67,30 @@ class AgentPart:
         """Let the model continue a history until it is done or the budget is spent. Raises ModelUnavailable."""
         yield PhaseStarted("agent", "The model works")
         ground = self.ground
-        tools = toolbox(
-            ground.workspace,
-            ground.sandbox,
-            self._run_tests,
-            before=self.baseline.run,
-            look=ground.outline.look,
-            changed=ground.run.changed,
-            protected=ground.protected,
+        tools = dict(
+            toolbox(
+                ground.workspace,
+                ground.sandbox,
+                self._run_tests,
+                before=self.baseline.run,
+                look=ground.outline.look,
+                changed=ground.run.changed,
+                protected=ground.protected,
+            )
         )
+        tools[_SHELL] = replace(tools[_SHELL], run=self._worked(tools[_SHELL].run))
         tree = Tree(ground.run.state, ground.run.diff)
         agent = Agent(model, tools, options, budget, think=self.think, check=self._missing, tree=tree)
         return (yield from agent.run(history))
+
+    def _worked(self, run: Callable[..., ToolResult]) -> Callable[..., ToolResult]:
+        """Have what the shell changes taken for the run's own work."""
+
+        def worked(**arguments: Any) -> ToolResult:
+            with self.ground.run.working():
+                return run(**arguments)
+
+        return worked
 
     def _outline(self) -> Generator[Event, None, str]:
         """Draw a map of the repository around what fails, where it is read in little time."""
@@ -104,7 +120,7 @@ class AgentPart:
     def _missing(self) -> str:
         """Run all tests when the model says that it is done, and say what is missing."""
         if not self.baseline.goal:
-            return "" if self.ground.run.changed() else unchanged()
+            return "" if self.ground.run.own() else unchanged()
         after = self._run_tests(())
         passing = set(after.passing)
         return still_failing(

@@ -91,12 +91,12 @@ class Attempts:
             if last or done is None:
                 break
             learnt = lesson(number, run.diff(mark), done, verdict, after)
-            run.restore(mark)
+            yield from self.ground.put_back(mark)
             yield Notice(f"Attempt {number} of {self.most} was taken back. {verdict.reason}")
             yield HistoryRewound(len(history), f"attempt {number + 1} of {self.most} begins where this one began")
             history.append(learnt)
             yield MessageAdded(learnt)
-        run.restore(best[1] if best else mark)
+        yield from self.ground.put_back(best[1] if best else mark)
         return best[0] if best else None
 
     def _part(self, baseline: Baseline, ranking: Ranking) -> AgentPart:

@@ -16,7 +16,7 @@ from qwencode.errors import BudgetSpent, ConsentNeeded, ModelUnavailable
 from qwencode.events import Event, Notice, PhaseStarted, SandboxReady, SuspectsRanked, VerdictReached
 from qwencode.jobs.attempts import Attempts
 from qwencode.jobs.causes import Causes, described
-from qwencode.jobs.ground import TEST_SECONDS, Ground
+from qwencode.jobs.ground import TEST_SECONDS, Ground, Worked
 from qwencode.jobs.judging import Judging
 from qwencode.jobs.line_part import LABEL, LineWork
 from qwencode.jobs.search_part import SearchPart
@@ -116,6 +116,8 @@ class Fix:
         self.task = task
         self.parts = parts
         self.tried: list[str] = []
+        self.aside = ""
+        """What is still to be told of what somebody else has saved meanwhile, when `work` was closed."""
         self.deadline = time.monotonic() + task.max_minutes * 60
         self._meter = Meter(Budget(task.max_steps, 0.0))
         self._model: Model | None = None
@@ -134,20 +136,41 @@ class Fix:
         sandbox = self.parts.sandbox
         yield SandboxReady(sandbox.rung, sandbox.covers, sandbox.gaps)
         run = Run.begin(self.parts.workspace, self.parts.session, self.parts.run)
-        proven, unsaved = False, ()
         try:
-            outcome = yield from self._mend(run)
-            proven = outcome.verdict is not None and self._to_keep(outcome.verdict)
-            unsaved = run.unsaved(outcome.verdict.changed_files) if proven and outcome.verdict else ()
-        finally:
-            kept = proven or self.task.keep
-            with undisturbed():
-                if not kept:
-                    run.restore()
-                run.finish(kept)
-        if proven and outcome.verdict and self.task.commit:
+            outcome, unsaved = yield from self._kept_or_not(run)
+        except GeneratorExit:
+            raise  # nobody reads events any more
+        except BaseException:
+            yield from self._told()
+            raise
+        yield from self._told()
+        if unsaved is not None and outcome.verdict and self.task.commit:
             yield self._commit(outcome.verdict, unsaved)
         return outcome
+
+    def _kept_or_not(self, run: Run) -> Generator[Event, None, tuple[Outcome, tuple[str, ...] | None]]:
+        """Mend, then close the run. With the outcome come the changed files that hold work of the user's, too; None
+        where no change was kept.
+        """
+        kept, unsaved = False, None
+        try:
+            outcome = yield from self._mend(run)
+            if outcome.verdict and self._to_keep(outcome.verdict):
+                files = outcome.verdict.changed_files
+                kept, unsaved = True, tuple(sorted({*run.unsaved(files), *run.shared(files)}))
+        finally:
+            kept = kept or self.task.keep
+            with undisturbed():
+                if not kept:
+                    self.aside = run.set_aside()
+                    run.restore()
+                run.finish(kept, run.own() if kept else None)
+        return outcome, unsaved
+
+    def _told(self) -> Generator[Event, None, None]:
+        if self.aside:
+            text, self.aside = self.aside, ""
+            yield Notice(text, "warning")
 
     def _to_keep(self, verdict: VerdictReached) -> bool:
         if self.task.dry_run or verdict.status == "not_fixed" or not verdict.changed_files:
@@ -160,6 +183,7 @@ class Fix:
         workspace, sandbox = self.parts.workspace, self.parts.sandbox
         command = discover(workspace, self.task.test)
         baseline = yield from take(workspace, sandbox, command, seconds=self._left(TEST_SECONDS), coverage=True)
+        run.expect()
         if self.parts.coverage:
             remember(self.parts.coverage, workspace, baseline.run)
         baseline = replace(baseline, wanted=self.task.wanted)
@@ -173,8 +197,8 @@ class Fix:
                 f"No test fails, and what you ask for in words needs {which}. {self.parts.advice}".strip()
             )
         outline = RepositoryMap(workspace, self.parts.maps)
-        task = self.task
-        ground = Ground(workspace, sandbox, run, outline, bool(task.goal), task.allow_test_changes, task.follow)
+        task, worked = self.task, Worked(workspace, run)
+        ground = Ground(worked, sandbox, run, outline, bool(task.goal), task.allow_test_changes, task.follow)
         ranking = yield from self._localise(baseline)
         verdict, spent = yield from self._by_search_and_model(ground, baseline, ranking)
         small = self.parts.lines and not self.parts.asked_for
@@ -305,10 +329,8 @@ class Fix:
 
     def _commit(self, verdict: VerdictReached, unsaved: tuple[str, ...]) -> Event:
         if unsaved:
-            text = (
-                f"Not committed: {', '.join(unsaved)} held changes of yours before the run. Commit when you are ready."
-            )
-            return Notice(text, "warning")
+            which = f"{', '.join(unsaved)} {'holds' if len(unsaved) == 1 else 'hold'}"
+            return Notice(f"Not committed: {which} changes of yours, too. Commit when you are ready.", "warning")
         mended = "Mend some of the failing tests" if verdict.status == "partly" else "Mend failing tests"
         message = self.task.goal.strip().splitlines()[0][:72] if self.task.goal else mended
         proof = "\n".join(f"{row.test}: {row.before} -> {row.after}" for row in verdict.proof)

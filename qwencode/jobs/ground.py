@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from qwencode.context.repomap.repository import RepositoryMap
-from qwencode.events import Event, TreeChanged, VerdictReached
+from qwencode.events import Event, Notice, TreeChanged, VerdictReached
 from qwencode.sandbox.protocol import Sandbox
 from qwencode.snapshots import Run
+from qwencode.snapshots.tree import Snapshot
 from qwencode.tools.files import nothing_protected
 from qwencode.verify.protected import is_test_path
 from qwencode.verify.results import Baseline, TestRun
@@ -19,9 +21,12 @@ TEST_SECONDS = 600.0
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """The repository with its map, what confines commands in it, and the run that can put it back."""
+    """The repository with its map, what confines commands in it, and the run that can put it back.
 
-    workspace: Workspace
+    What is written by this workspace is the run's own work; what a command writes is, where `run.working` says so.
+    """
+
+    workspace: "Worked"
     sandbox: Sandbox
     run: Run
     outline: RepositoryMap
@@ -38,9 +43,9 @@ class Ground:
 
     def proven(self, baseline: Baseline, by: str) -> Generator[Event, None, tuple[VerdictReached, TestRun]]:
         """Show the change and judge it against a baseline; with the verdict comes the run of the tests."""
-        changed = self.run.changed()
+        changed = tuple(sorted(self.run.own()))
         if changed:
-            yield TreeChanged(self.run.diff(), changed)
+            yield TreeChanged(self.run.diff(files=changed), changed)
         verdict, after = yield from prove(
             self.workspace,
             self.sandbox,
@@ -51,3 +56,21 @@ class Ground:
             seconds=TEST_SECONDS,
         )
         return replace(verdict, changed_files=changed), after
+
+    def put_back(self, mark: Snapshot) -> Generator[Event, None, None]:
+        """Put the tree back to what it was at a mark; what somebody else has saved since is kept, and told of."""
+        if kept := self.run.set_aside(mark):
+            yield Notice(kept, "warning")
+        self.run.restore(mark)
+
+
+class Worked(Workspace):
+    """A workspace in which whatever is written is the own work of a run."""
+
+    def __init__(self, workspace: Workspace, run: Run):
+        super().__init__(workspace.root, workspace.start)
+        self._run = run
+
+    def _write(self, path: str | Path, text: str, encoding: str, check: Callable[[], None]) -> None:
+        with self._run.working(self.relative(self.resolve(path))):
+            super()._write(path, text, encoding, check)

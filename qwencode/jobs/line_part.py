@@ -245,7 +245,7 @@ class LineWork:
         verdict, _ = yield from self.ground.proven(baseline, self.name)
         if verdict.status == "fixed":
             return verdict
-        self.ground.run.restore(mark)
+        yield from self.ground.put_back(mark)
         return None
 
 

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Generator, Sequence
-from contextlib import suppress
 
 from qwencode.errors import ModelUnavailable, ToolError
 from qwencode.events import Event, Notice, VerdictReached
@@ -56,25 +55,37 @@ class SearchPart:
         result = yield from search(ground.workspace, ground.sandbox, baseline, ranking, budget, propose=self._propose)
         self._until_now += time.monotonic() - began
         self._near += result.near
-        for patch in (yield from self._order(baseline, ranking, result.patches)):
-            apply(ground.workspace, patch)
+        if stale := [file for file in sorted(ranking.lines) if not self._holds(file, ranking.texts[file])]:
+            text = f"Changed while it was searched, so no edit of it is made: {listed(stale, 3)}."
+            yield Notice(text, "warning")
+        patches = [patch for patch in result.patches if patch.file not in stale]
+        for patch in (yield from self._order(baseline, ranking, patches)):
+            try:
+                apply(ground.workspace, patch)
+            except ToolError as error:
+                yield Notice(str(error), "warning")
+                continue
             others = f" ({patch.what}; {result.plausible - 1} other edits also pass)" if result.plausible > 1 else ""
             verdict, _ = yield from ground.proven(baseline, f"search{others}")
             if verdict.status == "fixed":
                 return verdict
             yield Notice(f"An edit of the search was taken back. {verdict.reason}")
-            ground.run.restore(mark)
+            yield from ground.put_back(mark)
         return None
 
     def near(self, baseline: Baseline) -> list[str]:
         """Return what came near to mending these tests and is still possible, best first, a line or two each."""
         lines: dict[str, None] = {}
         for miss in self._near:
-            with suppress(ToolError):  # the file is gone
-                same = self._ground.workspace.read(miss.patch.file).text == miss.patch.before
-                if same and set(miss.mended) & set(baseline.goal):
-                    lines[_described(miss, baseline.goal)] = None
+            if set(miss.mended) & set(baseline.goal) and self._holds(miss.patch.file, miss.patch.before):
+                lines[_described(miss, baseline.goal)] = None
         return list(lines)[:NEAR]
+
+    def _holds(self, file: str, text: str) -> bool:
+        try:
+            return self._ground.workspace.read(file).text == text
+        except ToolError:  # it is gone
+            return False
 
     def close(self) -> None:
         """Close what proposes edits. Idempotent."""

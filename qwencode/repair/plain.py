@@ -5,14 +5,17 @@ The way that works for every runner, and the yardstick for the fork server: it m
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from typing import TypeVar
 
+from qwencode.errors import ToolError
 from qwencode.repair.mutate.candidates import Candidate
 from qwencode.repair.trial import Examined, Outcome
 from qwencode.sandbox.protocol import Sandbox
 from qwencode.verify.results import Baseline, TestResult
 from qwencode.verify.runners import run
-from qwencode.workspace import Workspace, write_atomic
+from qwencode.workspace import Workspace
 
 T = TypeVar("T")
 
@@ -22,8 +25,8 @@ class PlainTrial:
 
     name = "plain"
 
-    def __init__(self, workspace: Workspace, sandbox: Sandbox, baseline: Baseline):
-        self._workspace, self._sandbox, self._baseline = workspace, sandbox, baseline
+    def __init__(self, workspace: Workspace, sandbox: Sandbox, baseline: Baseline, texts: Mapping[str, str]):
+        self._workspace, self._sandbox, self._baseline, self._texts = workspace, sandbox, baseline, texts
         self._waiting: list[Candidate] = []
 
     @property
@@ -57,19 +60,25 @@ class PlainTrial:
         return self._with(candidate, self._outcome) or "invalid"
 
     def _with(self, candidate: Candidate, work: Callable[[], T]) -> T | None:
-        """Return what comes of `work` while the candidate is on disk; None when the file cannot hold it."""
-        file = self._workspace.read(candidate.file)
-        before, status = file.path.read_bytes(), file.path.stat()
+        """Return what comes of `work` while the candidate is on disk.
+
+        None when the file cannot hold it, or is no longer what it was made for. Whatever somebody else saves meanwhile
+        stays.
+        """
+        before = self._texts[candidate.file]
         try:
-            after = candidate.applied(file.text).encode(file.encoding)
-        except UnicodeEncodeError:
+            file = self._workspace.read(candidate.file)
+            status = file.path.stat()
+            after = replace(file, text=candidate.applied(before))
+            self._workspace.replace(candidate.file, replace(file, text=before), after.text)
+        except (ToolError, OSError):
             return None
         try:
-            write_atomic(file.path, after)
             return work()
         finally:
-            write_atomic(file.path, before)
-            os.utime(file.path, ns=(status.st_atime_ns, status.st_mtime_ns))
+            with suppress(ToolError, OSError):
+                self._workspace.replace(candidate.file, after, before)
+                os.utime(file.path, ns=(status.st_atime_ns, status.st_mtime_ns))
 
     def _outcome(self) -> Outcome:
         baseline = self._baseline

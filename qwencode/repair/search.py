@@ -152,7 +152,7 @@ def search(
             stream = Merged(candidates(texts, places, ranking.literals, seen), seen, ahead)
             trial = ForkTrial(sandbox, baseline, texts) if not plain else None
             reason, way = yield from _try_all(
-                stream, state, budget, texts, baseline, trial, PlainTrial(workspace, sandbox, baseline)
+                stream, state, budget, texts, baseline, trial, PlainTrial(workspace, sandbox, baseline, texts)
             )
     finally:
         if ahead:
@@ -219,7 +219,7 @@ def apply(workspace: Workspace, patch: Patch) -> None:
     file = workspace.read(patch.file)
     if file.text != patch.before:
         raise ToolError(f"{patch.file} has changed since the search; the edit was not written.")
-    workspace.write(patch.file, patch.after, file.encoding)
+    workspace.replace(patch.file, file, patch.after)
 
 
 def _step(trial: Trial, stream: Merged, state: _State) -> list[Candidate]:

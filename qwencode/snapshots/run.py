@@ -1,10 +1,11 @@
 """A run's hold on the working tree, and what happens after a crash."""
 
 import hashlib
+import shlex
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -12,11 +13,12 @@ from types import TracebackType
 from qwencode.errors import UsageError
 from qwencode.snapshots.journal import Busy, Journal, Record, readable_errors
 from qwencode.snapshots.restore import restore
-from qwencode.snapshots.tree import Entry, Snapshot, show, take, write_tree
+from qwencode.snapshots.tree import Entry, Snapshot, look, show, take, write_tree
 from qwencode.workspace import GitError, Workspace, git
 
 UNCHANGED = hashlib.sha256(b"").hexdigest()
 """What `Run.state` says as long as nothing has changed."""
+_NAMED = 5
 
 
 class Run:
@@ -33,6 +35,10 @@ class Run:
         self._lock = lock
         self._seen = before
         self._open = True
+        self._left: dict[str, Entry | None] = {}  # the files that the run itself has changed, as it left them
+        self._own: dict[str, set[Entry | None]] = {}  # their states that nobody else has a part in
+        self._expected: set[str] = set()
+        self._aside: set[tuple[str, Entry]] = set()
 
     @classmethod
     def begin(cls, workspace: Workspace, session_id: str, name: str = "") -> "Run":
@@ -67,18 +73,72 @@ class Run:
         parts = (f"{name}\0{now.files.get(name)}" for name in self.before.differing(now))
         return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogateescape")).hexdigest()
 
+    @contextmanager
+    def working(self, name: str = "") -> Generator[None]:
+        """Take what changes meanwhile, in one file or in all, for the run's own work; what else does is somebody's.
+
+        Nothing becomes the run's own by a change of the run on top of what somebody else has saved.
+        """
+        before = self._files(name)
+        try:
+            yield
+        finally:
+            after = self._files(name)
+            for each in before.keys() | after.keys():
+                was, now = before.get(each), after.get(each)
+                if was != now:
+                    self._left[each] = now
+                    if self._is_own(each, was):
+                        self._own.setdefault(each, set()).add(now)
+
+    def expect(self) -> None:
+        """Take what is new by now for what tests leave behind: that is set aside without a word."""
+        self._expected.update(self._look(keep=False).files.keys() - self.before.files.keys())
+
+    def own(self) -> dict[str, Entry | None]:
+        """Return the files that the run itself has changed and that are not as before, as it left them."""
+        changed = self.changed()
+        return {name: entry for name, entry in self._left.items() if name in changed}
+
+    def shared(self, names: Sequence[str]) -> tuple[str, ...]:
+        """Return those of the files that hold what somebody else has saved since the run began."""
+        now = self._look(keep=False).files
+        return tuple(name for name in names if not self._is_own(name, now.get(name)))
+
+    def set_aside(self, to: Snapshot | None = None) -> str:
+        """Keep under a ref what somebody else has saved and `restore` would throw away.
+
+        Returns a sentence for the user, '' when there is nothing to tell.
+        """
+        now, to = self._look(keep=False), to or self.before
+        names = [name for name in to.differing(now) if name in now.files and not self._is_own(name, now.files[name])]
+        found = {(name, now.files[name]) for name in names}
+        if found <= self._aside:
+            return ""
+        with readable_errors():
+            ref = self._journal.hold_recovered(self._record, self._look(keep=True).id)
+        self._aside |= found
+        names = [name for name in names if name not in self._expected]
+        if not names:
+            return ""
+        which = shlex.join(f":/{name}" for name in names) if len(names) <= _NAMED else "FILE"
+        return (
+            f"Somebody else has changed {some(names)} meanwhile; that was put back like all the rest, and is kept. "
+            f"To have it again: git restore --source={ref} -- {which}"
+        )
+
     def mark(self) -> Snapshot:
         """Keep the working tree as it is now: a place within the run to which `restore` can go back."""
         return self._look(keep=True)
 
-    def diff(self, since: Snapshot | None = None) -> str:
+    def diff(self, since: Snapshot | None = None, files: Sequence[str] = ()) -> str:
         """Return the change since the run began, or since a mark, as a unified diff in git's form.
 
-        The user's own settings for diffs make no difference.
+        It is of some files or, where none is named, of all. The user's own settings for diffs make no difference.
         """
         now = self._look(keep=True)
         with readable_errors():
-            return self._journal.difference((since or self.before).id, now.id)
+            return self._journal.difference((since or self.before).id, now.id, files)
 
     def unsaved(self, names: Sequence[str]) -> tuple[str, ...]:
         """Return those of the files that held work of the user's that was not committed when the run began.
@@ -90,8 +150,9 @@ class Run:
     def restore(self, to: Snapshot | None = None) -> None:
         """Put the working tree back to what it was, or was at a mark, byte for byte; ignored files stay as they are."""
         with readable_errors():
-            journal = self._journal
-            restore(journal.root, journal.folder, journal.index(self._record), to or self.before)
+            journal, to = self._journal, to or self.before
+            restore(journal.root, journal.folder, journal.index(self._record), to)
+            self._left = {name: to.files.get(name) for name in self._left}
 
     def look(self) -> Snapshot:
         """Return the working tree as it is now, without keeping it."""
@@ -109,7 +170,7 @@ class Run:
             self.restore()
         with readable_errors():
             now = self._look(keep=kept)
-            before, after = (self.before, now) if done is None else self._own(now, done)
+            before, after = (self.before, now) if done is None else self._only(now, done)
             if kept and (before.differing(after) or (done is None and before.folders != after.folders)):
                 folder = self._journal.run_folder(self._record)
                 if before is not self.before:
@@ -124,7 +185,7 @@ class Run:
         self._open = False
         self._lock.close()
 
-    def _own(self, now: Snapshot, done: Mapping[str, Entry | None]) -> tuple[Snapshot, Snapshot]:
+    def _only(self, now: Snapshot, done: Mapping[str, Entry | None]) -> tuple[Snapshot, Snapshot]:
         """Return the states between which nothing lies but what the run has done, over what is there now."""
 
         def over(known: Snapshot, entries: Mapping[str, Entry | None]) -> Snapshot:
@@ -143,6 +204,16 @@ class Run:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.finish(kept=False)
+
+    def _is_own(self, name: str, entry: Entry | None) -> bool:
+        return entry == self.before.files.get(name) or entry in self._own.get(name, ())
+
+    def _files(self, name: str) -> Mapping[str, Entry]:
+        """Keep one file, or all for '', as they are now."""
+        if not name:
+            return self._look(keep=True).files
+        with readable_errors():
+            return look(self._journal.root, [name], self._journal.folder, self._seen, keep=True)[0]
 
     def _look(self, keep: bool) -> Snapshot:
         journal = self._journal
@@ -238,5 +309,5 @@ def take_back(journal: Journal, record: Record) -> str | None:
 
 def some(names: Sequence[str]) -> str:
     """Return the first few names, and how many more there are."""
-    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-    return ", ".join(show(name) for name in names[:5]) + more if names else "the directories"
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(show(name) for name in names[:_NAMED]) + more if names else "the directories"

@@ -5,6 +5,7 @@ import re
 import textwrap
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from qwencode.errors import ToolError
@@ -98,17 +99,19 @@ class Tries:
         workspace, kept = self._files.workspace, False
         self.ran += 1
         try:
-            workspace.write(name, text, before.encoding)
+            workspace.replace(name, before, text)
+        except ToolError as error:  # a character that the file's encoding does not have, or somebody else's change
+            return f"E {error}"
+        try:
             failure = self._failing(self._tests(self._baseline.goal), self._baseline.goal)
             if failure is None:  # the failing tests alone are soon run; all of them only where these pass
                 failure = self._failing(self._tests(()), [*self._baseline.goal, *self._passing()])
             kept = failure is None
             return failure
-        except ToolError as error:  # a character that the file's encoding does not have
-            return f"E {error}"
         finally:
             if not kept:
-                workspace.write(name, before.text, before.encoding)
+                with suppress(ToolError):  # somebody else has saved the file meanwhile: that stays
+                    workspace.replace(name, replace(before, text=text), before.text)
 
     def _passing(self) -> list[str]:
         return [test for test in self._baseline.run.passing if test not in self._baseline.flaky]

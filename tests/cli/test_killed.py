@@ -9,12 +9,17 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 import pytest
 
 from fix_ground import contents
+from qwencode.cli.build import see_through
+from qwencode.errors import Interrupted
+from qwencode.events import Event, Notice, RunFinished
+from qwencode.jobs.fix import Outcome
+from qwencode.messages import Usage
 
 Qwencode = Callable[..., "subprocess.CompletedProcess[str]"]
 SOURCE = 'def add(a, b):\n    """Add."""\n    return a - b\n'
@@ -121,3 +126,16 @@ def test_a_dozen_random_moments(length: float, repository: Path, run_git: Callab
     chance = random.Random(20)
     moments = [chance.uniform(0.05, length * 1.05) for _ in range(12)]
     assert survive(moments, repository, qwencode, run_git) >= 6
+
+
+def test_what_a_closed_run_could_not_tell_is_told_at_its_end():
+    told: list[Event] = []
+
+    def work() -> Generator[Event, None, Outcome]:
+        yield Notice("It begins.")
+        raise Interrupted("Stopped by SIGTERM.")
+
+    with pytest.raises(Interrupted):
+        see_through(work(), [], told.append, Usage, "your files are as before", lambda: "Yours is kept.")
+    assert [event.text for event in told if isinstance(event, Notice)] == ["It begins.", "Yours is kept."]
+    assert isinstance(told[-1], RunFinished)

@@ -53,6 +53,8 @@ class Ran:
     events: list[Event] = field(default_factory=list[Event])
     outcome: Outcome | None = None
     error: QwencodeError | None = None
+    aside: str = ""
+    """What could not be told any more."""
 
     def of(self, kind: type[Any]) -> list[Any]:
         return [event for event in self.events if isinstance(event, kind)]

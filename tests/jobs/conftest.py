@@ -84,6 +84,7 @@ def run_fix(confined: Callable[[Path], Sandbox]) -> Callable[..., Ran]:
             ran.error = error
         finally:
             work.close()
+            ran.aside = fix.aside
         return ran
 
     return run

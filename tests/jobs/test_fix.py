@@ -244,6 +244,85 @@ def test_commit_leaves_a_file_alone_that_held_own_changes(run_small: RunFix, sma
     assert _git(small, "rev-parse", "HEAD") == head
 
 
+class TestSomebodyElse:
+    """What the user saves in an editor while `fix` is at work."""
+
+    def test_it_is_kept_and_told_of_when_the_tree_is_put_back(self, run_small: RunFix, small: Path):
+        lines = [meanwhile(small / "README.md", "Mine.\n"), "Done.", "Done."]
+        before = contents(small)
+        ran = run_small(ScriptedModel([RIGHT[1], *lines]), use_search=False, dry_run=True)
+        assert verdict_of(ran).changed_files == (SUM,)
+        assert contents(small) == before
+        (told,) = [notice.text for notice in ran.of(Notice) if "Somebody else has changed README.md" in notice.text]
+        subprocess.run(["sh", "-c", told.partition(": ")[2]], cwd=small, check=True)
+        assert (small / "README.md").read_text() == "Mine.\n"
+
+    def test_it_is_told_of_when_the_run_ends_in_an_error(self, run_small: RunFix, small: Path):
+        lines = [*RIGHT[:-1], meanwhile(small / "README.md", "Mine.\n")]
+        ran = run_small(ScriptedModel(lines), use_search=False, approve=False)
+        assert isinstance(ran.error, ConsentNeeded)
+        assert "Somebody else has changed README.md" in ran.events[-1].text
+
+    def test_it_is_left_to_be_told_when_the_run_is_closed(self, run_small: RunFix, small: Path):
+        def saved(event: object) -> bool:
+            return isinstance(event, MessageAdded) and event.message.content == "Saved."
+
+        model = ScriptedModel([meanwhile(small / "README.md", "Mine.\n", "Saved.")])
+        ran = run_small(model, use_search=False, stop_at=saved)
+        assert "Somebody else has changed README.md" in ran.aside
+        assert not ran.of(Notice)
+
+    @pytest.mark.slow
+    def test_it_is_told_of_between_attempts(self, run_small: RunFix, small: Path):
+        lines = [meanwhile(small / "mine.txt", "Mine.\n"), "Done.", "Done."]
+        ran = run_small(ScriptedModel([*lines, *RIGHT]), use_search=False, attempts=2)
+        assert verdict_of(ran).status == "fixed"
+        assert sum("Somebody else has changed mine.txt" in notice.text for notice in ran.of(Notice)) == 1
+
+    def test_it_is_not_committed_with_the_repair(self, run_small: RunFix, small: Path):
+        _git(small, "config", "user.name", "User")
+        _git(small, "config", "user.email", "user@example.invalid")
+        ran = run_small(
+            ScriptedModel([*RIGHT[:-1], meanwhile(small / "README.md", "Mine.\n")]), use_search=False, commit=True
+        )
+        assert verdict_of(ran).changed_files == (SUM,)
+        assert _git(small, "show", "--name-only", "--format=", "HEAD").split() == [SUM]
+        assert (small / "README.md").read_text() == "Mine.\n"
+        assert _git(small, "diff", "--name-only") == "README.md"
+
+    def test_a_repair_in_a_file_that_it_has_saved_is_not_committed(self, run_small: RunFix, small: Path):
+        head = _git(small, "rev-parse", "HEAD")
+        saving = meanwhile(small / SUM, SUM_TEXT.replace("= 1", "= 0").replace("-=", "+=") + "# Mine.\n")
+        ran = run_small(ScriptedModel([*RIGHT[:-1], saving]), use_search=False, commit=True)
+        assert verdict_of(ran).status == "fixed"
+        assert "Not committed: total.py holds changes of yours, too." in ran.of(Notice)[-1].text
+        assert _git(small, "rev-parse", "HEAD") == head
+
+    @pytest.mark.slow
+    def test_a_file_that_changes_under_the_search_is_left_alone(self, run_small: RunFix, small: Path):
+        (small / SUM).write_text(SUM_TEXT.replace("= 1", "= 0"))
+
+        def saving(event: object) -> bool:
+            if isinstance(event, SearchFinished):
+                (small / SUM).write_text("# Mine.\n")
+            return False
+
+        ran = run_small(stop_at=saving)
+        assert verdict_of(ran).status == "not_fixed"
+        assert any("Changed while it was searched" in notice.text for notice in ran.of(Notice))
+        assert any("Somebody else has changed total.py" in notice.text for notice in ran.of(Notice))
+
+
+def meanwhile(file: Path, text: str, said: str = "Done.") -> Callable[[Sequence[Message]], str]:
+    """Have the user save a file while the model replies."""
+
+    def reply(history: Sequence[Message]) -> str:
+        file.write_text(text)
+        return said
+
+    return reply
+
+
 def test_a_goal_in_words_needs_a_model(run_small: RunFix, small: Path):
     (small / SUM).write_text(SUM_TEXT.replace("= 1", "= 0").replace("-=", "+="))
     ran = run_small(goal="Make it nicer.")

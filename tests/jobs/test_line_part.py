@@ -174,6 +174,19 @@ def test_one_that_goes_away_before_is_an_error_only_where_it_was_asked_for(mend:
     assert contents(small) == before
 
 
+def test_what_the_user_saves_meanwhile_is_kept(mend: RunFix, small: Path):
+    before = contents(small)
+
+    def saving(history: Sequence[Message]) -> Message:
+        (small / SUM).write_text(ONE_FAULT + "# Mine.\n")
+        return edit(MINUS, "        result = 7")
+
+    ran = mend(ScriptedModel([saving]), max_steps=1)
+    assert isinstance(ran.error, BudgetSpent)
+    assert "Somebody else has changed total.py" in ran.of(Notice)[-1].text
+    assert contents(small) == before
+
+
 @pytest.mark.slow
 def test_windows_line_endings_stay(mend: RunFix, small: Path):
     (small / SUM).write_bytes(ONE_FAULT.replace("\n", "\r\n").encode())

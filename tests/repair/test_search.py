@@ -11,6 +11,8 @@ import pytest
 
 from qwencode.errors import ToolError
 from qwencode.events import CandidateFound, PhaseStarted, Progress, SearchFinished
+from qwencode.repair.mutate.candidates import Candidate
+from qwencode.repair.plain import PlainTrial
 from qwencode.repair.search import Budget, Patch, apply, search
 from qwencode.sandbox.ladder import open_sandbox
 from qwencode.verify import runners
@@ -278,6 +280,26 @@ def test_a_server_that_dies_is_started_again(lab: Lab):
             os.kill(processes_of(sandbox)[0], signal.SIGKILL)
     assert killed
     assert result.patches[0].after.count("return high") == 1
+
+
+@pytest.mark.parametrize("when", ["before", "meanwhile", "gone"])
+def test_the_plain_way_leaves_a_file_alone_that_somebody_has_saved(lab: Lab, when: str):
+    workspace, sandbox, baseline, _ = lab(FILES, known={"tests/test_limits.py::test_clamp_wide": "failed"})
+    path = workspace.root / "pkg/limits.py"
+    start = CODE.index("low\n    return value")
+    candidate = Candidate("pkg/limits.py", start, start + 3, "high", "what", 8, "clamp", 0.5)
+    trial = PlainTrial(workspace, sandbox, baseline, {"pkg/limits.py": CODE})
+    if when == "meanwhile":  # the test itself saves it
+        saving = "import pathlib\n\n\ndef test_clamp_wide():\n    pathlib.Path('pkg/limits.py').write_text('# Mine.')\n    assert 0"
+        (workspace.root / "tests/test_limits.py").write_text(saving)
+    elif when == "before":
+        path.write_text("# Mine.")
+    else:
+        path.unlink()
+    trial.submit(candidate)
+    assert trial.poll(0) == [(candidate, "goal_failed" if when == "meanwhile" else "invalid")]
+    assert path.exists() == (when != "gone")
+    assert when == "gone" or path.read_text() == "# Mine."
 
 
 @pytest.mark.slow

@@ -546,6 +546,75 @@ def test_says_which_files_held_work_that_was_not_committed(project: Path):
         assert run.unsaved(["link", "run.sh"]) == ("link", "run.sh")
 
 
+class TestSomebodyElse:
+    """What is saved in an editor while a run is at work: nobody but the run may lose what the run has written."""
+
+    def test_what_it_has_saved_is_set_aside_before_it_is_thrown_away(self, project: Path):
+        run = begin(project)
+        with run.working("src/unix.txt"):
+            (project / "src" / "unix.txt").write_bytes(b"by the run\n")
+        with run.working():
+            (project / "made").write_bytes(b"by the run\n")
+            (project / "run.sh").unlink()
+        assert run.set_aside() == ""
+        (project / "src" / "main.py").write_bytes(b"by the user\n")
+        (project / "src" / "two words").write_bytes(b"by the user, too\n")
+        told = run.set_aside()
+        assert "changed src/main.py, src/two words meanwhile" in told
+        assert run.set_aside() == "", "once is enough"
+        run.restore()
+        run.finish(kept=False)
+        assert (project / "src" / "main.py").read_bytes() == b"print('unstaged')\n"
+        _, _, command = told.partition("git restore ")
+        subprocess.run(f"git restore {command}", cwd=project / "src", shell=True, check=True)
+        assert (project / "src" / "main.py").read_bytes() == b"by the user\n"
+        assert (project / "src" / "two words").read_bytes() == b"by the user, too\n"
+
+    def test_an_edit_of_the_run_on_top_makes_nothing_its_own(self, project: Path):
+        run = begin(project)
+        (project / "src" / "main.py").write_bytes(b"by the user\n")
+        mark = run.mark()
+        with run.working("src/main.py"):
+            (project / "src" / "main.py").write_bytes(b"by the user\nby the run\n")
+        assert run.shared(["src/main.py", "run.sh"]) == ("src/main.py",)
+        assert "src/main.py" in run.set_aside(mark)
+        run.restore(mark)
+        assert run.own().keys() == {"src/main.py"}
+        assert "src/main.py" in run.set_aside()
+        run.finish(kept=False)
+
+    def test_what_tests_leave_is_set_aside_without_a_word(self, project: Path):
+        run = begin(project)
+        (project / "made").write_bytes(b"1")
+        (project / "run.sh").write_bytes(b"#!/bin/true\n")
+        run.expect()
+        (project / "made").write_bytes(b"2")
+        assert "changed run.sh meanwhile" in run.set_aside(), "that was there before"
+        assert git(project, "cat-file", "blob", "refs/qwencode/main/recovered/20260101-000000-aaaa-1:made") == b"2"
+        run.finish(kept=False)
+
+    def test_it_is_no_part_of_a_kept_run(self, project: Path):
+        before = on_disk(project)
+        run = begin(project)
+        with run.working("src/unix.txt"):
+            (project / "src" / "unix.txt").write_bytes(b"by the run\n")
+        (project / "made").write_bytes(b"by the user\n")
+        assert run.own().keys() == {"src/unix.txt"}
+        assert "made" not in run.diff(files=["src/unix.txt"])
+        run.finish(kept=True, done=run.own())
+        undo(Workspace.find(project))
+        assert on_disk(project) == {**before, b"made": on_disk(project)[b"made"]}
+
+    def test_undo_refuses_a_file_that_it_has_saved_after_the_run(self, project: Path):
+        run = begin(project)
+        with run.working("src/unix.txt"):
+            (project / "src" / "unix.txt").write_bytes(b"by the run\n")
+        (project / "src" / "unix.txt").write_bytes(b"by the run\nand the user\n")
+        run.finish(kept=True, done=run.own())
+        with pytest.raises(UsageError, match=r"you have changed src/unix.txt; nothing was taken back"):
+            undo(Workspace.find(project))
+
+
 class TestDiff:
     def test_says_what_changed_in_gits_form(self, project: Path):
         with begin(project) as run:

@@ -231,3 +231,19 @@ def test_what_was_shown_narrows_the_declaration(ground: Ground):
     assert properties["new_string"] == {"type": "string"}
     grammar = call_grammar([ground.tries.tool().spec])
     assert '"    return self.cents"' in grammar and "return 0" not in grammar
+
+
+@pytest.mark.parametrize("text", [TEXT + "# Mine.\n", None])
+def test_what_somebody_saves_while_the_tests_run_stays(ground: Ground, text: str | None):
+    ground.aim(5)
+
+    def saving(tests: tuple[str, ...]) -> TestRun:
+        if text is None:
+            ground.path.unlink()
+        else:
+            ground.path.write_text(text)
+        return ran({HALF: False, THIRD: True})
+
+    ground.suite = saving
+    assert not ground.edit("return self.cents", "return self.cents * 2").ok
+    assert (ground.path.read_text() if ground.path.exists() else None) == text
