@@ -41,8 +41,8 @@ class PlainTrial:
         self._waiting.append(candidate)
 
     def poll(self, seconds: float) -> list[tuple[Candidate, Outcome]]:
-        """Try what was submitted; takes as long as the tests take, whatever `seconds` says."""
-        waiting, self._waiting = self._waiting, []
+        """Try what was submitted first; takes as long as the tests take, whatever `seconds` says."""
+        waiting, self._waiting = self._waiting[:1], self._waiting[1:]
         return [(candidate, self._try(candidate)) for candidate in waiting]
 
     def examine(self, candidate: Candidate, seconds: float) -> Examined | None:

@@ -193,6 +193,8 @@ def _try_all(
             except ServerFailed as why:
                 trial.close()
                 trial = plain
+                for candidate in forked.unfinished() if forked else ():
+                    trial.submit(candidate)
                 yield Progress("search", state.tried, note=f"candidates are tried one by one from here: {why}")
                 continue
             if stream.trouble and not state.trouble:

@@ -44,7 +44,9 @@ class Trial(Protocol):
         """Whether outcomes are still to come."""
         ...
 
-    def submit(self, candidate: Candidate) -> None: ...
+    def submit(self, candidate: Candidate) -> None:
+        """Take a candidate. Raises ServerFailed when there is no way on."""
+        ...
 
     def poll(self, seconds: float) -> list[tuple[Candidate, Outcome]]:
         """Return finished ones, waiting for `seconds` at most. Raises ServerFailed when there is no way on."""
@@ -93,6 +95,7 @@ class ForkTrial:
         self._count = self._restarts = 0
         self._ordered = False
         self._crashed: set[Candidate] = set()
+        self._again: list[Candidate] = []
         self._first: dict[tuple[str, int], list[str]] = {}
         self.swapped = self.imported = 0
         self.why_not_swap = ""
@@ -149,10 +152,17 @@ class ForkTrial:
         yield from (lane for lane in (self._swap, self._fresh) if lane is not None)
 
     def submit(self, candidate: Candidate) -> None:
-        if self._swap is not None:
-            self._send(self._swap, candidate, {})
-        else:
+        if self._swap is None:
             self._push(candidate)
+            return
+        try:
+            self._send(self._swap, candidate, {})
+        except ServerFailed:  # it died since it was heard last
+            self._restart()
+
+    def unfinished(self) -> list[Candidate]:
+        """Return what is worth another way to be tried, after there was no way on here."""
+        return self._again + [candidate for _, _, candidate in sorted(self._backlog)]
 
     def _push(self, candidate: Candidate) -> None:
         self._count += 1
@@ -236,22 +246,22 @@ class ForkTrial:
 
     def _restart(self) -> None:
         """Bring a server that died back; what was in flight is tried once more, and dropped if it dies again."""
-        self._restarts += 1
-        if self._restarts > _RESTARTS:
-            raise ServerFailed("it keeps ending")
         flying = [candidate for lane in self._lanes() for candidate, _ in lane.flying.values()]
-        again = [candidate for candidate in flying if candidate not in self._crashed]
+        self._again += [candidate for candidate in flying if candidate not in self._crashed]
         self._crashed.update(flying)
         swap = self._swap is not None
         self.close()
         self._swap = self._fresh = None
+        self._restarts += 1
+        if self._restarts > _RESTARTS:
+            raise ServerFailed("it keeps ending")
         lane = _Lane(self._started("swap" if swap else "fresh"))
         if swap:
             self._swap = lane
         else:
             self._fresh = lane
-        for candidate in again:
-            self.submit(candidate)
+        while self._again:
+            self.submit(self._again.pop(0))
 
     def _covering(self, candidate: Candidate) -> list[str]:
         """Return the passing tests that ran the edited line, quick ones first."""

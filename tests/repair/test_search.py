@@ -2,19 +2,24 @@
 
 import os
 import signal
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from qwencode.errors import ToolError
 from qwencode.events import CandidateFound, PhaseStarted, Progress, SearchFinished
+from qwencode.repair.forkserver import ServerFailed
 from qwencode.repair.mutate.candidates import Candidate
 from qwencode.repair.plain import PlainTrial
 from qwencode.repair.search import Budget, Patch, apply, search
+from qwencode.repair.trial import ForkTrial
 from qwencode.sandbox.ladder import open_sandbox
+from qwencode.sandbox.protocol import Process, Sandbox
 from qwencode.verify import runners
 from replies import drive
 
@@ -62,17 +67,28 @@ def tree(root: Path) -> dict[str, bytes]:
     }
 
 
-def processes_of(sandbox: Any) -> list[int]:
-    """Return the fork servers that run out of this sandbox's scratch directory, the parents first."""
-    found: list[int] = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            words = path.read_bytes().split(b"\0")
-        except OSError:
-            continue
-        if len(words) > 1 and words[1].startswith(bytes(sandbox.scratch)) and b"inside_server" in words[1]:
-            found.append(int(path.parent.name))
-    return sorted(found)
+def processes_of(sandbox: Any) -> dict[int, int]:
+    """Return the fork servers and their children, by what runs from this sandbox's scratch, with their parents."""
+    found: dict[int, int] = {}
+    for path in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            words = (path / "cmdline").read_bytes().split(b"\0")
+            if len(words) > 1 and words[1].startswith(bytes(sandbox.scratch)) and b"inside_server" in words[1]:
+                found[int(path.name)] = int((path / "stat").read_text().rpartition(")")[2].split()[1])
+    return found
+
+
+def server_of(sandbox: Any) -> int:
+    """Return the server: numbers of processes begin anew some time, so its children may have smaller ones."""
+    found = processes_of(sandbox)
+    (server,) = (process for process, parent in found.items() if parent not in found)
+    return server
+
+
+def kill(process: int, *, wait: bool) -> None:
+    os.kill(process, signal.SIGKILL)
+    while wait and Path("/proc", str(process)).exists():
+        time.sleep(0.01)
 
 
 def test_finds_tells_and_applies(lab: Lab):
@@ -255,19 +271,15 @@ def test_closing_it_midway_leaves_no_process_and_an_unchanged_tree(lab: Lab):
                 break
         running.close()
         assert tree(workspace.root) == before
-        assert processes_of(sandbox) == []
+        assert processes_of(sandbox) == {}
 
 
 @pytest.mark.slow
-def test_a_server_that_dies_is_started_again(lab: Lab):
-    files = {
-        **FILES,
-        "pkg/limits.py": CODE.replace("def helper(x):\n    return x", "def helper(x):\n    return x\n\n\nKILL = ''"),
-    }
-    files["conftest.py"] = ""
-    workspace, sandbox, baseline, ranking = lab(files)
+@pytest.mark.parametrize("noticed", ["by its silence", "by what it is given next"])
+def test_a_server_that_dies_is_started_again(lab: Lab, noticed: str):
+    workspace, sandbox, baseline, ranking = lab(FILES)
     running = search(workspace, sandbox, baseline, ranking, BUDGET)
-    killed = False
+    killed = 0
     result = None
     while result is None:
         try:
@@ -276,10 +288,34 @@ def test_a_server_that_dies_is_started_again(lab: Lab):
             result = stop.value
             break
         if isinstance(event, Progress) and event.done and not killed:
-            killed = True
-            os.kill(processes_of(sandbox)[0], signal.SIGKILL)
+            killed = server_of(sandbox)
+            kill(killed, wait=noticed == "by what it is given next")
     assert killed
+    assert result.way == "fork"
     assert result.patches[0].after.count("return high") == 1
+
+
+class StartsOnce:
+    """A sandbox in which the first process starts, and no other."""
+
+    def __init__(self, sandbox: Sandbox):
+        self.scratch, self._sandbox, self._started = sandbox.scratch, sandbox, False
+
+    def start(self, command: Sequence[str], **others: Any) -> Process:
+        first, self._started = not self._started, True
+        return self._sandbox.start(command if first else ["false"], **others)
+
+
+def test_what_a_server_did_not_come_to_is_handed_on(lab: Lab):
+    _, sandbox, baseline, _ = lab(FILES, known={"tests/test_limits.py::test_clamp_wide": "failed"})
+    trial = ForkTrial(cast("Sandbox", StartsOnce(sandbox)), baseline, {"pkg/limits.py": CODE})
+    candidate = Candidate("pkg/limits.py", 0, 0, "#", "a comment", 1, "", 0.5)
+    trial.start()
+    kill(server_of(sandbox), wait=True)
+    with pytest.raises(ServerFailed):
+        trial.submit(candidate)
+    assert trial.unfinished() == [candidate]
+    trial.close()
 
 
 @pytest.mark.parametrize("when", ["before", "meanwhile", "gone"])
