@@ -36,6 +36,7 @@ class Run:
         self._seen = before
         self._open = True
         self._left: dict[str, Entry | None] = {}  # the files that the run itself has changed, as it left them
+        self._found: dict[str, Entry | None] = {}  # what it found in them where that was not as before
         self._own: dict[str, set[Entry | None]] = {}  # their states that nobody else has a part in
         self._expected: set[str] = set()
         self._aside: set[tuple[str, Entry]] = set()
@@ -86,10 +87,14 @@ class Run:
             after = self._files(name)
             for each in before.keys() | after.keys():
                 was, now = before.get(each), after.get(each)
-                if was != now:
+                if was == now:
+                    continue
+                if self._is_own(each, was):
+                    self._own.setdefault(each, set()).add(now)
+                elif each not in self._left:
+                    self._found[each] = was
+                if self._is_own(each, was) or self._left.get(each, was) == was:  # else undo has to refuse the file
                     self._left[each] = now
-                    if self._is_own(each, was):
-                        self._own.setdefault(each, set()).add(now)
 
     def expect(self) -> None:
         """Take what is new by now for what tests leave behind: that is set aside without a word."""
@@ -98,7 +103,7 @@ class Run:
     def own(self) -> dict[str, Entry | None]:
         """Return the files that the run itself has changed and that are not as before, as it left them."""
         changed = self.changed()
-        return {name: entry for name, entry in self._left.items() if name in changed}
+        return {name: left for name, left in self._left.items() if name in changed and left != self._start(name)}
 
     def shared(self, names: Sequence[str]) -> tuple[str, ...]:
         """Return those of the files that hold what somebody else has saved since the run began."""
@@ -152,7 +157,9 @@ class Run:
         with readable_errors():
             journal, to = self._journal, to or self.before
             restore(journal.root, journal.folder, journal.index(self._record), to)
-            self._left = {name: to.files.get(name) for name in self._left}
+            still = set(self.before.differing(to))
+            self._left = {name: to.files.get(name) for name in self._left if name in still}
+            self._found = {name: entry for name, entry in self._found.items() if name in self._left}
 
     def look(self) -> Snapshot:
         """Return the working tree as it is now, without keeping it."""
@@ -194,7 +201,7 @@ class Run:
                 return known
             return replace(now, id=write_tree(self._journal.root, files, self._journal.folder), files=files)
 
-        before = over(self.before, {name: self.before.files.get(name) for name in done})
+        before = over(self.before, {name: self._start(name) for name in done})
         return replace(before, folders=self.before.folders) if before is not self.before else before, over(now, done)
 
     def __enter__(self) -> "Run":
@@ -204,6 +211,10 @@ class Run:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.finish(kept=False)
+
+    def _start(self, name: str) -> Entry | None:
+        """Return what the run found in a file: that of before, or what somebody had saved by then."""
+        return self._found.get(name, self.before.files.get(name))
 
     def _is_own(self, name: str, entry: Entry | None) -> bool:
         return entry == self.before.files.get(name) or entry in self._own.get(name, ())

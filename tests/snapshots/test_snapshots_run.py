@@ -579,9 +579,20 @@ class TestSomebodyElse:
         assert run.shared(["src/main.py", "run.sh"]) == ("src/main.py",)
         assert "src/main.py" in run.set_aside(mark)
         run.restore(mark)
-        assert run.own().keys() == {"src/main.py"}
+        assert run.own() == {}
         assert "src/main.py" in run.set_aside()
         run.finish(kept=False)
+
+    def test_undo_goes_back_to_what_the_run_found(self, project: Path):
+        run = begin(project)
+        (project / "src" / "main.py").write_bytes(b"by the user\n")
+        mine = on_disk(project)
+        for number in range(2):
+            with run.working("src/main.py"):
+                (project / "src" / "main.py").write_bytes(b"by the user\nby the run %d\n" % number)
+        run.finish(kept=True, done=run.own())
+        undo(Workspace.find(project))
+        assert on_disk(project) == mine
 
     def test_what_tests_leave_is_set_aside_without_a_word(self, project: Path):
         run = begin(project)
