@@ -128,8 +128,8 @@ class Run:
             return ""
         which = shlex.join(f":/{name}" for name in names) if len(names) <= _NAMED else "FILE"
         return (
-            f"Somebody else has changed {some(names)} meanwhile; that was put back like all the rest, and is kept. "
-            f"To have it again: git restore --source={ref} -- {which}"
+            f"Changed meanwhile by somebody else, you or a test: {some(names)}. That was put back like all the rest, "
+            f"and is kept. To have it again: git restore --source={ref} -- {which}"
         )
 
     def mark(self) -> Snapshot:

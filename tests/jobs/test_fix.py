@@ -253,15 +253,15 @@ class TestSomebodyElse:
         ran = run_small(ScriptedModel([RIGHT[1], *lines]), use_search=False, dry_run=True)
         assert verdict_of(ran).changed_files == (SUM,)
         assert contents(small) == before
-        (told,) = [notice.text for notice in ran.of(Notice) if "Somebody else has changed README.md" in notice.text]
-        subprocess.run(["sh", "-c", told.partition(": ")[2]], cwd=small, check=True)
+        (told,) = [notice.text for notice in ran.of(Notice) if "you or a test: README.md" in notice.text]
+        subprocess.run(["sh", "-c", told.partition("again: ")[2]], cwd=small, check=True)
         assert (small / "README.md").read_text() == "Mine.\n"
 
     def test_it_is_told_of_when_the_run_ends_in_an_error(self, run_small: RunFix, small: Path):
         lines = [*RIGHT[:-1], meanwhile(small / "README.md", "Mine.\n")]
         ran = run_small(ScriptedModel(lines), use_search=False, approve=False)
         assert isinstance(ran.error, ConsentNeeded)
-        assert "Somebody else has changed README.md" in ran.events[-1].text
+        assert "you or a test: README.md" in ran.events[-1].text
 
     def test_it_is_left_to_be_told_when_the_run_is_closed(self, run_small: RunFix, small: Path):
         def saved(event: object) -> bool:
@@ -269,7 +269,7 @@ class TestSomebodyElse:
 
         model = ScriptedModel([meanwhile(small / "README.md", "Mine.\n", "Saved.")])
         ran = run_small(model, use_search=False, stop_at=saved)
-        assert "Somebody else has changed README.md" in ran.aside
+        assert "you or a test: README.md" in ran.aside
         assert not ran.of(Notice)
 
     @pytest.mark.slow
@@ -277,7 +277,7 @@ class TestSomebodyElse:
         lines = [meanwhile(small / "mine.txt", "Mine.\n"), "Done.", "Done."]
         ran = run_small(ScriptedModel([*lines, *RIGHT]), use_search=False, attempts=2)
         assert verdict_of(ran).status == "fixed"
-        assert sum("Somebody else has changed mine.txt" in notice.text for notice in ran.of(Notice)) == 1
+        assert sum("you or a test: mine.txt" in notice.text for notice in ran.of(Notice)) == 1
 
     def test_it_is_not_committed_with_the_repair(self, run_small: RunFix, small: Path):
         _git(small, "config", "user.name", "User")
@@ -310,7 +310,7 @@ class TestSomebodyElse:
         ran = run_small(stop_at=saving)
         assert verdict_of(ran).status == "not_fixed"
         assert any("Changed while it was searched" in notice.text for notice in ran.of(Notice))
-        assert any("Somebody else has changed total.py" in notice.text for notice in ran.of(Notice))
+        assert any("you or a test: total.py" in notice.text for notice in ran.of(Notice))
 
 
 def meanwhile(file: Path, text: str, said: str = "Done.") -> Callable[[Sequence[Message]], str]:

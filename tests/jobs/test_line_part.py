@@ -183,7 +183,7 @@ def test_what_the_user_saves_meanwhile_is_kept(mend: RunFix, small: Path):
 
     ran = mend(ScriptedModel([saving]), max_steps=1)
     assert isinstance(ran.error, BudgetSpent)
-    assert "Somebody else has changed total.py" in ran.of(Notice)[-1].text
+    assert "you or a test: total.py" in ran.of(Notice)[-1].text
     assert contents(small) == before
 
 

@@ -560,7 +560,7 @@ class TestSomebodyElse:
         (project / "src" / "main.py").write_bytes(b"by the user\n")
         (project / "src" / "two words").write_bytes(b"by the user, too\n")
         told = run.set_aside()
-        assert "changed src/main.py, src/two words meanwhile" in told
+        assert "you or a test: src/main.py, src/two words. That" in told
         assert run.set_aside() == "", "once is enough"
         run.restore()
         run.finish(kept=False)
@@ -600,7 +600,7 @@ class TestSomebodyElse:
         (project / "run.sh").write_bytes(b"#!/bin/true\n")
         run.expect()
         (project / "made").write_bytes(b"2")
-        assert "changed run.sh meanwhile" in run.set_aside(), "that was there before"
+        assert "you or a test: run.sh. That" in run.set_aside(), "that was there before"
         assert git(project, "cat-file", "blob", "refs/qwencode/main/recovered/20260101-000000-aaaa-1:made") == b"2"
         run.finish(kept=False)
 
