@@ -31,7 +31,7 @@ ROOM_LINES = {  # what a room may grow to before something has to be taken out o
     "agent": 1_150,
     "cli": 1_970,
     "context": 1_670,
-    "jobs": 4_650,
+    "jobs": 4_700,
     "machine": 1_850,
     "model": 7_920,
     "repair": 4_250,
