@@ -29,6 +29,7 @@ COVERS = (
 )
 GAPS = (
     "other files that you may read are readable",
+    "what your git hooks run from the repository in turn",
     "no limit on memory in sum or on disk space",
     "kernel flaws",
 )

@@ -73,6 +73,7 @@ def gaps() -> tuple[str, ...]:
     """Return what this kernel's Landlock leaves open."""
     return (
         "other files that you may read are readable; names and sizes everywhere",
+        "what your git hooks run from the repository in turn",
         "mode, owner and times of your files outside can be changed",
         "Unix sockets of the host can be reached by path (docker, D-Bus, ssh-agent)",
         "host processes can be listed, and /dev/shm is shared with them",

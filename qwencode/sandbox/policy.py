@@ -1,7 +1,7 @@
 """What a confined command may see and change, as one table from path to access; the longest matching path decides.
 
-Covered: writes only in the repository, declared caches and the scratch directory; git's own directory (also of a
-worktree or submodule), its hooks and qwencode's files are read-only even where they do not exist yet. Out of sight:
+Covered: writes only in the repository, declared caches and the scratch directory; what git runs or obeys outside the
+sandbox (`obeyed.py`) and qwencode's files are read-only even where they do not exist yet. Out of sight:
 credentials, shell and git settings of the user's home, the whole of `~/.config`, host sockets, the shared temporary
 directories, and secret-looking files in the repository (`secrets_in`). Not covered: files elsewhere on the disk are
 readable as far as the user may read them; a secret under a harmless name; a new `.git` made below the repository's top.
@@ -23,6 +23,7 @@ from enum import IntEnum
 from pathlib import Path
 
 from qwencode.errors import UsageError
+from qwencode.sandbox.obeyed import links, obeyed_by_git
 from qwencode.settings import Places
 
 SHARED_DIRECTORIES = ("/run", "/tmp", "/var/tmp", "/dev/shm", "/private/tmp")
@@ -78,6 +79,10 @@ def governing(table: Table, path: Path) -> Access:
 
 def _there(path: Path) -> bool:
     return os.access(path, os.F_OK)  # unlike Path.exists, false for what lies in a directory that is not ours to search
+
+
+def _real(path: Path) -> Path:
+    return Path(os.path.realpath(path))  # unlike Path.resolve, never raises, as it does for a link to itself
 
 
 def _matters(access: Access, above: Access) -> bool:
@@ -161,16 +166,6 @@ def _tracked(root: Path, names: Sequence[bytes]) -> frozenset[bytes]:
     return frozenset(done.stdout.split(b"\0")) if not done.returncode else frozenset()
 
 
-def git_directories(root: Path) -> list[Path]:
-    """Return what git keeps for this work tree wherever it lies: its directory, the common one, the hooks in force."""
-    command = ["git", "-C", str(root), "rev-parse", "--absolute-git-dir", "--git-common-dir", "--git-path", "hooks"]
-    try:
-        done = subprocess.run(command, capture_output=True, check=False)
-    except OSError:
-        return []
-    return [root / os.fsdecode(line) for line in done.stdout.splitlines()] if not done.returncode else []
-
-
 def homes(root: Path, environ: Mapping[str, str]) -> list[Path]:
     """Return the homes whose secrets matter: by HOME, of this user, of the repository's owner, of sudo's caller."""
     found = [Path(environ["HOME"])] if environ.get("HOME") else []
@@ -223,7 +218,32 @@ class Policy:
                 )
         places = Places.of_user()
         users = [places.config, places.data, places.state, places.cache]
-        self.protected = tuple(dict.fromkeys([*own, *(path.resolve() for path in (*users, *git_directories(root)))]))
+        nested = [path.parent for path in self._tree.marked() if path.name == ".git" and path.parent != root]
+        obeyed = obeyed_by_git(root, nested)
+        self.protected = tuple(dict.fromkeys([*own, *map(_real, (*users, *obeyed))]))
+        self._check(obeyed)
+
+    def _check(self, obeyed: Mapping[Path, bool]) -> None:
+        """Refuse a repository in which a command could put something else where git looks. Raises UsageError."""
+
+        def writable(path: Path) -> bool:
+            return any(path.is_relative_to(place) for place in (self.root, self.scratch, *self._writable))
+
+        def held(path: Path) -> bool:
+            return any(path.is_relative_to(place) for place in self.protected)
+
+        for path, needed in obeyed.items():
+            if link := next((link for link in links(path) if writable(link) and not held(link)), None):
+                way = "which" if link == path else f"and {link} on the way there"
+                raise UsageError(
+                    f"git runs or obeys {path}, {way} is a symbolic link, which cannot be protected. "
+                    "Put the real thing in its place."
+                )
+            if needed and not _there(path) and writable(_real(path)):
+                raise UsageError(
+                    f"git takes settings from {path}, which is not there, so that a command could put it there. "
+                    "Make that file, or take the setting include.path out."
+                )
 
     def table(self, *, sockets: bool) -> dict[Path, Access]:
         """Return path to access, parents before what lies below them. Paths are absolute, without symlinks.

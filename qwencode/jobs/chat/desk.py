@@ -23,7 +23,7 @@ from qwencode.jobs.chat.step import Step
 from qwencode.jobs.chat.trust import COMMANDS, to_be_trusted
 from qwencode.jobs.ground import TEST_SECONDS
 from qwencode.messages import ToolCall
-from qwencode.sandbox.policy import git_directories
+from qwencode.sandbox.obeyed import obeyed_by_git
 from qwencode.sandbox.protocol import Sandbox
 from qwencode.settings import PROJECT_FILE
 from qwencode.tools.approvals import Rules, lasting
@@ -112,8 +112,7 @@ class Desk:
         """Say why a change of a file is asked about in every mode; '' where it is not."""
         if self._telling(full, name):
             return _TELLING
-        hooks = [path.resolve() for path in git_directories(self.workspace.root)]
-        if any(full.is_relative_to(path.parent if path.name == "_" else path) for path in hooks):  # `_`: husky's
+        if any(full.is_relative_to(os.path.realpath(path)) for path in obeyed_by_git(self.workspace.root, ())):
             return " (git runs it)"
         if full.exists() and name not in self._given.files and self._ignored(name):
             return _LOST
