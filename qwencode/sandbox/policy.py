@@ -10,7 +10,8 @@ The decision on secrets in the repository: a name is not enough. A PEM file is h
 (certificates are public). `.env`-like and key files that git tracks stay readable below a directory, or with a name,
 for tests, examples or documentation, since a test suite needs its own throw-away keys. Names that only often hold
 secrets (`credentials.json`, `.npmrc`, `*.tfvars`) are hidden only while git does not track them. Templates are never
-hidden. Dependencies (`node_modules`, virtual environments) are not searched.
+hidden. Dependencies (`node_modules`, `site-packages`) are not searched: by their names, which a command cannot give to
+a directory with something protected in it. What marks a virtual environment is a file, which it could make anywhere.
 """
 
 import fnmatch
@@ -97,7 +98,10 @@ class Tree:
         self._seen: dict[str, tuple[int, list[str], list[str]]] = {}
 
     def marked(self) -> list[Path]:
-        """Return every nested `.git` and every file that looks like a secret, dependencies left out."""
+        """Return every nested `.git` and every file that looks like a secret, dependencies left out.
+
+        A directory that cannot be searched is one, too: the next command may let itself in where we could not look.
+        """
         found, waiting = list[Path](), [str(self.root)]
         while waiting:
             directory = waiting.pop()
@@ -105,8 +109,12 @@ class Tree:
                 changed = os.lstat(directory).st_ctime_ns
                 if self._seen.get(directory, (0,))[0] != changed:
                     self._seen[directory] = (changed, *_look(directory))
-            except OSError:  # removed meanwhile, or not ours to read: then it is not the command's either
+            except (FileNotFoundError, NotADirectoryError):  # removed meanwhile
                 self._seen.pop(directory, None)
+                continue
+            except OSError:
+                self._seen.pop(directory, None)
+                found.append(Path(directory))
                 continue
             _, below, names = self._seen[directory]
             waiting += [f"{directory}/{name}" for name in below]
@@ -116,25 +124,25 @@ class Tree:
     def secrets(self) -> set[Path]:
         """Return the resolved paths of the secret-looking files that are to be hidden."""
         marked = (path for path in self.marked() if path.name != ".git")
-        return {path.resolve() for path in secrets_in(self.root, marked)}
+        return {_real(path) for path in secrets_in(self.root, marked)}
 
 
 def _look(directory: str) -> tuple[list[str], list[str]]:
     """Return the subdirectories worth searching and the marked names of a directory."""
     below, names = list[str](), list[str]()
+    os.lstat(f"{directory}/.")  # one whose names are told, but not what is behind them, counts as unreadable
     with os.scandir(directory) as entries:
         for entry in entries:
-            if entry.name == ".git" or (not entry.is_dir() and _SECRET_RE.match(entry.name) and _is_secret(entry)):
+            folder = entry.is_dir(follow_symlinks=False)
+            if entry.name == ".git" or (not folder and _SECRET_RE.match(entry.name) and _is_secret(entry)):
                 names.append(entry.name)
-            elif entry.is_dir(follow_symlinks=False) and entry.name not in _DEPENDENCIES:
+            elif folder and entry.name not in _DEPENDENCIES:
                 below.append(entry.name)
-            elif entry.name == "pyvenv.cfg":
-                return [], []
     return below, names
 
 
 def _is_secret(entry: "os.DirEntry[str]") -> bool:
-    if _TEMPLATE.search(entry.name.lower()):
+    if _TEMPLATE.search(entry.name.lower()) or os.path.isdir(entry.path):  # noqa: PTH112 (never raises)
         return False
     if not entry.name.lower().endswith(".pem"):
         return True
@@ -270,7 +278,7 @@ class Policy:
                 table[path] = Access.READ
         inside = [path for path in self.protected if governing(table, path) == Access.WRITE and path not in own]
         table |= dict.fromkeys([*inside, *(path for path in nested if not path.is_symlink())], Access.READ)
-        table |= {path: Access.HIDE for path in map(Path.resolve, secret) if _there(path) and not path.is_char_device()}
+        table |= {path: Access.HIDE for path in map(_real, secret) if _there(path) and not path.is_char_device()}
         return dict(sorted(self._pinned(table).items(), key=lambda item: len(item[0].parts)))
 
     def _pinned(self, table: dict[Path, Access]) -> dict[Path, Access]:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from sandbox_ground import Ground, git
 
 from qwencode.sandbox.environment import allowed
@@ -190,3 +191,27 @@ def test_tool_homes_stay_where_they_are(tmp_path: Path):
     made = allowed({"PATH": "/bin", "RUSTUP_HOME": "/opt/rustup", "TOKEN": SECRET}, tmp_path, tmp_path / "s")
     assert (made["CARGO_HOME"], made["RUSTUP_HOME"]) == (str(tmp_path / ".cargo"), "/opt/rustup")
     assert "GOPATH" not in made and SECRET not in made.values()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "touch pyvenv.cfg a/pyvenv.cfg",
+        "ln -s loop loop; ln -s loop a/loop; ln -s .env a/.env.x; ln -s me.key src/me.key",
+        "chmod 0 a",
+        "chmod 400 a/b; chmod 400 a",
+        "mv a/b node_modules; mv a node_modules; mv a site-packages",
+        "mkdir -p a/tests; ln a/.env a/tests/.env; mv a/.env a/tests/.env",
+    ],
+)
+def test_nothing_that_a_command_leaves_uncovers_a_secret_to_the_next(
+    ground: Ground, opened, permissions_hold: None, line: str
+):
+    for name in (".env", "a/.env", "a/b/.env"):
+        put(ground.project / name)
+    sandbox = opened(ground.project)
+    sandbox.run(["sh", "-c", line], cwd=ground.project)
+    look = "chmod 700 a a/b; cat .env a/.env a/b/.env; find . -type f -exec cat {} +; ls; echo seen"
+    done = sandbox.run(["sh", "-c", look], cwd=ground.project)
+    assert done.text.endswith("seen\n")
+    assert SECRET not in done.text
