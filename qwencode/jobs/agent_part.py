@@ -17,6 +17,7 @@ from qwencode.jobs.ground import TEST_SECONDS, Ground
 from qwencode.messages import Message
 from qwencode.model.protocol import Model, Options
 from qwencode.repair.localise import Ranking
+from qwencode.sandbox.obeyed import obeyed_by_git
 from qwencode.tools.protocol import ToolResult
 from qwencode.tools.toolbox import toolbox
 from qwencode.verify.results import Baseline, TestRun
@@ -76,6 +77,7 @@ class AgentPart:
                 look=ground.outline.look,
                 changed=ground.run.changed,
                 protected=ground.protected,
+                git_obeys=obeyed_by_git(ground.workspace.root, ()),
             )
         )
         tools[_SHELL] = replace(tools[_SHELL], run=self._worked(tools[_SHELL].run))

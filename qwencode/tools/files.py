@@ -1,11 +1,13 @@
 """The workspace as the model's file tools see it.
 
 Covered: paths that lead outside or into `.git` (by the workspace); files that the sandbox hides as secrets are not read
-here either; protected files are not changed. Not covered: what a shell command changes; the verdict sees that.
+here either; protected files, and what git would run, are not changed. Not covered: what a shell command changes; the
+verdict sees that.
 """
 
+import os
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
 from rapidfuzz import fuzz, process
@@ -28,11 +30,12 @@ def nothing_protected(path: str) -> bool:
 class Files:
     """Opens and guards the files that the model names. Every refusal is a ToolError that says what to do instead."""
 
-    def __init__(self, workspace: Workspace, protected: Protected = nothing_protected):
+    def __init__(self, workspace: Workspace, protected: Protected = nothing_protected, git_obeys: Iterable[Path] = ()):
         self.workspace = workspace
         self.shown: dict[str, str] = {}
         """The texts of files as the model saw them last, by their keys."""
         self._protected = protected
+        self._git_obeys = [Path(os.path.realpath(path)) for path in git_obeys]
         self._tree = Tree(workspace.root)
 
     def names(self) -> list[str]:
@@ -62,6 +65,11 @@ class Files:
             raise ToolError(
                 f"{file_path} belongs to the tests or their settings, which are the proof and stay as they are. "
                 "Mend the source code that the tests exercise instead."
+            )
+        if any(full.is_relative_to(path) for path in self._git_obeys):
+            raise ToolError(
+                f"{file_path} is run or obeyed by git outside the sandbox and stays as it is. "
+                "Do without, and say in the end what the user should change there."
             )
         return full
 

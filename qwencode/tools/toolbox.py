@@ -1,6 +1,6 @@
 """The tools, each given what it uses."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -32,15 +32,16 @@ def toolbox(
     look: Look | None = None,
     changed: Callable[[], Sequence[str]] = tuple,
     protected: Protected = nothing_protected,
+    git_obeys: Iterable[Path] = (),
 ) -> Mapping[str, Tool]:
     """Return the tools by name, in the order in which they are declared.
 
     `tests` runs the tests with the given ids (none: all); without it there is no `run_tests`. `before` is the run that
     results are compared with. `look` draws the map of the repository around some words, a path or a symbol, '' where
     nothing is like it; without it there is no `repo_map`. `changed` names the files that differ from what they were.
-    `protected` says of a path whether edit and write_file refuse it.
+    `protected` says of a path whether edit and write_file refuse it; what lies in `git_obeys` they refuse, too.
     """
-    files = Files(workspace, protected)
+    files = Files(workspace, protected, git_obeys)
     tools = [
         read_file_tool(files),
         grep_tool(files, sandbox),

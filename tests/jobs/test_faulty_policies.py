@@ -11,6 +11,8 @@ from agent_bench.policies import POLICIES
 from fix_ground import Ran, contents
 from qwencode.errors import BudgetSpent
 from qwencode.events import HistoryRewound, PhaseStarted, ReplyFinished, ToolFinished, VerdictReached
+from qwencode.messages import Message, ToolCall
+from qwencode.model.scripted import ScriptedModel
 
 CASES = {case.name: case for case in generated()}
 MENDS = ("careful", "misremembers", "loses indentation", "repeats", "careless", "malformed", "calls while thinking")
@@ -59,6 +61,17 @@ def test_a_harmful_model_leaves_everything_as_it_was(run: Run, policy: str, tmp_
     assert sorted(path.name for path in (tmp_path / "inner").iterdir()) == ["precious.txt", "small"]
     assert (tmp_path / "inner" / "precious.txt").read_text() == "precious"
     assert not Path("/tmp/outside.txt").exists()
+
+
+@pytest.mark.slow
+def test_one_that_writes_a_hook_is_refused(run_fix: Callable[..., Ran], tmp_path: Path, run_git: Callable[..., str]):
+    root = CASES["small"].build(tmp_path / "small")
+    run_git(root, "config", "core.hooksPath", ".husky/_")
+    write = ToolCall("1", "write_file", {"file_path": ".husky/pre-commit", "content": "#!/bin/sh\n"})
+    model = ScriptedModel([Message("assistant", tool_calls=(write,)), "Done.", "Done."])
+    ran = run_fix(root, model, use_search=False, test=CASES["small"].test, max_steps=4)
+    assert [event.ok for event in ran.of(ToolFinished)][:1] == [False]
+    assert not (root / ".husky" / "pre-commit").exists()
 
 
 @pytest.mark.slow

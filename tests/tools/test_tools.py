@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from nothing_installed import NothingInstalled
@@ -433,6 +434,22 @@ class TestCalls:
         call = ToolCall("1", "write_file", {"file_path": "x", "content": "y"}, problem="it is not closed.")
         assert carry_out(tools, call).text == "The call was not carried out: it is not closed."
         assert not (workspace.root / "x").exists()
+
+
+@pytest.mark.parametrize("path", [".husky/pre-commit", "HUSKY/../.husky/_/h", "team.gitconfig", "linked"])
+def test_what_git_obeys_is_not_changed(workspace: Workspace, path: str):
+    for name in (".husky/pre-commit", ".husky/_/h", "team.gitconfig", "HUSKY/x"):
+        (workspace.root / name).parent.mkdir(parents=True, exist_ok=True)
+        (workspace.root / name).write_text("old\n")
+    (workspace.root / "linked").symlink_to("team.gitconfig")
+    places = [workspace.root / ".husky", workspace.root / "team.gitconfig"]
+    tools = toolbox(workspace, cast(Any, NothingInstalled()), None, git_obeys=places)
+    edit = ToolCall("1", "edit", {"file_path": path, "old_string": "old", "new_string": "new"})
+    write = ToolCall("2", "write_file", {"file_path": f".husky/{path}", "content": "new\n"})
+    for call in (edit, write):
+        result = carry_out(tools, call)
+        assert not result.ok and "is run or obeyed by git outside the sandbox" in result.text
+    assert carry_out(tools, ToolCall("3", "write_file", {"file_path": "husky/x", "content": "new\n"})).ok
 
 
 def test_the_declarations_are_the_same_in_every_repository(
