@@ -1,7 +1,9 @@
 """The hook in a repository's hooks directory: put there beside what is there already, and taken out without a trace.
 
 Where hooks lie is what git says (`core.hooksPath`, git-config(1)). An existing hook is moved aside in the same
-directory, so that what it finds beside itself is still there, and runs first; its refusal stands.
+directory, so that what it finds beside itself is still there, and runs first; its refusal stands. Only husky's is left
+alone: its hooks lie in a directory that it writes anew, and each goes by its own name to the script above that it runs,
+so under another name it would run none.
 """
 
 import os
@@ -38,6 +40,13 @@ class Place:
     def aside(self) -> Path:
         return self.folder / ASIDE
 
+    @property
+    def husky(self) -> Path | None:
+        """The script that husky's hook runs, where it is husky's directory."""
+        above = self.folder.parent
+        is_husky = self.folder.name == "_" and (above.name == ".husky" or (self.folder / "h").is_file())
+        return above / NAME if is_husky else None
+
 
 @dataclass(frozen=True, slots=True)
 class Status:
@@ -73,6 +82,12 @@ def install(repository: Repository, program: Sequence[str], options: Sequence[st
             f"nothing was changed. Put `{command}` into {where.hook} yourself, or give this repository hooks of its "
             "own: git config --local core.hooksPath .git/hooks"
         )
+    if where.husky:
+        first = "take ours out of there (qwencode hook uninstall) and " if _is_ours(where.hook) else ""
+        raise UsageError(
+            f"husky writes the hooks in {where.folder} and would run none of its own beside ours; nothing was changed. "
+            f"Instead {first}add this line to {where.husky}: {shlex.join(['qwencode', 'hook', *options])}"
+        )
     made = not where.folder.exists()
     try:
         where.folder.mkdir(parents=True, exist_ok=True)
@@ -97,6 +112,8 @@ def uninstall(repository: Repository) -> str:
             raise UsageError(
                 f"{where.hook} belongs to another program, which runs ours as {other.name}. Remove that file."
             )
+        if where.husky and _names_us(where.husky):
+            raise UsageError(f"{where.husky} is yours and names qwencode. Take that line out of it.")
         if _is_ours(repository.common / "hooks" / NAME):
             where = Place(repository.common / "hooks", "")  # core.hooksPath was set since
         else:
@@ -128,15 +145,24 @@ def status(repository: Repository) -> Status:
         return Status("installed", where.hook, kept, " ".join(parts))
     if other := _chained(where):
         return Status("chained", where.hook, other, f"Another hook, {where.hook}, runs ours as {other.name}.")
-    if "qwencode" in _text(repository.root / ".pre-commit-config.yaml"):
+    if where.husky and _names_us(where.husky):
+        return Status("chained", where.hook, where.husky, f"husky runs {where.husky}, which names qwencode.")
+    if _names_us(repository.root / ".pre-commit-config.yaml"):
         text = "Not installed here; .pre-commit-config.yaml names qwencode (`pre-commit install` runs it)."
         return Status("absent", where.hook, None, text)
+    if where.husky:
+        line = f"Not installed. Add this line to {where.husky}, which husky runs: qwencode hook"
+        return Status("absent", where.hook, None, line)
     there = f" {where.hook} is another hook; ours would run after it." if os.path.lexists(where.hook) else ""
     return Status("absent", where.hook, None, f"Not installed. Do so: qwencode hook install.{there}")
 
 
 def _chained(where: Place) -> Path | None:
     return next((where.folder / name for name in _OTHERS if _is_ours(where.folder / name)), None)
+
+
+def _names_us(path: Path) -> bool:
+    return any("qwencode" in line.partition("#")[0] for line in _text(path).splitlines())
 
 
 def _is_ours(path: Path) -> bool:

@@ -8,10 +8,22 @@ from hook_ground import program, run, tree
 from review_ground import write_files
 from seeded_changes import CALC, PROJECT, edit
 
+from qwencode.errors import UsageError
+from qwencode.review import installed
+from qwencode.review.repository import Repository
+
 Git = Callable[..., str]
 QUICK = ("--only", "conflicts", "--only", "syntax", "--only", "leftovers", "--only", "secrets", "--only", "weakened")
 DEBUG = edit(CALC, "    return result", "    breakpoint()\n    return result")
 FOUND = "error: `breakpoint()` stops the program in a debugger."
+
+HUSKY = """\
+#!/usr/bin/env sh
+n=$(basename "$0")
+s=$(dirname "$(dirname "$0")")/$n
+[ ! -f "$s" ] && exit 0
+sh -e "$s" "$@"
+"""
 
 
 @pytest.fixture
@@ -216,6 +228,49 @@ def test_core_hooks_path_is_respected(home: Path, run_git: Git, qwencode: str, o
     assert done.code == 2
     assert "the hooks of all repositories; nothing was changed" in done.out
     assert not (own_directories / "all hooks").exists()
+
+
+def test_huskys_hooks_are_left_to_husky(home: Path, run_git: Git):
+    """As husky 9 lays them out: the hook in `_` goes by its own name to the script above it."""
+    folder = home / ".husky"
+    write_files(home, {".husky/_/h": HUSKY, ".husky/_/pre-commit": '. "$(dirname "$0")/h"\n'})
+    write_files(home, {".husky/pre-commit": "echo theirs >&2\n# qwencode would be nice\n"})
+    (folder / "_" / "pre-commit").chmod(0o755)
+    run_git(home, "config", "core.hooksPath", ".husky/_")
+    repository, before = Repository.find(home), tree(home)
+    with pytest.raises(
+        UsageError, match=r"nothing was changed\. Instead add this line to .*/\.husky/pre-commit: "
+    ) as no:
+        installed.install(repository, ["/bin/qwencode"], ["--strict"])
+    assert str(no.value).endswith("/.husky/pre-commit: qwencode hook --strict")
+    assert tree(home) == before
+    assert "theirs" in run(home, "git", "commit", "--allow-empty", "-m", "x").out
+    found = installed.status(repository)
+    assert found.state == "absent" and "Add this line to" in found.text
+    assert "There is no hook of qwencode" in installed.uninstall(repository)
+    (folder / "pre-commit").write_text("echo theirs\nqwencode hook --strict\n")
+    found = installed.status(repository)
+    assert (found.state, found.kept) == ("chained", folder / "pre-commit")
+    with pytest.raises(UsageError, match="Take that line out"):
+        installed.uninstall(repository)
+
+
+def test_ours_that_switched_husky_off_can_be_taken_out(home: Path, run_git: Git):
+    write_files(home, {"dev/_/h": HUSKY, "dev/_/pre-commit": '. "$(dirname "$0")/h"\n', "dev/pre-commit": "exit 3\n"})
+    before = tree(home)
+    repository = Repository.find(home)
+    run_git(home, "config", "core.hooksPath", "dev/other")
+    installed.install(repository, ["/bin/qwencode"], [])
+    (home / "dev" / "_" / "pre-commit").rename(home / "dev" / "_" / installed.ASIDE)
+    (home / "dev" / "other" / "pre-commit").rename(home / "dev" / "_" / "pre-commit")
+    (home / "dev" / "other").rmdir()
+    run_git(home, "config", "core.hooksPath", "dev/_")
+    with pytest.raises(
+        UsageError, match=r"Instead take ours out of there \(qwencode hook uninstall\) and add this line"
+    ):
+        installed.install(repository, ["/bin/qwencode"], [])
+    installed.uninstall(repository)
+    assert tree(home) == before
 
 
 @pytest.mark.slow
