@@ -1,7 +1,8 @@
 """Where a piece of text that a model remembers stands in a file, and what stands there after the edit.
 
 Three steps, and the first that finds anything decides: the exact text; the same but for line endings and white space at
-line ends; whole lines shifted by one indentation. Nothing fuzzier: a wrong guess is worse than a refusal.
+line ends; whole lines shifted by one indentation. Nothing fuzzier: a wrong guess is worse than a refusal. A line ending
+of two characters is one: no place begins or ends in the middle of it.
 """
 
 import re
@@ -9,6 +10,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 _INDENT = re.compile(r"[ \t]*")
+_LONE_CR = re.compile(r"\r(?!\n)")
+_CR_OF_A_LINE_END = re.compile(r"\r+(?=\n|\Z)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,17 +26,17 @@ class Place:
 
 def places(text: str, old: str, new: str) -> list[Place]:
     """Return where the old text stands, in order, overlaps included; nowhere also if `new` cannot follow the shift."""
-    if exact := [Place(start, start + len(old)) for start in _occurrences(text, old)]:
+    if exact := _exact(text, old):
         return exact
     old = _unix(old)
     if not old.strip():
-        return []
+        return _exact(text, old.replace("\n", "\r\n"))
     return _loose(text, old) or list(_shifted(text, old, _unix(new)))
 
 
 def stands_in(text: str, old: str, new: str = "") -> bool:
     """Say whether the old text stands anywhere. Where it needs a shift, no new text can follow one that '' cannot."""
-    return old in text or bool(places(text, old, new))
+    return bool(places(text, old, new))
 
 
 def apart(found: Sequence[Place]) -> list[Place]:
@@ -52,7 +55,8 @@ def replaced(text: str, place: Place, old: str, new: str) -> str:
     trailing white space included. The others get the indentation of the place and the line ending that is usual there.
     """
     if "\n" not in old + new and not (place.add or place.drop):
-        return new
+        half = new.endswith("\r") and not _LONE_CR.search(text)  # of a line ending that is in the file already
+        return _unix(new) if half else new
     region = text[place.start : place.end]
     theirs, before, after = region.split("\n"), _unix(old).split("\n"), _unix(new).split("\n")
     if len(before) > len(theirs):  # old ends with a line break, the file does not
@@ -68,11 +72,15 @@ def replaced(text: str, place: Place, old: str, new: str) -> str:
     return "".join(line + ending for line, ending in rows[:-1]) + "".join(line for line, _ in rows[-1:])
 
 
-def _occurrences(text: str, old: str) -> Iterator[int]:
-    start = text.find(old)
+def _exact(text: str, old: str) -> list[Place]:
+    found: list[Place] = []
+    start = text.find(old) if old else -1
     while start >= 0:
-        yield start
+        end = start + len(old)
+        if not any(text.startswith("\r\n", border - 1) for border in (start, end) if border):
+            found.append(Place(start, end))
         start = text.find(old, start + 1)
+    return found
 
 
 def _loose(text: str, old: str) -> list[Place]:
@@ -80,8 +88,9 @@ def _loose(text: str, old: str) -> list[Place]:
     pieces = old.split("\n")
     last = pieces[-1].rstrip(" \t")
     pattern = r"[ \t]*\r?\n".join(re.escape(piece.rstrip(" \t")) for piece in pieces[:-1])
-    if pattern and not pieces[0].strip(" \t"):
-        pattern = r"(?<![ \t])" + pattern  # begin at the first blank of a run, or the search takes quadratic time
+    if len(pieces) > 1 and not pieces[0].strip(" \t"):
+        # begin at the first blank of a run, or the search takes quadratic time, and not in the middle of a line ending
+        pattern = r"(?<![ \t])(?<!\r(?=\n))" + pattern
     if not last and len(pieces) > 1:
         pattern += r"[ \t]*(?:\r?\n|\Z)"
     else:
@@ -158,4 +167,4 @@ def _indent(line: str) -> str:
 
 
 def _unix(text: str) -> str:
-    return text.replace("\r\n", "\n")
+    return _CR_OF_A_LINE_END.sub("", text)

@@ -51,6 +51,16 @@ EDITED = [
     ("mixed endings: the place decides", "a\nb\nc\r\nd\r\ne\n", "c\nd", "c\nx\nd", "a\nb\nc\r\nx\r\nd\r\ne\n"),
     ("mixed endings: context lines keep theirs", "a\r\nb\nc\r\n", "a\nb\nc", "a\nB\nc", "a\r\nB\r\nc\r\n"),
     ("lone CR is text", "a\rb\n", "b", "c", "a\rc\n"),
+    ("lone CR is text to the end", "a\rb\rc", "b\r", "x\r", "a\rx\rc"),
+    ("CRLF, old begins with a break", "a\r\nb\r\n", "\nb", "\nx\nb", "a\r\nx\r\nb\r\n"),
+    ("CRLF, a break at the beginning goes", "a\r\nb\r\n", "\nb", "b", "ab\r\n"),
+    ("CRLF, the break alone goes", "a\r\nb", "\n", "", "ab"),
+    ("CRLF, two breaks to one", "a\r\n\r\nb\r\n", "\n\n", "\n", "a\r\nb\r\n"),
+    ("CRLF, old ends in half a break", "a\r\nb\r\n", "b\r", "x", "a\r\nx\r\n"),
+    ("CRLF, both end in half a break", "a\r\nb\r\n", "a\r\nb\r", "x\r\ny\r", "x\r\ny\r\n"),
+    ("CRLF, new ends in half a break", "a\r\nb\r\n", "b", "x\r", "a\r\nx\r\n"),
+    ("CRLF, new ends in half a break at the end", "a\r\nb", "b", "x\r", "a\r\nx"),
+    ("LF, new ends in half a break", "a\nb\n", "a", "x\r", "x\nb\n"),
     # white space at line ends
     ("the file has trailing blanks", "a  \nb\nc\n", "a\nb", "x\ny", "x\ny\nc\n"),
     ("old has trailing blanks", "a\nb\nc\n", "a  \nb", "x\ny", "x\ny\nc\n"),
@@ -176,6 +186,24 @@ def test_an_accepted_edit_keeps_what_is_around_it(
     middle = result[len(head) : len(result) - len(tail)].split(ending)
     assert [line.strip() for line in middle] == [line.strip() for line in fresh]
     assert all(line.startswith(indent) for line in middle if line.strip())
+
+
+SPANS = st.tuples(st.integers(0, 20), st.integers(1, 20))
+PIECES = st.lists(st.sampled_from(["a", "b", " ", "\n", "\r\n", "    a"]), max_size=6).map("".join)
+HALF = st.sampled_from(["", "\r"])
+
+
+@given(lines=LINES, span=SPANS, given_as=st.sampled_from(["\n", "\r\n"]), half=HALF, new=PIECES, new_half=HALF)
+def test_a_file_of_one_line_ending_keeps_it(
+    lines: list[str], span: tuple[int, int], given_as: str, half: str, new: str, new_half: str
+):
+    for ending in ("\n", "\r\n"):
+        text = ending.join([*lines, ""])
+        for source in (text, text.replace(ending, given_as)):
+            old = source[span[0] : sum(span)] + half
+            found = apart(places(text, old, new)) if old else []
+            rest = edited(text, found, old, new + new_half)[0].replace(ending, "")
+            assert "\n" not in rest and "\r" not in rest
 
 
 @given(LINES, LINES, BREAKS)
