@@ -1,11 +1,13 @@
 """`grep_search`: a regular expression over the files that git would track, by ripgrep where it is installed."""
 
 import json
+import os
+import re
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Annotated
 
 from qwencode.errors import ToolError
@@ -25,6 +27,7 @@ _RIPGREP = (
     "rg --no-config --no-messages --color never --engine auto --hidden --glob !.git --sort path --with-filename --null "
     f"--no-heading --line-number --max-count {_PER_FILE} --max-columns 1000 --max-columns-preview"
 ).split()
+_ROW = re.compile(r"([^\0]+)\0(\d+):([^\n]*)\n?")
 _NOT_FOUND = 127
 _SEARCH = """
 import json, re, sys
@@ -44,7 +47,7 @@ for name in asked["names"]:
     lines = data.decode("utf-8", "replace").split("\\n")
     hits = [number for number, line in enumerate(lines, 1) if pattern.search(line.rstrip("\\r"))]
     for number in hits[: asked["most"]]:
-        print(name, json.dumps([number, lines[number - 1].rstrip("\\r")[:1000]]), sep="\\0")
+        print(json.dumps([name, number, lines[number - 1].rstrip("\\r")[:1000]]))
 """
 
 
@@ -94,18 +97,17 @@ def _ripgrep(
         return None
     if done.timed_out:
         raise _too_slow(seconds)
-    hits = list(_hits(done.text.splitlines()))
+    hits = list(_hits(workspace.root, done.text))
     if done.returncode == 2 and not hits:
         raise _invalid(pattern, glob, done.text)
     return hits
 
 
-def _hits(rows: Iterable[str]) -> Iterator[Hit]:
-    for row in rows:
-        name, null, rest = row.partition("\0")
-        number, colon, text = rest.partition(":")
-        if null and colon and number.isdigit():
-            yield Hit(name.removeprefix("./"), int(number), text)
+def _hits(root: Path, said: str) -> Iterator[Hit]:
+    for name, number, text in _ROW.findall(said):
+        while "\n" in name and not (root / name).exists():  # what ripgrep has to say of another file stands before it
+            name = name.partition("\n")[2]
+        yield Hit(name.removeprefix("./"), int(number), text.removesuffix("\r"))
 
 
 def _python(files: Files, pattern: str, where: str, glob: str, seconds: float) -> list[Hit]:
@@ -123,8 +125,8 @@ def _python(files: Files, pattern: str, where: str, glob: str, seconds: float) -
         raise _too_slow(seconds) from error
     if done.returncode:
         raise _invalid(pattern, "", done.stderr.decode("utf-8", "replace"))
-    rows = (row.partition("\0") for row in done.stdout.decode("utf-8", "replace").splitlines())
-    return [Hit(name, *json.loads(rest)) for name, _, rest in rows]
+    rows = map(json.loads, done.stdout.splitlines())
+    return [Hit(os.fsencode(name).decode("utf-8", "replace"), *rest) for name, *rest in rows]
 
 
 def _matches(name: str, glob: str) -> bool:
@@ -141,7 +143,8 @@ def _grouped(hits: list[Hit]) -> str:
     used, shown = 0, 0
     for number, hit in enumerate(hits[:MATCHES]):
         new_file = number == 0 or hits[number - 1].file != hit.file
-        row = [hit.file] * new_file + [f"{hit.line}|{clip(hit.text, _LINE)}"]
+        name = json.dumps(hit.file, ensure_ascii=False) if "\n" in hit.file else hit.file
+        row = [name] * new_file + [f"{hit.line}|{clip(hit.text, _LINE)}"]
         used += sum(map(len, row)) + len(row)
         if used > CHARS:
             break

@@ -1,5 +1,6 @@
 """The tools on a real repository, in the real sandbox: the texts that the model reads are part of the interface."""
 
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -140,6 +141,18 @@ class TestGrepSearch:
             (workspace.root / name).write_text("needle\n")
         (workspace.root / "data.bin").write_bytes(b"\0" * 100 + b"needle\n")
         assert grep(pattern="needle").text == "1 matching line in 1 file:\n.hidden.txt\n1|needle"
+
+    def test_names_that_hold_a_line_break_or_no_text(self, grep: Use, workspace: Workspace):
+        (workspace.root / "a.bin").write_bytes(b"needle\n" + b"\0" * 100_000)
+        (workspace.root / "b\nc.txt").write_text("needle\x0c1\n")
+        (workspace.root / "d\n").mkdir()
+        (workspace.root / "d\n" / "e.txt").write_text("needle 2\r\n")
+        os.close(os.open(os.fsencode(workspace.root) + b"/f\xe9", os.O_CREAT | os.O_WRONLY))
+        (workspace.root / os.fsdecode(b"f\xe9")).write_text("needle 3\n")
+        text = grep(pattern="needle", glob="!*.bin").text
+        for shown in ('"b\\nc.txt"\n1|needle\x0c1\n', '"d\\n/e.txt"\n1|needle 2\n', "f�\n1|needle 3"):
+            assert shown in text
+        assert grep(pattern="needle").text.endswith(text.partition("\n")[2])
 
     def test_long_results_are_cut(self, grep: Use, workspace: Workspace):
         for n in range(10):
