@@ -107,6 +107,8 @@ def fix(
 
     if message and issue:
         raise UsageError("Give the goal with -m or with --issue, not with both.")
+    if message and not message.strip():
+        raise UsageError("The goal given with -m is blank. Say what is to be done, or leave it out to mend what fails.")
     if no_model and no_search:
         raise UsageError("--no-model and --no-search together leave nothing that could mend anything.")
     not_both("--model", "--no-model", bool(model) and no_model)

@@ -44,8 +44,8 @@ def lines(event: Event) -> list[Line]:
     match event:
         case RunStarted():
             said = [("head", f"qwencode {event.job} · {event.repository or event.model}")]
-            if event.goal:
-                said.append(("text", event.goal.strip().splitlines()[0][:200]))
+            if goal := event.goal.strip():
+                said.append(("text", goal.splitlines()[0][:200]))
             return said
         case SandboxReady():
             covers = ", ".join(event.covers[:_SHOWN_COVERS]) or "nothing is confined"

@@ -43,6 +43,10 @@ def test_a_path_outside_the_repository(qwencode: Qwencode, broken: Path, tmp_pat
     refused(qwencode("fix", "test_calc.py", other, cwd=broken), 2, "other.py is outside the repository")
 
 
+def test_a_blank_goal(qwencode: Qwencode, broken: Path):
+    refused(qwencode("fix", broken, "--no-model", "-m", " \n\t"), 2, "The goal given with -m is blank. Say what")
+
+
 def test_no_tests(qwencode: Qwencode, repository: Path):
     (repository / "calc.py").write_text("x = 1\n")
     refused(qwencode("fix", repository, "--no-model"), 2, "--test")
