@@ -102,7 +102,8 @@ def _results(event: Event) -> list[Line]:
             return [("dim", f"Skipped: {event.check} ({event.reason})")]
         case RunFinished() if event.exit_code in (0, 1, 4):  # other ends are told by the sentence on stderr
             tokens = f", {spent(event.usage)}" if event.usage.prompt or event.usage.generated else ""
-            return [("dim", f"Finished in {seconds(event.seconds)}{tokens}")]
+            ended = "Ended for want of a (larger) model after" if event.exit_code == 4 else "Finished in"
+            return [("dim", f"{ended} {seconds(event.seconds)}{tokens}")]
         case _:
             return []
 
