@@ -3,9 +3,10 @@
 import os
 import signal
 import sys
+from io import TextIOWrapper
 from pathlib import Path
 from types import FrameType
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 
@@ -234,6 +235,10 @@ def _stop(number: int, frame: FrameType | None) -> None:
 
 def main() -> None:
     """Run the command line. What a user can cause ends in one sentence on stderr and the exit code of its kind."""
+    if getattr(sys.stdout, "errors", "") == "strict":
+        cast("TextIOWrapper", sys.stdout).reconfigure(
+            errors="replace"
+        )  # what a terminal has no character for is shown as `?`
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _stop)
     try:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Protocol, TextIO
 
 from qwencode.events import Event
+from qwencode.ui.text import safe
 
 
 class Reader(Protocol):
@@ -46,7 +47,7 @@ def ask_on(stream: TextIO, question: str) -> bool | None:
     if not (sys.stdin.isatty() and stream.isatty()):
         return None
     while True:
-        stream.write(f"{question} [Y/n] ")
+        stream.write(f"{safe(question)} [Y/n] ")
         stream.flush()
         answer = sys.stdin.readline()
         if not answer:

@@ -106,7 +106,7 @@ class Terminal:
             _Left(),
         )
         self._live = Progress(*columns, console=self.console, transient=True)
-        self._live.add_task(phase, total=None, note="", left=None)
+        self._live.add_task(safe(phase), total=None, note="", left=None)
         self._live.start()
 
     def _stop(self) -> None:

@@ -3,7 +3,7 @@
 import re
 
 _CONTROL = re.compile(
-    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\U000e0000-\U000e007f]"
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff\U000e0000-\U000e007f]"
 )
 _BLANK = "\u034f\u115f\u1160\u2800\u3164\uffa0" + "".join(map(chr, (*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0))))
 
@@ -21,7 +21,8 @@ def safe(text: str) -> str:
     """Return text without control characters: what a test, a tool or a model wrote must not steer the terminal.
 
     Nor may it be shown in another order than it is carried out, or in part: the marks that turn the direction of text
-    go, too, and characters that are not seen.
+    go, too, and characters that are not seen; and what stands for a byte of a file name that is not UTF-8, which no
+    terminal takes.
     """
     return _CONTROL.sub("�", text.replace("\r\n", "\n"))
 

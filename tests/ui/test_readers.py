@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 from typing import get_args
 
 import pytest
@@ -101,6 +102,40 @@ def test_a_part_is_not_shown_as_a_success(make: type[Plain] | type[Terminal]):
     text = shown_by(make, [verdict, events.RunFinished(1, verdict.reason, 1.0)], force_terminal=make is Terminal)
     assert "1 of 2 passes." in text and "t::b" in text
     assert make is Plain or "\x1b[33m1 of 2 passes." in text
+
+
+@pytest.mark.parametrize(
+    ("code", "said"), [(0, "Finished in 1.0 s"), (1, "Finished in"), (4, "(larger) model after 1.0")]
+)
+def test_the_end_is_called_what_it_is(code: int, said: str):
+    text = shown_by(Plain, [events.RunFinished(code, "", 1.0)])
+    assert said in text and ("Finished" in text) == (code != 4)
+
+
+@pytest.mark.parametrize("make", [Plain, Terminal])
+def test_a_blank_goal_of_an_old_run_is_shown(make: type[Plain] | type[Terminal]):
+    assert "qwencode fix" in shown_by(make, [events.RunStarted("fix", "/src", "s1", "0.1.0", " \n\x1c", "")])
+
+
+@pytest.mark.parametrize("make", [Plain, Terminal])
+def test_a_name_that_is_not_utf_8_is_shown(make: type[Plain] | type[Terminal]):
+    raw = io.BytesIO()
+    out = io.TextIOWrapper(raw, encoding="utf-8", errors="strict")
+    reader = Plain(out) if make is Plain else Terminal(Console(file=out, force_terminal=True, width=100))
+    name = os.fsdecode(b"caf\xe9.py")
+    for event in (
+        events.FindingReported(name, 1, "error", "syntax/error", f"A mistake in {name}.", name),
+        events.PhaseStarted("quick", name),
+        events.Progress("quick", 1, 2, "files", 1.0, name),
+        events.ToolFinished(CALL, True, f"edited {name}"),
+        events.TreeChanged(DIFF.replace("x.py", name), (name,)),
+        events.TextDelta(name),
+        events.RunFinished(0, "", 1.0),
+    ):
+        reader.show(event)
+    reader.close()
+    out.flush()
+    assert "caf�.py:1: error" in raw.getvalue().decode("utf-8")
 
 
 def test_plain_text_has_no_escape_sequences():
