@@ -3,13 +3,14 @@ that nobody meant to change."""
 
 import os
 import secrets
+import shutil
 import stat
 import subprocess
 import tokenize
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 from qwencode.errors import ToolError, UsageError
@@ -190,7 +191,7 @@ def git(folder: Path, *arguments: str, stdin: bytes = b"", index: Path | None = 
     Nothing of the user's is run or touched by it: no hook, no file system monitor, no refresh of the index, no reflog,
     no fetch. The user's configuration, also `safe.directory`, stays in force. Raises GitError.
     """
-    command = ["git", *(part for setting in _QUIET for part in ("-c", setting)), *arguments]
+    command = [git_program(folder), *(part for setting in _QUIET for part in ("-c", setting)), *arguments]
     environment = git_environment() | {
         "GIT_NO_LAZY_FETCH": "1",
         "GIT_NO_REPLACE_OBJECTS": "1",
@@ -214,6 +215,31 @@ def git(folder: Path, *arguments: str, stdin: bytes = b"", index: Path | None = 
         said = done.stderr.decode(errors="replace").strip() or f"exit code {done.returncode}"
         raise GitError(f"git {arguments[0]} failed: {said}")
     return done.stdout
+
+
+def found_outside(root: Path, name: str, path: str) -> str:
+    """Return the first program of a name along an absolute PATH that does not lie below a directory, or ''.
+
+    What lies in a repository is not to be run as ours: a test, or a command of the model, may have put it there.
+    """
+    found = (shutil.which(name, path=entry) for entry in path.split(os.pathsep) if entry.startswith("/"))
+    return next((each for each in found if each and not _lies_in(each, root)), "")
+
+
+def _lies_in(file: str, root: Path) -> bool:
+    places = map(os.path.realpath, (file, os.path.dirname(file)))  # noqa: PTH120 (a link may lead either way)
+    return any(Path(place).is_relative_to(os.path.realpath(root)) for place in places)
+
+
+def git_program(folder: Path) -> str:
+    """Return git as it is to be started for a repository: by its path, so that it is none that lies in it."""
+    return _git_program(folder, os.environ.get("PATH", ""))
+
+
+@lru_cache(maxsize=256)
+def _git_program(folder: Path, path: str) -> str:
+    above = (place for place in reversed((folder, *folder.parents)) if os.path.lexists(place / ".git"))
+    return found_outside(next(above, folder), "git", path) or "git"
 
 
 def git_environment() -> dict[str, str]:

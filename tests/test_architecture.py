@@ -42,7 +42,7 @@ ROOM_LINES = {  # what a room may grow to before something has to be taken out o
     "ui": 3_200,
     "verify": 2_550,
 }
-LOOSE_LINES = 1_860
+LOOSE_LINES = 1_880
 FILE_LINES = 400
 FUNCTION_LINES = 60
 LOOP_LINES = 150

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qwencode.errors import ToolError, UsageError
-from qwencode.workspace import MAX_TEXT_BYTES, GitError, Workspace, git, git_environment, write_atomic
+from qwencode.workspace import MAX_TEXT_BYTES, GitError, Workspace, git, git_environment, git_program, write_atomic
 
 
 @pytest.fixture
@@ -43,6 +43,23 @@ class TestFind:
         monkeypatch.setenv("PATH", "/nowhere")
         with pytest.raises(UsageError, match="git is not installed"):
             Workspace.find(repository)
+
+    def test_git_is_not_taken_from_the_repository(self, repository: Path, monkeypatch: pytest.MonkeyPatch):
+        """As with an active environment in it, or a link from elsewhere; also from below, or a repository in it."""
+        for place in ("bin", "sub/.git/x"):
+            (repository / place).mkdir(parents=True)
+        (repository / "bin" / "git").write_text("#!/bin/sh\necho evil >&2; exit 9\n")
+        (repository / "bin" / "git").chmod(0o755)
+        outside = repository.parent / "outside"
+        outside.mkdir()
+        (outside / "git").symlink_to(repository / "bin" / "git")
+        (repository.parent / "link").symlink_to(repository / "bin")
+        first = f"{repository}/bin:{outside}:{repository.parent}/link:.:"
+        monkeypatch.setenv("PATH", f"{first}:{os.environ['PATH']}")
+        monkeypatch.chdir(repository / "bin")
+        assert Workspace.find(repository / "bin").root == repository
+        for folder in (repository, repository / "bin", repository / "sub"):
+            assert Path(git_program(folder)) not in (repository / "bin" / "git", outside / "git")
 
     @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to another user")
     def test_of_another_user(self, repository: Path, monkeypatch: pytest.MonkeyPatch):

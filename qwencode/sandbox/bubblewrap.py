@@ -10,7 +10,6 @@ files in a repository of another owner. Without the right to mount, or as anothe
 """
 
 import os
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -33,13 +32,6 @@ GAPS = (
     "no limit on memory in sum or on disk space",
     "kernel flaws",
 )
-
-
-def program(root: Path, path: str) -> str:
-    """Return the first `bwrap` along an absolute PATH that does not lie in the repository, or ''."""
-    entries = [entry for entry in path.split(os.pathsep) if entry.startswith("/")]
-    outside = [entry for entry in entries if not Path(entry).resolve().is_relative_to(root)]
-    return shutil.which("bwrap", path=os.pathsep.join(outside)) or ""
 
 
 def arguments(

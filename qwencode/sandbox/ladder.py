@@ -26,6 +26,7 @@ from qwencode.sandbox.environment import allowed
 from qwencode.sandbox.policy import Access, Policy, Table
 from qwencode.sandbox.process import SHIM, Launch, Supervised, run_to_end
 from qwencode.sandbox.protocol import Completed, Limits, Process, Sandbox
+from qwencode.workspace import found_outside
 
 RungName = Literal["bubblewrap", "landlock", "none"]
 RUNGS: tuple[RungName, ...] = ("bubblewrap", "landlock", "none")
@@ -55,7 +56,7 @@ class ConfinedSandbox:
         self.rung: str = rung
         self.covers, self.gaps = _claims(rung)
         self._environ = dict(os.environ)
-        self._bwrap = bubblewrap.program(root, os.environ.get("PATH", ""))
+        self._bwrap = found_outside(root, "bwrap", os.environ.get("PATH", ""))
         for path in writable:
             path.mkdir(parents=True, exist_ok=True)
         _sweep()
@@ -241,7 +242,7 @@ def _obstacle(rung: RungName, root: Path) -> str:
         return landlock.obstacle()
     if sys.platform != "linux":
         return "bubblewrap exists only on Linux"
-    if not bubblewrap.program(root, os.environ.get("PATH", "")):
+    if not found_outside(root, "bwrap", os.environ.get("PATH", "")):
         return "bubblewrap is not installed (Debian, Ubuntu: apt install bubblewrap; Fedora: dnf install bubblewrap)"
     return ""
 

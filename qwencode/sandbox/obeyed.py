@@ -13,7 +13,7 @@ import subprocess
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from qwencode.workspace import git_environment
+from qwencode.workspace import git_environment, git_program
 
 _RUNS = re.compile(
     r"^(alias|pager)\.|\.(alternaterefscommand|askpass|clean|cmd|command|defaultkeycommand|difffilter|driver|editor|"
@@ -107,7 +107,7 @@ def _submodules(root: Path) -> Iterator[Path]:
 
 
 def _git(root: Path, environment: Mapping[str, str], *arguments: str) -> bytes:
-    command = ["git", "-C", str(root), "-c", "core.fsmonitor=false", *arguments]
+    command = [git_program(root), "-C", str(root), "-c", "core.fsmonitor=false", *arguments]
     try:
         done = subprocess.run(command, capture_output=True, check=False, env=environment)
     except OSError:  # no git: nothing is run by it

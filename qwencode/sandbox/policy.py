@@ -1,7 +1,8 @@
 """What a confined command may see and change, as one table from path to access; the longest matching path decides.
 
 Covered: writes only in the repository, declared caches and the scratch directory; what git runs or obeys outside the
-sandbox (`obeyed.py`) and qwencode's files are read-only even where they do not exist yet. Out of sight:
+sandbox (`obeyed.py`) and qwencode's files are read-only even where they do not exist yet, and so are the environment
+that it runs in, and the programs of an active one, where these lie in the repository. Out of sight:
 credentials, shell and git settings of the user's home, the whole of `~/.config`, host sockets, the shared temporary
 directories, and secret-looking files in the repository (`secrets_in`). Not covered: files elsewhere on the disk are
 readable as far as the user may read them; a secret under a harmless name; a new `.git` made below the repository's top.
@@ -19,6 +20,7 @@ import os
 import pwd
 import re
 import subprocess
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from enum import IntEnum
 from pathlib import Path
@@ -26,6 +28,7 @@ from pathlib import Path
 from qwencode.errors import UsageError
 from qwencode.sandbox.obeyed import links, obeyed_by_git
 from qwencode.settings import Places
+from qwencode.workspace import git_program
 
 SHARED_DIRECTORIES = ("/run", "/tmp", "/var/tmp", "/dev/shm", "/private/tmp")
 """Where processes of the host leave sockets and temporary files."""
@@ -166,7 +169,7 @@ def secrets_in(root: Path, candidates: Iterable[Path]) -> list[Path]:
 
 
 def _tracked(root: Path, names: Sequence[bytes]) -> frozenset[bytes]:
-    command = ["git", "-C", str(root), "-c", "core.fsmonitor=false", "--literal-pathspecs", "ls-files", "-z", "--"]
+    command = [git_program(root), "-C", str(root), "-c", "core.fsmonitor=false", "--literal-pathspecs", "ls-files", "-z", "--"]
     try:
         done = subprocess.run([*command, *names], capture_output=True, check=False)
     except OSError:  # no git, or too many names for one command: nothing counts as tracked
@@ -191,6 +194,15 @@ def tool_chains(environ: Mapping[str, str]) -> list[Path]:
     places = [Path(entry) for entry in environ.get("PATH", "").split(os.pathsep) if entry.startswith("/")]
     places += [Path(environ[name]) for name in ("VIRTUAL_ENV", "CONDA_PREFIX") if environ.get(name, "").startswith("/")]
     return [*(place.parent for place in places if place.name in ("bin", "sbin", "shims")), *places]
+
+
+def _environment_programs(environ: Mapping[str, str]) -> list[Path]:
+    """Return the directories along PATH of virtual environments: the user's shell looks there first, for `ls` and git.
+
+    Others along PATH stay writable, since builds put their programs into `bin` and the like.
+    """
+    places = [Path(entry) for entry in environ.get("PATH", "").split(os.pathsep) if entry.startswith("/")]
+    return [place for place in places if _there(place.parent / "pyvenv.cfg")]
 
 
 def host_sockets() -> list[Path]:
@@ -228,7 +240,8 @@ class Policy:
         users = [places.config, places.data, places.state, places.cache]
         nested = [path.parent for path in self._tree.marked() if path.name == ".git" and path.parent != root]
         obeyed = obeyed_by_git(root, nested)
-        self.protected = tuple(dict.fromkeys([*own, *map(_real, (*users, *obeyed))]))
+        held = [*users, *obeyed, Path(sys.prefix), *_environment_programs(environ)]
+        self.protected = tuple(dict.fromkeys([*own, *map(_real, held)]))
         self._check(obeyed)
 
     def _check(self, obeyed: Mapping[Path, bool]) -> None:

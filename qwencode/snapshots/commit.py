@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from qwencode.errors import UsageError
 from qwencode.snapshots.tree import show
-from qwencode.workspace import GitError, Workspace, git, git_environment
+from qwencode.workspace import GitError, Workspace, git, git_environment, git_program
 
 
 def commit_paths(workspace: Workspace, paths: Sequence[str], message: str) -> str:
@@ -29,7 +29,7 @@ def commit_paths(workspace: Workspace, paths: Sequence[str], message: str) -> st
     tracked = {os.fsdecode(name) for name in git(workspace.root, "ls-files", "-z").split(b"\0")}
     added = [name for name in names if name not in tracked]
     _change(workspace, ["add", "--intent-to-add", "--force"], added)
-    command = ["git", "--literal-pathspecs", "commit", "--only", "--quiet", "--cleanup=whitespace", "-m", message]
+    command = ["--literal-pathspecs", "commit", "--only", "--quiet", "--cleanup=whitespace", "-m", message]
     command += ["--pathspec-from-file=-", "--pathspec-file-nul"]
     try:
         _commit(workspace, command, "The change is in your files but not committed", listing)
@@ -45,7 +45,7 @@ def commit_staged(workspace: Workspace, message: str) -> str:
     The user's hooks, identity and signing apply. Raises UsageError as `commit_paths` does.
     """
     _check_no_merge(workspace)
-    command = ["git", "commit", "--quiet", "--cleanup=whitespace", "-m", message]
+    command = ["commit", "--quiet", "--cleanup=whitespace", "-m", message]
     _commit(workspace, command, "Nothing was committed")
     return git(workspace.root, "rev-parse", "HEAD").decode().strip()
 
@@ -55,7 +55,7 @@ def _commit(workspace: Workspace, command: list[str], failed: str, stdin: bytes 
 
     Ctrl-C is passed on to git, which then takes its locks away; killed, it would leave them in the user's way.
     """
-    pipe = subprocess.PIPE
+    pipe, command = subprocess.PIPE, [git_program(workspace.root), *command]
     try:
         process = subprocess.Popen(
             command, cwd=workspace.root, env=git_environment(), stdin=pipe, stdout=pipe, stderr=pipe

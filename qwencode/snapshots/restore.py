@@ -11,7 +11,7 @@ from pathlib import Path
 
 from qwencode.errors import UsageError
 from qwencode.snapshots.tree import Entry, Snapshot, outer, real_folder, take
-from qwencode.workspace import git_environment
+from qwencode.workspace import git_environment, git_program
 
 _CHUNK = 1 << 20
 
@@ -147,7 +147,7 @@ def _write(path: Path, entry: Entry, copy: Callable[[str, int], None]) -> None:
 @contextmanager
 def _blobs(root: Path) -> Generator[Callable[[str, int], None]]:
     """Give a function that copies a blob into an open file, piece by piece."""
-    command = ["git", "cat-file", "--batch"]
+    command = [git_program(root), "cat-file", "--batch"]
     environment = git_environment() | {"GIT_NO_REPLACE_OBJECTS": "1", "GIT_NO_LAZY_FETCH": "1"}
     with subprocess.Popen(
         command,

@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import subprocess
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -139,6 +140,36 @@ def test_user_files_of_qwencode_in_a_repository_that_is_the_home(ground: Ground,
     line = f"echo a > {own}/config.toml || {{ mkdir -p {own} && echo a > {own}/config.toml; }}"
     assert sandbox.run(["sh", "-c", line], cwd=ground.home).returncode != 0
     assert not (own / "config.toml").exists()
+
+
+def test_programs_of_an_active_environment(ground: Ground, opened, monkeypatch):
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(ground.project / ".venv")], check=True)
+    monkeypatch.setenv("PATH", f"{ground.project}/.venv/bin:{ground.project}/bin:{os.environ['PATH']}")
+    line = "cp src/code.py .venv/bin/git; mv .venv/bin b; mv .venv v; mkdir -p .venv/bin; cp src/code.py .venv/bin/ls"
+    sandbox = opened(ground.project)
+    sandbox.run(["sh", "-c", line], cwd=ground.project)
+    assert {path.name for path in (ground.project / ".venv" / "bin").iterdir()}.isdisjoint({"git", "ls"})
+    assert sandbox.run(["sh", "-c", "touch .venv/lib/x && python -c 'print(1)'"], cwd=ground.project).text == "1\n"
+
+
+def test_the_environment_that_qwencode_itself_runs_in(ground: Ground, rung: str, obstacles: dict[str, str]):
+    if obstacles[rung]:
+        pytest.skip(f"{rung}: {obstacles[rung]}")
+    own = ground.project / ".venv"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(own)], check=True)
+    code = "import sys; from pathlib import Path; from qwencode.sandbox.ladder import open_rung\n"
+    code += "sandbox = open_rung(sys.argv[1], Path(sys.argv[2]))\n"
+    code += "print(sandbox.run(['sh', '-c', sys.argv[3]], cwd=Path(sys.argv[2])).text); sandbox.close()"
+    places = [str(Path(__file__).parents[2]), *(path for path in sys.path if path.endswith("site-packages"))]
+    line = "for d in .venv .venv/bin .venv/lib/*/site-packages; do echo evil > $d/evil.pth; done; echo done"
+    done = subprocess.run(
+        [own / "bin" / "python", "-c", code, rung, str(ground.project), line],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(places)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.endswith("done\n\n") and not list(own.rglob("evil.pth"))
 
 
 def test_git_directory_of_a_worktree(ground: Ground, opened):
