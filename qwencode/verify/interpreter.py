@@ -1,7 +1,7 @@
 """Which Python runs the tests: the one that a developer of the repository would use.
 
-Nothing that lies inside the repository is executed here, since this code runs outside the sandbox: whether a virtual
-environment of the repository has pytest is read from its files.
+Nothing that lies inside the repository, or that a file in it names, is executed here, since this code runs outside the
+sandbox: whether a virtual environment of the repository has pytest is read from its files and those of its base.
 """
 
 import shutil
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qwencode.errors import UsageError
+from qwencode.workspace import found_outside
 
 _ASK = (
     "import sys; sys.path[:] = [p for p in sys.path if p]; import importlib.util as u; "
@@ -39,7 +40,7 @@ def find_python(root: Path, environment: Mapping[str, str], *, needs_pytest: boo
     for prefix, why in _environments(root, environment):
         python = _python_of(prefix)
         if python is not None:
-            return Interpreter(str(python), why, _has_pytest(prefix, root))
+            return Interpreter(str(python), why, _has_pytest(prefix))
     found = _on_path(root, environment)
     own = Interpreter(sys.executable, "", _ask(Path(sys.executable), root, environment)[1])
     if found is None:
@@ -59,7 +60,7 @@ def _environments(root: Path, environment: Mapping[str, str]) -> Iterator[tuple[
         yield active, "the active virtual environment"
     for name in (".venv", "venv"):
         yield root / name, f"{name} of the repository"
-    if _is_poetry(root) and (poetry := shutil.which("poetry", path=environment.get("PATH"))):
+    if _is_poetry(root) and (poetry := found_outside(root, "poetry", environment.get("PATH", ""))):
         command = [poetry, "--no-plugins", "--no-interaction", "env", "info", "-p"]
         try:
             done = subprocess.run(
@@ -96,7 +97,7 @@ def _python_of(prefix: Path) -> Path | None:
     return None
 
 
-def _has_pytest(prefix: Path, root: Path) -> bool:
+def _has_pytest(prefix: Path) -> bool:
     if any(prefix.glob("lib/python*/site-packages/pytest/__init__.py")):
         return True
     try:
@@ -106,8 +107,9 @@ def _has_pytest(prefix: Path, root: Path) -> bool:
     settings = {key.strip(): value.strip() for key, _, value in (line.partition("=") for line in lines)}
     if settings.get("include-system-site-packages") != "true":
         return False
-    base = Path(settings.get("home", "/nonexistent")) / "python3"
-    return _ask(base, root, {})[1]
+    base = Path(settings.get("home", "/nonexistent")).parent
+    folders = (base, base / "local", Path.home() / ".local")
+    return any(True for folder in folders for _ in folder.glob("lib/python*/*-packages/pytest/__init__.py"))
 
 
 def _on_path(root: Path, environment: Mapping[str, str]) -> Interpreter | None:

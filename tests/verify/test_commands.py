@@ -261,6 +261,19 @@ def test_nothing_inside_the_repository_is_executed(repo: Make, empty: dict[str, 
     (root / ".venv/lib/python3.12/site-packages/pytest/__init__.py").unlink()
     assert not find_python(root, {**empty, "PATH": f"{root}/.venv/bin"}).has_pytest
     assert not (tmp_path / "ran").exists()
+    program(tmp_path / "cache/bin/python3", touch)  # as a command may make it in a folder that it may write
+    (root / ".venv/pyvenv.cfg").write_text(f"home = {tmp_path}/cache/bin\ninclude-system-site-packages = true\n")
+    assert not find_python(root, empty).has_pytest
+    (tmp_path / "cache/lib/python3/dist-packages/pytest").mkdir(parents=True)
+    (tmp_path / "cache/lib/python3/dist-packages/pytest/__init__.py").touch()
+    assert find_python(root, empty).has_pytest
+    program(root / ".venv/bin/poetry", touch)
+    (root / "poetry.lock").touch()
+    find_python(root, {**empty, "PATH": f"{root}/.venv/bin:{empty['PATH']}"})
+    (root / ".venv/bin/python").rename(root / ".venv/bin/python.old")
+    find_python(root, {**empty, "PATH": f"{root}/.venv/bin:{empty['PATH']}"})
+    (root / ".venv/bin/python.old").rename(root / ".venv/bin/python")
+    assert not (tmp_path / "ran").exists()
     (tmp_path / "bin/python3").symlink_to(sys.executable)
     (root / ".venv/bin/python").unlink()
     done = subprocess.run([tmp_path / "bin/python3", "-c", "import pytest"], check=False, capture_output=True)
