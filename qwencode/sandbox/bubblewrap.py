@@ -1,9 +1,11 @@
 """The first rung: bubblewrap, with own mount, PID, network, IPC and host name namespaces.
 
-Covered: the table of `policy.py` by read-only and empty mounts; no network but an own loopback interface; processes
-of the host are neither seen nor reachable, abstract Unix sockets neither, and socket files are mounted over; everything
-dies with its process 1, and that with qwencode. Not covered: flaws of the kernel itself; memory is bounded for each
-process, not in sum; how full the disk gets; a host socket that is opened while a command is already running.
+Covered: the table of `policy.py` by read-only and empty mounts, also where a command that runs already swaps a
+directory for a link while the next one starts (the shim compares what was mounted with what was meant); no network but
+an own loopback interface; processes of the host are neither seen nor reachable, abstract Unix sockets neither, and
+socket files are mounted over; everything dies with its process 1, and that with qwencode. Not covered: flaws of the
+kernel itself; memory is bounded for each process, not in sum; how full the disk gets; a host socket that is opened
+while a command is already running.
 
 bwrap comes from the user's PATH, never from the repository. Commands of root keep no capability, except those over
 files in a repository of another owner. Without the right to mount, or as another user, bwrap needs user namespaces.

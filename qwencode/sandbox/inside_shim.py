@@ -107,6 +107,20 @@ def drop_capabilities(kept: int) -> None:
         raise Refused(f"capset: {os.strerror(ctypes.get_errno())}")
 
 
+def check(places: list[Any]) -> None:
+    """Refuse to go on where a path is not what it was when the rules were made, by device and inode.
+
+    What runs inside already can put a link in the place of a directory while the next command starts.
+    """
+    for path, identity in places:
+        try:
+            found = os.lstat(path)
+        except OSError as error:
+            raise Refused(f"{path}: {error.strerror}") from error
+        if [found.st_dev, found.st_ino] != identity:
+            raise Refused(f"{path} was replaced while the command was being started")
+
+
 def limit(which: int, value: int) -> None:
     _, hard = resource.getrlimit(which)
     value = value if hard == resource.RLIM_INFINITY else min(value, hard)
@@ -122,6 +136,7 @@ def become(plan: dict[str, Any]) -> None:
     for number in (signal.SIGPIPE, signal.SIGXFSZ, *DEAF_TO):
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
+    check(plan["places"])
     os.chdir(plan["cwd"])
     if LINUX:
         drop_capabilities(plan["capabilities"])

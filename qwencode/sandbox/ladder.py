@@ -23,7 +23,7 @@ from typing import Any, Literal
 from qwencode.errors import SandboxUnavailable
 from qwencode.sandbox import bubblewrap, landlock, seccomp
 from qwencode.sandbox.environment import allowed
-from qwencode.sandbox.policy import Access, Policy, Table
+from qwencode.sandbox.policy import Access, Policy, Table, identity
 from qwencode.sandbox.process import SHIM, Launch, Supervised, run_to_end
 from qwencode.sandbox.protocol import Completed, Limits, Process, Sandbox
 from qwencode.workspace import found_outside
@@ -137,6 +137,7 @@ class ConfinedSandbox:
             "landlock": landlock.layer(table) if self.rung == "landlock" else None,
             "guard": landlock.guard() if self.rung != "bubblewrap" else None,
             "seccomp": self._filter([seccomp.AF_UNIX], ptrace=False).hex() if self.rung == "landlock" else "",
+            "places": [],
         }
         plan["scoped"] = plan["guard"] is not None
         if self.rung != "bubblewrap":
@@ -149,6 +150,8 @@ class ConfinedSandbox:
         for place in private.values():
             place.mkdir(parents=True, exist_ok=True)
         self._make_mount_points(table)
+        shown = [path for path, access in table.items() if access >= Access.READ and path != Path("/")]
+        plan["places"] = [(str(path), identity(path)) for path in shown]
         domains = [seccomp.AF_UNIX, seccomp.AF_INET, seccomp.AF_INET6, seccomp.AF_NETLINK]
         with tempfile.TemporaryFile() as program:
             program.write(self._filter(domains, ptrace=True))

@@ -4,9 +4,9 @@ Covered: the table of `policy.py` as far as an allow-list can say it; no socket 
 loopback included; signals to and abstract sockets of processes outside (kernel 6.12 on); looking into other processes
 (/proc/PID/environ, mem, ptrace); devices other than the harmless ones. Not covered, since Landlock has no right for it:
 mode, owner and times of files outside can be changed where the user may; names and sizes can be seen everywhere; Unix
-sockets that are found by path can be connected to; /dev/shm is the host's, since multiprocessing needs it. And because
-rules only ever add rights, a directory with something protected in it takes no new entries: the repository's top is
-one.
+sockets that are found by path can be connected to; /dev/shm is the host's, since multiprocessing needs it; a directory
+above what a rule names that a command swaps for a link while the next one starts. And because rules only ever add
+rights, a directory with something protected in it takes no new entries: the repository's top is one.
 
 Needs ABI 3 (kernel 6.2): before, truncation outside was not held. Numbers after the kernel's userspace-api/landlock.rst
 and linux/landlock.h.

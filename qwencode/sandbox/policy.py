@@ -19,6 +19,7 @@ import fnmatch
 import os
 import pwd
 import re
+import stat
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -83,6 +84,22 @@ def governing(table: Table, path: Path) -> Access:
 
 def _there(path: Path) -> bool:
     return os.access(path, os.F_OK)  # unlike Path.exists, false for what lies in a directory that is not ours to search
+
+
+def identity(path: Path) -> list[int]:
+    """Return device and inode of what an absolute path leads to without any symbolic link, or []."""
+    held = os.open("/", os.O_PATH)
+    try:
+        for part in path.parts[1:]:
+            inner = os.open(part, os.O_PATH | os.O_NOFOLLOW, dir_fd=held)
+            os.close(held)
+            held = inner
+        found = os.fstat(held)
+    except OSError:
+        return []
+    finally:
+        os.close(held)
+    return [] if stat.S_ISLNK(found.st_mode) else [found.st_dev, found.st_ino]
 
 
 def _real(path: Path) -> Path:

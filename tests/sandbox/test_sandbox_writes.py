@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 from sandbox_ground import Ground, git
 
-from qwencode.errors import UsageError
+from qwencode.errors import SandboxUnavailable, UsageError
 from qwencode.sandbox.ladder import open_rung
 
 WRITES = [
@@ -170,6 +171,29 @@ def test_the_environment_that_qwencode_itself_runs_in(ground: Ground, rung: str,
         check=True,
     )
     assert done.stdout.endswith("done\n\n") and not list(own.rglob("evil.pth"))
+
+
+def test_a_directory_that_becomes_a_link_while_a_command_starts(
+    ground: Ground, obstacles: dict[str, str], monkeypatch, tmp_path: Path
+):
+    """As a process that runs inside already can do it; here a bwrap does it that is started in the real one's place."""
+    if obstacles["bubblewrap"]:
+        pytest.skip(obstacles["bubblewrap"])
+    real = shutil.which("bwrap")
+    (ground.home / "private" / "b").mkdir(parents=True)
+    (ground.project / "a" / "b").mkdir(parents=True)
+    (ground.project / "a" / "b" / ".env").write_text("x")
+    (tmp_path / "bwrap").write_text(
+        f"#!/bin/sh\ncd {ground.project}\n[ -e now ] && mv a was && ln -s ../private a\nexec {real} \"$@\"\n"
+    )
+    (tmp_path / "bwrap").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    sandbox = open_rung("bubblewrap", ground.project)
+    (ground.project / "now").touch()
+    with pytest.raises(SandboxUnavailable, match=f"{ground.project}/a.* was replaced while"):
+        sandbox.run(["sh", "-c", "echo evil > a/b/evil; echo evil > a/evil"], cwd=ground.project)
+    sandbox.close()
+    assert not list((ground.home / "private").rglob("evil"))
 
 
 def test_git_directory_of_a_worktree(ground: Ground, opened):
