@@ -35,7 +35,7 @@ class Files:
         self.shown: dict[str, str] = {}
         """The texts of files as the model saw them last, by their keys."""
         self._protected = protected
-        self._git_obeys = [Path(os.path.realpath(path)) for path in git_obeys]
+        self._git_obeys = [Path(_folded(Path(os.path.realpath(path)))) for path in git_obeys]
         self._tree = Tree(workspace.root)
 
     def names(self) -> list[str]:
@@ -46,7 +46,7 @@ class Files:
     def existing(self, path: str) -> Path:
         """Return the resolved path of a file or directory."""
         full = self._resolve(path)
-        if full in self._tree.secrets():
+        if _folded(full) in set(map(_folded, self._tree.secrets())):
             raise ToolError(f"{path} looks like a file with secrets and is hidden. Work without it.")
         if not full.exists():
             raise ToolError(f"{path} does not exist. {similar(path, self.names())}")
@@ -66,7 +66,7 @@ class Files:
                 f"{file_path} belongs to the tests or their settings, which are the proof and stay as they are. "
                 "Mend the source code that the tests exercise instead."
             )
-        if any(full.is_relative_to(path) for path in self._git_obeys):
+        if any(Path(_folded(full)).is_relative_to(path) for path in self._git_obeys):
             raise ToolError(
                 f"{file_path} is run or obeyed by git outside the sandbox and stays as it is. "
                 "Do without, and say in the end what the user should change there."
@@ -82,7 +82,7 @@ class Files:
 
     def key(self, file_path: str) -> str:
         """Return the one key of a file, whatever name it is given. Raises ToolError for a path that cannot be used."""
-        return unicodedata.normalize("NFC", str(self._resolve(file_path))).casefold()  # macOS tells neither apart
+        return _folded(self._resolve(file_path))
 
     def _resolve(self, path: str) -> Path:
         full = self.workspace.resolve(path)
@@ -98,6 +98,11 @@ class Files:
         below = (name.removeprefix(inside).partition("/") for name in self.names() if name.startswith(inside))
         names = sorted({first + slash for first, slash, _ in below})
         return f"It holds: {listed(names, 40)}." if names else "It holds no files that git would track."
+
+
+def _folded(path: Path) -> str:
+    """Return a path such that two names which macOS does not tell apart are one."""
+    return unicodedata.normalize("NFC", str(path)).casefold()
 
 
 def similar(name: str, names: Sequence[str]) -> str:

@@ -2,6 +2,7 @@
 
 import os
 import re
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
@@ -449,9 +450,41 @@ class TestCalls:
         assert not (workspace.root / "x").exists()
 
 
-@pytest.mark.parametrize("path", [".husky/pre-commit", "HUSKY/../.husky/_/h", "team.gitconfig", "linked"])
+@pytest.mark.parametrize(
+    "path", [".git", ".GIT/config", "sub/.Git", "src/../.git/hooks/x", "inner/new.py", "store/config"]
+)
+def test_no_way_into_what_is_gits(workspace: Workspace, tools: dict[str, Tool], path: str):
+    """In a repository whose own directory has another name, and with a linked work tree in it."""
+    for words in (
+        ("init", "-q", "--separate-git-dir=store"),
+        ("worktree", "add", "-qb", "side", "inner"),
+    ):
+        subprocess.run(["git", "-C", workspace.root, *words], check=True)
+    before = {path: path.read_bytes() for path in workspace.root.rglob("*") if path.is_file()}
+    (workspace.root / "door").symlink_to(path.partition("/")[0])
+    beyond = "/".join(["door", *path.split("/")[1:]])
+    for name in (path, beyond):
+        for call in (
+            ToolCall("1", "write_file", {"file_path": name, "content": "evil\n"}),
+            ToolCall("2", "write_file", {"file_path": f"{name}/evil", "content": "evil\n"}),
+            ToolCall("3", "edit", {"file_path": name, "old_string": "git", "new_string": "evil"}),
+        ):
+            assert not carry_out(tools, call).ok
+    assert {path: path.read_bytes() for path in before if path.is_file()} == before
+    assert not list(workspace.root.rglob("evil")) and not (workspace.root / "inner" / "new.py").exists()
+
+
+@pytest.mark.parametrize("name", [".ENV", "Secrets/../.Env"])
+def test_a_secret_is_hidden_under_every_name_that_macos_gives_it(use: Use, workspace: Workspace, name: str):
+    (workspace.root / ".env").write_text("needle\n")
+    assert "is hidden" in use("read_file", file_path=name).text
+
+
+@pytest.mark.parametrize(
+    "path", [".husky/pre-commit", "HUSKY/../.husky/_/h", "team.gitconfig", "linked", ".Husky/PRE-commit"]
+)
 def test_what_git_obeys_is_not_changed(workspace: Workspace, path: str):
-    for name in (".husky/pre-commit", ".husky/_/h", "team.gitconfig", "HUSKY/x"):
+    for name in (".husky/pre-commit", ".husky/_/h", "team.gitconfig", "HUSKY/x", ".Husky/PRE-commit"):
         (workspace.root / name).parent.mkdir(parents=True, exist_ok=True)
         (workspace.root / name).write_text("old\n")
     (workspace.root / "linked").symlink_to("team.gitconfig")
