@@ -2,10 +2,11 @@
 
 Covered: writes only in the repository, declared caches and the scratch directory; what git runs or obeys outside the
 sandbox (`obeyed.py`) and qwencode's files are read-only even where they do not exist yet, and so are the environment
-that it runs in, and the programs of an active one, where these lie in the repository. Out of sight:
-credentials, shell and git settings of the user's home, the whole of `~/.config`, host sockets, the shared temporary
-directories, and secret-looking files in the repository (`secrets_in`). Not covered: files elsewhere on the disk are
-readable as far as the user may read them; a secret under a harmless name; a new `.git` made below the repository's top.
+that it runs in, and the programs of an active one, where these lie in the repository. Out of sight: credentials, shell
+and git settings of the user's home, the whole of `~/.config`, host sockets, the shared temporary directories, and
+secret-looking files in the repository (`secrets_in`). Not covered: files elsewhere on the disk are readable as far as
+the user may read them; a secret under a harmless name; a new repository, bare or not, made below the repository's top,
+which git obeys for whoever goes there.
 
 The decision on secrets in the repository: a name is not enough. A PEM file is hidden only if it holds a private key
 (certificates are public). `.env`-like and key files that git tracks stay readable below a directory, or with a name,
