@@ -22,6 +22,7 @@ from qwencode.tools.protocol import ToolResult
 from qwencode.tools.toolbox import toolbox
 from qwencode.verify.results import Baseline, TestRun
 from qwencode.verify.runners import run
+from qwencode.verify.verdict import mended
 
 _SHELL = "run_shell_command"
 
@@ -124,7 +125,5 @@ class AgentPart:
         if not self.baseline.goal:
             return "" if self.ground.run.own() else unchanged()
         after = self._run_tests(())
-        passing = set(after.passing)
-        return still_failing(
-            [test for test in (*self.baseline.goal, *self.baseline.run.passing) if test not in passing]
-        )
+        before, wanted = self.baseline.run.results, (*self.baseline.goal, *self.baseline.run.passing)
+        return still_failing([test for test in wanted if not mended(before[test], after)])

@@ -26,6 +26,7 @@ import gc
 import importlib.util
 import json
 import os
+import re
 import resource
 import select
 import signal
@@ -33,6 +34,7 @@ import time
 from typing import Any, Callable, Deque, Dict, List, Tuple
 
 Job = Dict[str, Any]
+FIXTURE = re.compile(r"(?:setUp|tearDown)(?:Class|Module) \((.+)\)")
 TIMERS = ((signal.SIGALRM, signal.ITIMER_REAL), (signal.SIGPROF, signal.ITIMER_PROF))
 SPARE_MEMORY = 2 << 30
 
@@ -96,8 +98,8 @@ class TestRunner:
         self._passed = self._passed or (report.when == "call" and report.outcome == "passed")
 
     def find(self, wanted: List[str]) -> Tuple[List[str], List[str]]:
-        """Return the collected ids that stand for the wanted ones (a file stands for its tests), and what
-        is missing.
+        """Return the collected ids that stand for the wanted ones, and what is missing. A file stands for its tests,
+        and so do a module, a class and the fixtures of these.
         """
         dotted = {plain(test): test for test in self.items}
         found: Dict[str, None] = {}
@@ -105,6 +107,7 @@ class TestRunner:
         for test in wanted:
             inside = [test] if test in self.items else [t for t in self.items if t.startswith(test + "::")]
             inside = inside or [t for d, t in dotted.items() if d == plain(test) or d.endswith("." + plain(test))][:1]
+            inside = inside or [t for d, t in dotted.items() if d.startswith(plain(test) + ".")]
             if inside and test not in self.broken:
                 found.update(dict.fromkeys(inside))
             else:
@@ -124,8 +127,8 @@ def told(*_arguments: Any, **_named: Any) -> str:
 
 
 def plain(test: str) -> str:
-    """Return an id in a form that pytest's and unittest's names share."""
-    return test.replace(".py::", ".").replace("::", ".").replace("/", ".")
+    """Return an id in a form that pytest's and unittest's names share; a fixture stands for its tests."""
+    return FIXTURE.sub(r"\1", test).replace(".py::", ".").replace("::", ".").replace("/", ".")
 
 
 def try_tests(runner: TestRunner, job: Job, tell: Callable[[Job], None]) -> Job:

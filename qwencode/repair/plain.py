@@ -13,8 +13,9 @@ from qwencode.errors import ToolError
 from qwencode.repair.mutate.candidates import Candidate
 from qwencode.repair.trial import Examined, Outcome
 from qwencode.sandbox.protocol import Sandbox
-from qwencode.verify.results import Baseline, TestResult
+from qwencode.verify.results import Baseline, TestRun
 from qwencode.verify.runners import run
+from qwencode.verify.verdict import mended
 from qwencode.workspace import Workspace
 
 T = TypeVar("T")
@@ -51,10 +52,8 @@ class PlainTrial:
         if not found or found.status != "ran":
             return None
         left_out = {*self._baseline.flaky, *self._baseline.goal}
-        broken = [
-            test for test in self._baseline.run.passing if test not in left_out and not met([test], found.results)
-        ]
-        return Examined(tuple(test for test in self._baseline.goal if met([test], found.results)), tuple(broken))
+        broken = [test for test in self._baseline.run.passing if test not in left_out and not self._met([test], found)]
+        return Examined(tuple(test for test in self._baseline.goal if self._met([test], found)), tuple(broken))
 
     def _try(self, candidate: Candidate) -> Outcome:
         return self._with(candidate, self._outcome) or "invalid"
@@ -86,20 +85,15 @@ class PlainTrial:
         found = run(baseline.command, self._sandbox, tests=baseline.goal, seconds=limit)
         if found.status == "timed_out":
             return "timeout"
-        if not met(baseline.goal, found.results):
-            return "some" if any(met([test], found.results) for test in baseline.goal) else "goal_failed"
+        if not self._met(baseline.goal, found):
+            return "some" if any(self._met([test], found) for test in baseline.goal) else "goal_failed"
         found = run(baseline.command, self._sandbox, seconds=limit + 2 * baseline.run.seconds)
         passing = [test for test in baseline.run.passing if test not in baseline.flaky]
-        return "plausible" if met([*baseline.goal, *passing], found.results) else "broke"
+        return "plausible" if self._met([*baseline.goal, *passing], found) else "broke"
 
     def close(self) -> None:
         self._waiting.clear()
 
-
-def met(wanted: Sequence[str], results: Mapping[str, TestResult]) -> bool:
-    """Say whether every wanted test passed. A file that could not be collected is met when its tests pass."""
-    for test in wanted:
-        inside = [test] if test in results else [other for other in results if other.startswith(test + "::")]
-        if not inside or any(results[other].outcome != "passed" for other in inside):
-            return False
-    return True
+    def _met(self, wanted: Sequence[str], found: TestRun) -> bool:
+        """Say whether every wanted test passed, or what stands in its place now."""
+        return all(mended(self._baseline.run.results[test], found) for test in wanted)

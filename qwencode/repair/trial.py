@@ -1,6 +1,7 @@
 """The ways to try a candidate, behind one face: swapped in a fork, imported anew in a fork, or run from disk."""
 
 import heapq
+import re
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -9,24 +10,25 @@ from typing import Any, Literal, Protocol
 from qwencode.repair.forkserver import ForkServer, ServerFailed
 from qwencode.repair.mutate.candidates import Candidate
 from qwencode.sandbox.protocol import Sandbox
-from qwencode.verify.results import Baseline
+from qwencode.verify.results import COLLECTION, Baseline
 
 Outcome = Literal["plausible", "goal_failed", "some", "broke", "timeout", "crashed", "invalid"]
 """`some`: a part of the goal passes, and a part fails. `broke`: all of the goal passes, and another test fails."""
 FIRST_TESTS = 30
 """Passing tests at most that run early because they cover the edited line."""
 _RESTARTS = 3
+_FIXTURE = re.compile(r"(?:setUp|tearDown)(?:Class|Module) \((.+)\)")
 
 
 def _dotted(test: str) -> str:
-    """Return an id in a form that pytest's and unittest's names share."""
-    return test.replace(".py::", ".").replace("::", ".").replace("/", ".")
+    """Return an id in a form that pytest's and unittest's names share; a fixture stands for its tests."""
+    return _FIXTURE.sub(r"\1", test).replace(".py::", ".").replace("::", ".").replace("/", ".")
 
 
 def _same(one: str, other: str) -> bool:
-    """Say whether two ids name one test; a file of tests is named by each of them."""
-    first, second = _dotted(one), _dotted(other)
-    return one.startswith(f"{other}::") or first == second or first.endswith(f".{second}")
+    """Say whether two ids name one test; a file, a module and a class of tests are named by each of them."""
+    first, second = f".{_dotted(one)}.", f".{_dotted(other)}."
+    return one.startswith(f"{other}::") or first.endswith(second) or first.startswith(second)
 
 
 class Trial(Protocol):
@@ -104,6 +106,8 @@ class ForkTrial:
         """Start and check: the goal must fail and the rest pass as at the baseline. Raises ServerFailed if it never
         does.
         """
+        if {COLLECTION, self._baseline.run.whole} & {*self._baseline.goal}:
+            raise ServerFailed("what fails is no test")
         try:
             self._swap = _Lane(self._started("swap"))
         except ServerFailed as reason:

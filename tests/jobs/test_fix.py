@@ -421,3 +421,37 @@ def _git(root: Path, *arguments: str) -> str:
     return subprocess.run(
         ["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True
     ).stdout.strip()
+
+
+LIMIT = "def made(count):\n    if count > 2:\n        raise ValueError(count)\n    return count\n"
+LIMIT_TESTS = """\
+import unittest
+import limit
+
+class Three(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.made = limit.made(3)
+
+    def test_three(self):
+        self.assertEqual(self.made, 3)
+
+class Four(unittest.TestCase):
+    def test_too_many(self):
+        self.assertRaises(ValueError, limit.made, 4)
+"""
+
+
+@pytest.mark.parametrize(
+    "script", [None, [call("edit", file_path="limit.py", old_string="> 2", new_string="> 3"), "It is 3."]]
+)
+def test_what_fails_before_any_test_is_mended_when_its_tests_pass(
+    run_fix: RunFix, repository: Path, script: list[Message | str] | None
+):
+    (repository / "limit.py").write_text(LIMIT)
+    (repository / "test_limit.py").write_text(LIMIT_TESTS)
+    model = script and ScriptedModel(script)
+    ran = run_fix(repository, model, test="python3 -m unittest", use_search=script is None)
+    assert ran.outcome and ran.outcome.verdict and ran.outcome.verdict.status == "fixed"
+    assert [row.after for row in ran.outcome.verdict.proof][:1] == ["its tests pass"]
+    assert not model or len(model.requests) == 2, "it is not sent on when it is done"
