@@ -359,15 +359,16 @@ def test_deltas_are_the_message(text: str, thinking: bool):
 prose = st.text(st.sampled_from("ab \n/>{}é"), max_size=20).map(str.strip)
 value = st.text(st.sampled_from("ab \n/>{}é<"), max_size=20) | st.sampled_from([XML, "</think>", "<tool_call>\nx"])
 json_value = st.lists(value, max_size=3)
+whole = st.integers(-(2**63) + 1, 2**63 - 1)  # larger numbers are refused
 good_calls = st.one_of(
     st.fixed_dictionaries(
-        {"path": value, "old": value, "new": value}, optional={"replace_all": st.booleans(), "times": st.integers()}
+        {"path": value, "old": value, "new": value}, optional={"replace_all": st.booleans(), "times": whole}
     ).map(lambda arguments: ToolCall("", "edit", arguments)),
     st.fixed_dictionaries(
         {"items": json_value},
         optional={
-            "share": st.floats(allow_nan=False, allow_infinity=False) | st.integers(),
-            "extra": st.dictionaries(value, value | st.none() | st.integers(), max_size=2),
+            "share": st.floats(-(2.0**62), 2.0**62) | whole,
+            "extra": st.dictionaries(value, value | st.none() | whole, max_size=2),
         },
     ).map(lambda arguments: ToolCall("", "plan", arguments)),
     st.just(ToolCall("", "status")),
