@@ -35,7 +35,7 @@ class Files:
         self.shown: dict[str, str] = {}
         """The texts of files as the model saw them last, by their keys."""
         self._protected = protected
-        self._git_obeys = [Path(_folded(Path(os.path.realpath(path)))) for path in git_obeys]
+        self._git_obeys = tuple(git_obeys)
         self._tree = Tree(workspace.root)
 
     def names(self) -> list[str]:
@@ -66,7 +66,7 @@ class Files:
                 f"{file_path} belongs to the tests or their settings, which are the proof and stay as they are. "
                 "Mend the source code that the tests exercise instead."
             )
-        if any(Path(_folded(full)).is_relative_to(path) for path in self._git_obeys):
+        if lies_in(full, self._git_obeys):
             raise ToolError(
                 f"{file_path} is run or obeyed by git outside the sandbox and stays as it is. "
                 "Do without, and say in the end what the user should change there."
@@ -98,6 +98,12 @@ class Files:
         below = (name.removeprefix(inside).partition("/") for name in self.names() if name.startswith(inside))
         names = sorted({first + slash for first, slash, _ in below})
         return f"It holds: {listed(names, 40)}." if names else "It holds no files that git would track."
+
+
+def lies_in(full: Path, places: Iterable[Path]) -> bool:
+    """Say whether a resolved path is one of these places or below one, under whatever name macOS lets it have."""
+    folded = Path(_folded(full))
+    return any(folded.is_relative_to(_folded(Path(os.path.realpath(place)))) for place in places)
 
 
 def _folded(path: Path) -> str:

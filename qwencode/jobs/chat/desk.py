@@ -27,6 +27,7 @@ from qwencode.sandbox.obeyed import obeyed_by_git
 from qwencode.sandbox.protocol import Sandbox
 from qwencode.settings import PROJECT_FILE
 from qwencode.tools.approvals import Rules, lasting
+from qwencode.tools.files import lies_in
 from qwencode.tools.protocol import Arguments, Tool, ToolResult
 from qwencode.tools.toolbox import toolbox
 from qwencode.verify.commands import discover
@@ -112,7 +113,7 @@ class Desk:
         """Say why a change of a file is asked about in every mode; '' where it is not."""
         if self._telling(full, name):
             return _TELLING
-        if any(full.is_relative_to(os.path.realpath(path)) for path in obeyed_by_git(self.workspace.root, ())):
+        if lies_in(full, obeyed_by_git(self.workspace.root, ())):
             return " (git runs it)"
         if full.exists() and name not in self._given.files and self._ignored(name):
             return _LOST

@@ -234,7 +234,14 @@ def test_a_link_is_no_way_around_a_denial(talking: Talking, root: Path):
     assert (root / "conf" / "real.yml").read_text() == "x = 1\n"
 
 
-@pytest.mark.parametrize(("hooks", "file"), [(".githooks", ".githooks/pre-commit"), (".husky/_", ".husky/pre-commit")])
+@pytest.mark.parametrize(
+    ("hooks", "file"),
+    [
+        (".githooks", ".githooks/pre-commit"),
+        (".husky/_", ".husky/pre-commit"),
+        (".husky/_", ".Husky/pre-commit"),  # the same one for macOS
+    ],
+)
 def test_what_git_runs_unconfined_is_asked_about_in_every_mode(
     talking: Talking, root: Path, run_git: Callable[..., str], hooks: str, file: str
 ):
