@@ -30,7 +30,8 @@ def obeyed_by_git(root: Path, nested: Iterable[Path]) -> dict[Path, bool]:
     """Return what git runs or obeys for a work tree and for those `nested` in it; symbolic links are not followed.
 
     What is there need not be, but for settings that others include (True): a directory in their place, put there to
-    keep them away, would stop every git command.
+    keep them away, would stop every git command. What a work tree lies in (that of a bare repository, made below it) is
+    left out: it is not for the hooks in it that all of the work tree would have to be left alone.
     """
     found = dict(_repository(root, os.environ)) | dict.fromkeys(_submodules(root), False)
     for each in nested:  # what a git process above us has set is meant for `root`
@@ -56,12 +57,15 @@ def links(path: Path) -> Iterator[Path]:
 
 def _repository(root: Path, environment: Mapping[str, str]) -> Iterator[tuple[Path, bool]]:
     asked = ("rev-parse", "--git-dir", "--git-common-dir", "--git-path", "hooks")
-    lines = _git(root, environment, *asked).splitlines()
-    yield from ((root / os.fsdecode(line), False) for line in lines)
-    if lines:
-        hooks = root / os.fsdecode(lines[-1])
-        yield from ((path, False) for path in _scripts(root, hooks))
+    places = [root / os.fsdecode(line) for line in ask_git(root, environment, *asked).splitlines()]
+    if places:
+        scripts = () if _holds(places[-1], root) else _scripts(root, places[-1])
+        yield from ((place, False) for place in (*places, *scripts) if not _holds(place, root))
         yield from _settings(root, environment)
+
+
+def _holds(place: Path, root: Path) -> bool:
+    return root.is_relative_to(os.path.realpath(place))
 
 
 def _scripts(root: Path, hooks: Path) -> Iterator[Path]:
@@ -84,7 +88,7 @@ def _inside(folder: Path) -> list[Path]:
 
 def _settings(root: Path, environment: Mapping[str, str]) -> Iterator[tuple[Path, bool]]:
     """Yield the files that hold settings, those that they include, and the programs in the work tree that they name."""
-    fields = _git(root, environment, "config", "--list", "--null", "--show-origin").split(b"\0")
+    fields = ask_git(root, environment, "config", "--list", "--null", "--show-origin").split(b"\0")
     for origin, entry in zip(map(os.fsdecode, fields[::2]), map(os.fsdecode, fields[1::2]), strict=False):
         key, _, value = entry.partition("\n")
         file = root / origin.removeprefix("file:")
@@ -94,22 +98,25 @@ def _settings(root: Path, environment: Mapping[str, str]) -> Iterator[tuple[Path
             yield file.parent / os.path.expanduser(value), True  # noqa: PTH111 (never raises)
         elif _RUNS.search(key):
             words = (os.path.expanduser(word) for word in _BETWEEN_WORDS.split(value) if word)  # noqa: PTH111
+            if key.startswith("alias.") and not value.startswith("!"):
+                words = (word for word in words if "/" in word)  # the others are git's own: `log`, `status`
             yield from ((root / word, False) for word in words if os.path.isfile(f"{root / word}"))  # noqa: PTH113
 
 
 def _submodules(root: Path) -> Iterator[Path]:
     """Yield the pointers of the submodules in the index, or the directories of those that are not there yet."""
-    for row in _git(root, os.environ, "ls-files", "--stage", "-z").split(b"\0"):
+    for row in ask_git(root, os.environ, "ls-files", "--stage", "-z").split(b"\0"):
         if row.startswith(b"160000 "):
             folder = root / os.fsdecode(row.partition(b"\t")[2])
             pointer = folder / ".git"
             yield pointer if os.path.lexists(pointer) else folder
 
 
-def _git(root: Path, environment: Mapping[str, str], *arguments: str) -> bytes:
+def ask_git(root: Path, environment: Mapping[str, str], *arguments: str | bytes) -> bytes:
+    """Return what git says of a repository, by the user's own settings; nothing where it cannot say."""
     command = [git_program(root), "-C", str(root), "-c", "core.fsmonitor=false", *arguments]
     try:
         done = subprocess.run(command, capture_output=True, check=False, env=environment)
-    except OSError:  # no git: nothing is run by it
+    except OSError:  # no git, so nothing is run by it; or too many arguments for one command
         return b""
     return b"" if done.returncode else done.stdout

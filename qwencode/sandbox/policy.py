@@ -21,16 +21,14 @@ import os
 import pwd
 import re
 import stat
-import subprocess
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from enum import IntEnum
 from pathlib import Path
 
 from qwencode.errors import UsageError
-from qwencode.sandbox.obeyed import links, obeyed_by_git
+from qwencode.sandbox.obeyed import ask_git, links, obeyed_by_git
 from qwencode.settings import Places
-from qwencode.workspace import git_program
 
 SHARED_DIRECTORIES = ("/run", "/tmp", "/var/tmp", "/dev/shm", "/private/tmp")
 """Where processes of the host leave sockets and temporary files."""
@@ -187,12 +185,7 @@ def secrets_in(root: Path, candidates: Iterable[Path]) -> list[Path]:
 
 
 def _tracked(root: Path, names: Sequence[bytes]) -> frozenset[bytes]:
-    command = [git_program(root), "-C", str(root), "-c", "core.fsmonitor=false", "--literal-pathspecs", "ls-files", "-z", "--"]
-    try:
-        done = subprocess.run([*command, *names], capture_output=True, check=False)
-    except OSError:  # no git, or too many names for one command: nothing counts as tracked
-        return frozenset()
-    return frozenset(done.stdout.split(b"\0")) if not done.returncode else frozenset()
+    return frozenset(ask_git(root, os.environ, "--literal-pathspecs", "ls-files", "-z", "--", *names).split(b"\0"))
 
 
 def homes(root: Path, environ: Mapping[str, str]) -> list[Path]:
@@ -259,7 +252,8 @@ class Policy:
         nested = [path.parent for path in self._tree.marked() if path.name == ".git" and path.parent != root]
         obeyed = obeyed_by_git(root, nested)
         held = [*users, *obeyed, Path(sys.prefix), *_environment_programs(environ)]
-        self.protected = tuple(dict.fromkeys([*own, *map(_real, held)]))
+        inside = [path for path in map(_real, held) if not root.is_relative_to(path)]  # not what the root lies in
+        self.protected = tuple(dict.fromkeys([*own, *inside]))
         self._check(obeyed)
 
     def _check(self, obeyed: Mapping[Path, bool]) -> None:

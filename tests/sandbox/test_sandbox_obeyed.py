@@ -7,7 +7,7 @@ import pytest
 from sandbox_ground import Ground, git
 
 from qwencode.errors import UsageError
-from qwencode.sandbox.obeyed import links
+from qwencode.sandbox.obeyed import links, obeyed_by_git
 from qwencode.sandbox.policy import Policy
 from qwencode.sandbox.protocol import Sandbox
 
@@ -110,6 +110,14 @@ def test_programs_that_a_setting_names(ground: Ground, opened: Callable[..., San
     assert (ground.project / "dev" / "monitor").read_text() == "#!/bin/sh\ncat\n"
 
 
+def test_the_words_of_git_itself_are_no_programs(ground: Ground):
+    (ground.project / "log").write_text("what a test writes\n")
+    git("config", "alias.lg", "log --graph", cwd=ground.project)
+    assert ground.project / "log" not in obeyed_by_git(ground.project, ())
+    git("config", "alias.lg", "!sh log", cwd=ground.project)
+    assert ground.project / "log" in obeyed_by_git(ground.project, ())
+
+
 def add_submodule(ground: Ground) -> Path:
     library = ground.outside / "library"
     git("init", "-q", str(library), cwd=ground.outside)
@@ -160,6 +168,21 @@ def test_a_link_that_a_command_could_turn_is_refused(ground: Ground, tmp_path: P
     git("config", key, value, cwd=ground.project)
     with pytest.raises(UsageError, match=rf"{link}\b.* is a symbolic link, which cannot be protected"):
         Policy(ground.project, tmp_path, [], [], {})
+
+
+def test_what_the_work_tree_lies_in_is_not_held(ground: Ground, tmp_path: Path):
+    bare, home = ground.outside / "bare.git", ground.outside / "bare.git" / "main"
+    git("clone", "-q", "--bare", str(ground.project), str(bare), cwd=ground.outside)
+    git("worktree", "add", "-q", str(home), cwd=bare)
+    obeyed = obeyed_by_git(home, ())
+    assert bare / "hooks" in obeyed and not any(home.is_relative_to(path) for path in obeyed)
+    (home / "hooks").symlink_to("src")
+    git("config", "core.hooksPath", "hooks", cwd=home)
+    with pytest.raises(UsageError, match="is a symbolic link"):
+        Policy(home, tmp_path, [], [], {})
+    git("config", "core.hooksPath", "", cwd=home)
+    Policy(home, tmp_path, [], [], {})
+    assert home not in obeyed_by_git(home, ())
 
 
 def test_settings_that_are_not_there_are_refused(ground: Ground, tmp_path: Path):

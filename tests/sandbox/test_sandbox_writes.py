@@ -184,7 +184,7 @@ def test_a_directory_that_becomes_a_link_while_a_command_starts(
     (ground.project / "a" / "b").mkdir(parents=True)
     (ground.project / "a" / "b" / ".env").write_text("x")
     (tmp_path / "bwrap").write_text(
-        f"#!/bin/sh\ncd {ground.project}\n[ -e now ] && mv a was && ln -s ../private a\nexec {real} \"$@\"\n"
+        f'#!/bin/sh\ncd {ground.project}\n[ -e now ] && mv a was && ln -s ../private a\nexec {real} "$@"\n'
     )
     (tmp_path / "bwrap").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
