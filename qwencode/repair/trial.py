@@ -1,7 +1,6 @@
 """The ways to try a candidate, behind one face: swapped in a fork, imported anew in a fork, or run from disk."""
 
 import heapq
-import re
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -10,19 +9,18 @@ from typing import Any, Literal, Protocol
 from qwencode.repair.forkserver import ForkServer, ServerFailed
 from qwencode.repair.mutate.candidates import Candidate
 from qwencode.sandbox.protocol import Sandbox
-from qwencode.verify.results import COLLECTION, Baseline
+from qwencode.verify.results import COLLECTION, Baseline, tests_of
 
 Outcome = Literal["plausible", "goal_failed", "some", "broke", "timeout", "crashed", "invalid"]
 """`some`: a part of the goal passes, and a part fails. `broke`: all of the goal passes, and another test fails."""
 FIRST_TESTS = 30
 """Passing tests at most that run early because they cover the edited line."""
 _RESTARTS = 3
-_FIXTURE = re.compile(r"(?:setUp|tearDown)(?:Class|Module) \((.+)\)")
 
 
 def _dotted(test: str) -> str:
     """Return an id in a form that pytest's and unittest's names share; a fixture stands for its tests."""
-    return _FIXTURE.sub(r"\1", test).replace(".py::", ".").replace("::", ".").replace("/", ".")
+    return tests_of(test).replace(".py::", ".").replace("::", ".").replace("/", ".")
 
 
 def _same(one: str, other: str) -> bool:

@@ -1,5 +1,6 @@
 """What tests said: the values that baseline, localisation, tools and verdict share."""
 
+import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,6 +13,12 @@ Status = Literal["ran", "no_tests", "not_found", "broken", "timed_out"]
 COLLECTION = "(collection)"
 """The id of what keeps Python's runners from finding any test."""
 Coverage = Mapping[str, Mapping[str, frozenset[int]]]
+_FIXTURE = re.compile(r"^(?:setUp|tearDown)(?:Class|Module) \((.+)\)$")
+
+
+def tests_of(name: str) -> str:
+    """Return the class or module for whose tests an id of unittest stands, as that of a fixture does; else the id."""
+    return _FIXTURE.sub(r"\1", name)
 
 
 @dataclass(frozen=True, slots=True)

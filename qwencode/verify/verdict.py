@@ -11,7 +11,6 @@ runs it. Not covered: code written to find the probe's key in the memory of its 
 the tests without being right.
 """
 
-import re
 import time
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from dataclasses import dataclass
 from qwencode.events import Event, PhaseStarted, Progress, TestChange, VerdictReached
 from qwencode.sandbox.protocol import Sandbox
 from qwencode.verify.protected import awareness, differences, fingerprints, path_of
-from qwencode.verify.results import COLLECTION, Baseline, TestResult, TestRun
+from qwencode.verify.results import COLLECTION, Baseline, TestResult, TestRun, tests_of
 from qwencode.verify.runners import run
 from qwencode.workspace import Workspace
 
@@ -171,8 +170,7 @@ def mended(before: TestResult, after: TestRun) -> bool:
     now = after.results.get(before.id)
     if now is not None:
         return now.outcome == "passed"
-    fixture = re.fullmatch(r"(?:setUp|tearDown)(?:Class|Module) \((.+)\)", before.id)
-    name = fixture[1] if fixture else before.id
+    name = tests_of(before.id)
     results = after.results.values()
     instead = list(results) if before.id in (after.whole, COLLECTION, "cargo build") else []
     instead = instead or [result for result in results if result.id.startswith((f"{name}::", f"{name} > ", f"{name}."))]
