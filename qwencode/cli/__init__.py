@@ -235,10 +235,8 @@ def _stop(number: int, frame: FrameType | None) -> None:
 
 def main() -> None:
     """Run the command line. What a user can cause ends in one sentence on stderr and the exit code of its kind."""
-    if getattr(sys.stdout, "errors", "") == "strict":
-        cast("TextIOWrapper", sys.stdout).reconfigure(
-            errors="replace"
-        )  # what a terminal has no character for is shown as `?`
+    if getattr(sys.stdout, "errors", "") == "strict":  # what a terminal has no character for is shown as `?`
+        cast("TextIOWrapper", sys.stdout).reconfigure(errors="replace")
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _stop)
     try:

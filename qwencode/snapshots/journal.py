@@ -30,6 +30,7 @@ KEPT_SESSIONS = 20
 KEPT_RUNS = 1_000
 """Runs that are kept in all."""
 KEPT_RECOVERED = 20
+"""Runs of which it is kept what was found after a crash, or what somebody else had saved."""
 _TRIES, _TRY_AGAIN = 10, 0.05  # half a second in all
 _DIFF_OPTIONS = ("--no-ext-diff", "--no-textconv", "--no-color", "--no-renames", "--src-prefix=a/", "--dst-prefix=b/")
 # A bare repository takes .gitattributes from the index. With an empty one, no file can hide a change in another.
@@ -146,7 +147,7 @@ class Journal:
         git(self.root, "update-ref", f"{self.refs}/{record.name}/{which}", tree)
 
     def hold_recovered(self, record: Record, tree: str) -> str:
-        """Keep what was found after a crash alive and return the ref."""
+        """Keep what was found, after a crash or before it is thrown away, alive and return the ref."""
         taken = self._listed(f"{self.refs}/recovered/")
         count = 1
         while (ref := f"{self.refs}/recovered/{record.name}-{count}") in taken:
@@ -200,9 +201,9 @@ class Journal:
         for folder in (self.folder / "runs").iterdir():
             if folder.name not in names:
                 shutil.rmtree(folder, ignore_errors=True)
-        recovered = self._listed(f"{self.refs}/recovered/")[-KEPT_RECOVERED:]
+        runs = sorted({_run_of(ref) for ref in self._listed(f"{self.refs}/recovered/")})[-KEPT_RECOVERED:]
         stale = [
-            ref for ref in self._listed(f"{self.refs}/") if ref.split("/")[3] not in names and ref not in recovered
+            ref for ref in self._listed(f"{self.refs}/") if ref.split("/")[3] not in names and _run_of(ref) not in runs
         ]
         others = self.folder.parents[1] if self.linked else self.folder.parent / "worktrees"
         for ref in self._listed("refs/qwencode/"):
@@ -215,6 +216,11 @@ class Journal:
 
     def _listed(self, prefix: str) -> list[str]:
         return git(self.root, "for-each-ref", "--format=%(refname)", prefix).decode().split()
+
+
+def _run_of(recovered: str) -> str:
+    """Return what the refs of one run have in common, of which each has a number at its end."""
+    return recovered.rpartition("-")[0]
 
 
 @contextmanager

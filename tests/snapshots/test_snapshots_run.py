@@ -14,7 +14,7 @@ from snapshot_ground import begin, git, of_git, on_disk
 
 from qwencode.errors import UsageError
 from qwencode.snapshots import undo
-from qwencode.snapshots.journal import KEPT_SESSIONS, Busy
+from qwencode.snapshots.journal import KEPT_RECOVERED, KEPT_SESSIONS, Busy
 from qwencode.snapshots.tree import take
 from qwencode.workspace import Workspace
 
@@ -603,6 +603,23 @@ class TestSomebodyElse:
         assert "you or a test: run.sh. That" in run.set_aside(), "that was there before"
         assert git(project, "cat-file", "blob", "refs/qwencode/main/recovered/20260101-000000-aaaa-1:made") == b"2"
         run.finish(kept=False)
+
+    def test_all_of_it_is_kept_of_the_last_runs(self, project: Path):
+        def recovered() -> list[str]:
+            return git(project, "for-each-ref", "--format=%(refname:lstrip=4)").decode().split()
+
+        run = begin(project)
+        for number in range(KEPT_RECOVERED + 2):
+            (project / "run.sh").write_text(f"{number}\n")
+            assert run.set_aside()
+        run.finish(kept=False)
+        assert len(recovered()) == KEPT_RECOVERED + 2, "a run is told of each, until it ends"
+        for number in range(KEPT_RECOVERED):
+            run = begin(project, f"20260102-000000-{number:04}")
+            (project / "run.sh").write_text("later\n")
+            assert run.set_aside()
+            run.finish(kept=False)
+        assert recovered() == [f"20260102-000000-{number:04}-1" for number in range(KEPT_RECOVERED)]
 
     def test_it_is_no_part_of_a_kept_run(self, project: Path):
         before = on_disk(project)
