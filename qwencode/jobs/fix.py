@@ -141,9 +141,9 @@ class Fix:
         except GeneratorExit:
             raise  # nobody reads events any more
         except BaseException:
-            yield from self._told()
+            yield from self.told()
             raise
-        yield from self._told()
+        yield from self.told()
         if unsaved is not None and outcome.verdict and self.task.commit:
             yield self._commit(outcome.verdict, unsaved)
         return outcome
@@ -167,7 +167,8 @@ class Fix:
                 run.finish(kept, run.own() if kept else None)
         return outcome, unsaved
 
-    def _told(self) -> Generator[Event, None, None]:
+    def told(self) -> Generator[Event, None, None]:
+        """Tell what is still to be told, as after `work` was closed."""
         if self.aside:
             text, self.aside = self.aside, ""
             yield Notice(text, "warning")

@@ -144,7 +144,8 @@ def _fix(chat: "Chat", goal: str) -> Generator[Event, None, str]:
         run=step.name,
     )
     verdict: VerdictReached | None = None
-    work = Fix(task, parts).work()
+    job = Fix(task, parts)
+    work = job.work()
     try:
         while True:
             try:
@@ -156,6 +157,10 @@ def _fix(chat: "Chat", goal: str) -> Generator[Event, None, str]:
                 verdict = event
                 chat.told(event)
             yield event
+    except KeyboardInterrupt:
+        work.close()
+        yield from job.told()
+        raise
     finally:
         work.close()
     kept = outcome.verdict is not None and verdict is not None and verdict.status != "not_fixed"

@@ -11,7 +11,16 @@ import pytest
 from chat_ground import Held, Someone, places
 from fix_ground import SUM, SUM_TESTS, SUM_TEXT
 from qwencode.errors import HistoryTooLong
-from qwencode.events import HistoryRewound, InputOffered, Listed, MessageAdded, TreeChanged, TurnEnded
+from qwencode.events import (
+    Event,
+    HistoryRewound,
+    InputOffered,
+    Listed,
+    MessageAdded,
+    SuspectsRanked,
+    TreeChanged,
+    TurnEnded,
+)
 from qwencode.jobs.chat.commands import COMMANDS
 from qwencode.jobs.chat.talk import folded
 from qwencode.messages import Message
@@ -315,6 +324,24 @@ def test_fix(talking: Talking, root: Path, run_git: Callable[..., str]):
     held.say("/undo")
     held.say("/undo")
     assert "result = 1" in (root / SUM).read_text()
+
+
+def test_fix_that_is_interrupted_tells_what_it_has_set_aside(talking: Talking, root: Path):
+    (root / SUM).write_text(SUM_TEXT)
+    (root / "tests").mkdir()
+    (root / "tests" / "__init__.py").write_text("")
+    (root / "tests" / "test_total.py").write_text(SUM_TESTS)
+    held = talking("I give up.", settings=Settings(test="python3 -m unittest"))
+
+    def saved_meanwhile(event: Event) -> bool:
+        if not isinstance(event, SuspectsRanked):
+            return False
+        (root / SUM).write_text("mine\n")
+        return True
+
+    held.say("/fix", saved_meanwhile)
+    assert held.of(TurnEnded)[-1].reason == "interrupted" and (root / SUM).read_text() == SUM_TEXT
+    assert f"you or a test: {SUM}. That was put back" in held.notices()
 
 
 @pytest.mark.parametrize("trusted", [True, False])
