@@ -6,6 +6,7 @@ from pathlib import Path
 
 from qwencode.context.repomap.repository import RepositoryMap
 from qwencode.events import Event, Notice, TreeChanged, VerdictReached
+from qwencode.jobs.undisturbed import undisturbed
 from qwencode.sandbox.protocol import Sandbox
 from qwencode.snapshots import Run
 from qwencode.snapshots.tree import Snapshot
@@ -65,12 +66,12 @@ class Ground:
 
 
 class Worked(Workspace):
-    """A workspace in which whatever is written is the own work of a run."""
+    """A workspace in which whatever is written is the own work of a run, also where a Ctrl-C comes meanwhile."""
 
     def __init__(self, workspace: Workspace, run: Run):
         super().__init__(workspace.root, workspace.start)
         self._run = run
 
     def _write(self, path: str | Path, text: str, encoding: str, check: Callable[[], None]) -> None:
-        with self._run.working(self.relative(self.resolve(path))):
+        with undisturbed(), self._run.working(self.relative(self.resolve(path))):
             super()._write(path, text, encoding, check)
