@@ -78,7 +78,8 @@ class Run:
     def working(self, name: str = "") -> Generator[None]:
         """Take what changes meanwhile, in one file or in all, for the run's own work; what else does is somebody's.
 
-        Nothing becomes the run's own by a change of the run on top of what somebody else has saved.
+        Nothing becomes the run's own by a change of the run on top of what somebody else has saved, nor by a test that
+        is run meanwhile and leaves what is expected.
         """
         before = self._files(name)
         try:
@@ -87,7 +88,7 @@ class Run:
             after = self._files(name)
             for each in before.keys() | after.keys():
                 was, now = before.get(each), after.get(each)
-                if was == now:
+                if was == now or (not name and each in self._expected):
                     continue
                 if self._is_own(each, was):
                     self._own.setdefault(each, set()).add(now)

@@ -234,6 +234,18 @@ def test_commit_takes_the_changed_files_alone(run_small: RunFix, small: Path):
     assert _git(small, "diff", "--cached", "--name-only").split() == ["README.md"]
 
 
+def test_what_a_test_leaves_is_no_part_of_the_change(run_small: RunFix, small: Path):
+    tests = small / "tests" / "test_total.py"
+    tests.write_text(tests.read_text() + "\n\nopen('log.txt', 'a').write('x')\n")
+    _git(small, "config", "user.name", "User")
+    _git(small, "config", "user.email", "user@example.invalid")
+    _git(small, "commit", "-qam", "A log")
+    run = call("run_shell_command", command="python3 -m unittest")
+    ran = run_small(ScriptedModel([RIGHT[1], RIGHT[3], run, "Done."]), use_search=False, commit=True)
+    assert verdict_of(ran).changed_files == (SUM,) and (small / "log.txt").exists()
+    assert _git(small, "show", "--name-only", "--format=", "HEAD").split() == [SUM]
+
+
 @pytest.mark.slow
 def test_commit_leaves_a_file_alone_that_held_own_changes(run_small: RunFix, small: Path):
     (small / SUM).write_text(SUM_TEXT + "# a half-done thought\n")
