@@ -126,6 +126,12 @@ class Workspace:
             raise ToolError(f"{path} is a binary file.")
         return TextFile(full, data.decode(encoding), encoding)
 
+    def other_repository(self, path: str | Path) -> str:
+        """Return the repository inside this one, a submodule or not, in which a path lies; '' if it is in none."""
+        full = self.resolve(path)
+        parents = full.parents[: len(full.relative_to(self.root).parts) - 1]
+        return next((self.relative(parent) for parent in parents if (parent / ".git").exists()), "")
+
     def write(self, path: str | Path, text: str, encoding: str = "utf-8") -> None:
         """Write a text file whole and atomically, keeping its mode; parents are made.
 
@@ -164,9 +170,8 @@ class Workspace:
 
     def _write(self, path: str | Path, text: str, encoding: str, check: Callable[[], None]) -> None:
         full = self.resolve(path)
-        for parent in full.parents[: len(full.relative_to(self.root).parts) - 1]:
-            if (parent / ".git").exists():
-                raise ToolError(f"{path} lies in another repository ({self.relative(parent)}) and is not for editing.")
+        if other := self.other_repository(path):
+            raise ToolError(f"{path} lies in another repository ({other}) and is not for editing.")
         try:
             data = text.encode(encoding)
             full.parent.mkdir(parents=True, exist_ok=True)

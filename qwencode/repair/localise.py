@@ -46,7 +46,7 @@ def rank(run: TestRun, goal: Sequence[str], workspace: Workspace, protected: Col
     """Rank the lines and functions of the repository's own Python files by suspicion.
 
     `goal` are the failing tests to be mended; `protected` are paths that must not change (tests and their settings),
-    and so are never suspected. Without coverage the tracebacks alone decide; without those the ranking is empty.
+    and so are never suspected, as are those in another repository inside. Without coverage the tracebacks alone decide; without those the ranking is empty.
     """
     plain = _ochiai(run, goal)
     messages = [run.results[test].message for test in goal if test in run.results]
@@ -133,7 +133,8 @@ def _literals(messages: Sequence[str]) -> tuple[str | int | float, ...]:
 
 def _text(file: str, workspace: Workspace) -> str:
     try:
-        return workspace.read(file).text if file.endswith(".py") else ""
+        ours = file.endswith(".py") and not workspace.other_repository(file)
+        return workspace.read(file).text if ours else ""
     except ToolError:
         return ""
 

@@ -146,7 +146,7 @@ def search(
     texts = {file: ranking.texts[file] for file in places}
     seen, questions = Seen(texts), Questions(baseline, texts)
     ahead = Ahead(propose, questions, texts, places) if propose else None
-    reason, way = "there is no suspicious place in Python code", PlainTrial.name
+    reason, way = "there is no suspicious place in Python code that may be changed", PlainTrial.name
     try:
         if places:
             stream = Merged(candidates(texts, places, ranking.literals, seen), seen, ahead)

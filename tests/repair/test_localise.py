@@ -119,3 +119,9 @@ def test_nothing_known_gives_an_empty_ranking(workspace: Workspace):
 def test_literals_of_the_failure_are_kept(workspace: Workspace):
     run = run_of({"t::a": ("failed", {5})}, {"t::a": "E   AssertionError: assert ('add', 7) == ('take', 18.5)"})
     assert {"add", "take", 7, 18.5} <= set(rank(run, ["t::a"], workspace).literals)
+
+
+def test_what_lies_in_another_repository_is_never_suspected(workspace: Workspace):
+    (workspace.root / "pkg" / ".git").write_text("gitdir: ../.git/modules/pkg\n")
+    run = run_of({"t::a": ("failed", {5})}, {"t::a": "pkg/core.py:7: TypeError"})
+    assert not rank(run, ["t::a"], workspace).lines
