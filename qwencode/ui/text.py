@@ -5,6 +5,7 @@ import re
 _CONTROL = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff\U000e0000-\U000e007f]"
 )
+_RETURN = re.compile(r"\r$", re.M)  # before a line break, and where the last line break was cut off
 _BLANK = "\u034f\u115f\u1160\u2800\u3164\uffa0" + "".join(map(chr, (*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0))))
 
 
@@ -24,7 +25,7 @@ def safe(text: str) -> str:
     go, too, and characters that are not seen; and what stands for a byte of a file name that is not UTF-8, which no
     terminal takes.
     """
-    return _CONTROL.sub("�", text.replace("\r\n", "\n"))
+    return _CONTROL.sub("�", _RETURN.sub("", text))
 
 
 def spelled(text: str) -> str:

@@ -118,6 +118,12 @@ def test_a_blank_goal_of_an_old_run_is_shown(make: type[Plain] | type[Terminal])
 
 
 @pytest.mark.parametrize("make", [Plain, Terminal])
+def test_a_diff_of_lines_with_carriage_returns_is_shown_without_them(make: type[Plain] | type[Terminal]):
+    text = shown_by(make, [events.TreeChanged(DIFF.replace("\n", "\r\n"), ("x.py",))])
+    assert "+a = 2" in text and "\r" not in text and "�" not in text
+
+
+@pytest.mark.parametrize("make", [Plain, Terminal])
 def test_a_name_that_is_not_utf_8_is_shown(make: type[Plain] | type[Terminal]):
     raw = io.BytesIO()
     out = io.TextIOWrapper(raw, encoding="utf-8", errors="strict")
