@@ -8,7 +8,6 @@ from collections.abc import Generator
 from contextlib import contextmanager
 
 from qwencode.snapshots import UNCHANGED, Run
-from qwencode.snapshots.tree import Entry
 from qwencode.workspace import Workspace
 
 
@@ -23,19 +22,14 @@ class Step:
         self.changed: tuple[str, ...] = ()
         self._workspace, self._session = workspace, session
         self._run: Run | None = None
-        self._done: dict[str, Entry | None] = {}
 
     @contextmanager
     def working(self) -> Generator[None]:
         """Take what changes meanwhile for the work of this turn. Raises UsageError when the files cannot be kept."""
         if self._run is None:
             self._run = Run.begin(self._workspace, self._session, self.name)
-        before = self._run.look()
-        try:
+        with self._run.working():
             yield
-        finally:
-            after = self._run.mark()
-            self._done |= {name: after.files.get(name) for name in before.differing(after)}
 
     def state(self) -> str:
         """Name the state of the files, as `Run.state` does."""
@@ -50,6 +44,6 @@ class Step:
         run, self._run = self._run, None
         if run is None:
             return self.changed
-        changed = tuple(name for name in sorted(self._done) if run.before.files.get(name) != self._done[name])
-        run.finish(kept=True, done=self._done)
-        return changed
+        done = run.own()
+        run.finish(kept=True, done=done)
+        return tuple(sorted(done))
