@@ -18,6 +18,11 @@ def split_lines(text: str) -> list[str]:
     return lines[:-1] if lines[-1] == "" else lines
 
 
+def counted(lines: Sequence[str]) -> str:
+    """Return `1 line`, `2 lines`."""
+    return f"{len(lines)} line" + "s" * (len(lines) != 1)
+
+
 def clip(line: str, limit: int = LINE_CHARS) -> str:
     """Return the line, cut after `limit` characters with a note of how many are missing."""
     return line if len(line) <= limit else f"{line[:limit]}… [+{len(line) - limit:,} characters]"

@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from qwencode.errors import ToolError
-from qwencode.excerpt import numbered, split_lines
+from qwencode.excerpt import counted, numbered, split_lines
 from qwencode.tools.files import Files
 from qwencode.tools.protocol import Tool, ToolResult, changes_nothing
 from qwencode.tools.schema import tool
@@ -33,7 +33,7 @@ def read_file_tool(files: Files) -> Tool:
         text = text if len(text) <= CHARS else text[: CHARS + 1].rpartition("\n")[0]
         last = first + text.count("\n")
         if first == 1 and last == total:
-            return ToolResult(f"{file_path}, {total} lines:\n{text}", f"{file_path}: {total} lines")
+            return ToolResult(f"{file_path}, {counted(lines)}:\n{text}", f"{file_path}: {counted(lines)}")
         more = f"; use offset={last + 1} to continue" if last < total else ""
         summary = f"{file_path}: lines {first}-{last} of {total}"
         return ToolResult(f"{file_path}:\n{text}\n[lines {first}-{last} of {total}{more}]", summary)

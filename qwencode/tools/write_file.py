@@ -1,7 +1,7 @@
 """`write_file`: new files only. What exists is changed by `edit`, so that nothing is overwritten unseen."""
 
 from qwencode.errors import ToolError
-from qwencode.excerpt import split_lines
+from qwencode.excerpt import counted, split_lines
 from qwencode.tools.files import Files
 from qwencode.tools.protocol import Arguments, Tool, ToolResult
 from qwencode.tools.schema import tool
@@ -16,9 +16,8 @@ def write_file_tool(files: Files) -> Tool:
         _check_new(files, file_path)
         files.workspace.create(file_path, content)
         files.shown[files.key(file_path)] = content
-        count, wrong = len(split_lines(content)), broken(file_path, None, content)
-        text = f"Created {file_path} with {count} lines."
-        summary = f"created {file_path} ({count} lines)"
+        lines, wrong = counted(split_lines(content)), broken(file_path, None, content)
+        text, summary = f"Created {file_path} with {lines}.", f"created {file_path} ({lines})"
         return ToolResult(f"{text}\n{wrong}", f"{summary}; {wrong}") if wrong else ToolResult(text, summary)
 
     def preflight(arguments: Arguments) -> str:

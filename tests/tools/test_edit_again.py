@@ -236,5 +236,5 @@ class TestBrokenSyntax:
 
     def test_a_new_file(self, use: Use, workspace: Workspace):
         result = use("write_file", file_path="new.json", content='{"a": 1,}\n')
-        assert result.ok and result.text.startswith("Created new.json with 1 lines.\nSyntax error in line 1: ")
+        assert result.ok and result.text.startswith("Created new.json with 1 line.\nSyntax error in line 1: ")
         assert (workspace.root / "new.json").exists()

@@ -61,6 +61,7 @@ def ask(chat: "Chat", text: str, messages: list[Message], think: str = "") -> Ge
 def turn(chat: "Chat", text: str, work: Callable[[], Generator[Event, None, str]]) -> Generator[Event, None, None]:
     """See a turn through: `work` returns how it ended. It is closed and on disk however it ends."""
     number, reason, ending = len(chat.talk.turns) + 1, INTERRUPTED, list[Event]()
+    length = len(chat.talk.history)
     late: KeyboardInterrupt | None = None
     step = chat.begin_step()
     try:
@@ -68,7 +69,8 @@ def turn(chat: "Chat", text: str, work: Callable[[], Generator[Event, None, str]
         reason = yield from work()
     except KeyboardInterrupt:
         chat.trouble = Interrupted("Interrupted.")
-        ending.append(Notice("Interrupted. What there is of the reply is kept."))
+        replied = any(message.role == "assistant" for message in chat.talk.history[length:])
+        ending.append(Notice("Interrupted. What there is of the reply is kept." if replied else "Interrupted."))
     except Interrupted:
         raise  # the process is to end
     except QwencodeError as error:

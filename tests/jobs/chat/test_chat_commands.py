@@ -196,6 +196,7 @@ def test_a_summary_that_is_interrupted_leaves_everything_as_it_was(talking: Talk
     assert recording.path and folded(load(recording.path).events).history == held.chat.talk.history
     held.say("c")
     assert "interrupted" not in held.talked[-2][1], "the reply before it was not"
+    assert "is kept" not in held.notices(), "nothing of a summary is"
 
 
 def test_compact_where_not_even_the_request_fits(talking: Talking):

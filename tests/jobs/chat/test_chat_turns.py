@@ -97,6 +97,7 @@ def test_interrupted_in_a_reply(talking: Talking):
     held.say("Tell me", stop_at=lambda event: isinstance(event, TextDelta))
     assert held.talked[-1] == ("assistant", "It is a long story.")
     assert held.of(TurnEnded)[-1].reason == "interrupted"
+    assert "What there is of the reply is kept." in held.notices()
     held.say("Go on")
     assert held.talked[-2] == ("user", "(The reply before this was interrupted by the user.)\n\nGo on")
 
