@@ -82,6 +82,8 @@ def install(repository: Repository, program: Sequence[str], options: Sequence[st
             f"nothing was changed. Put `{command}` into {where.hook} yourself, or give this repository hooks of its "
             "own: git config --local core.hooksPath .git/hooks"
         )
+    if where.husky and _names_us(where.husky) and not _is_ours(where.hook):
+        return f"{where.husky}, which husky runs, names qwencode already. To have other options, change that line."
     if where.husky:
         first = "take ours out of there (qwencode hook uninstall) and " if _is_ours(where.hook) else ""
         raise UsageError(

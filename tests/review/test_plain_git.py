@@ -251,6 +251,7 @@ def test_huskys_hooks_are_left_to_husky(home: Path, run_git: Git):
     (folder / "pre-commit").write_text("echo theirs\nqwencode hook --strict\n")
     found = installed.status(repository)
     assert (found.state, found.kept) == ("chained", folder / "pre-commit")
+    assert "names qwencode already" in installed.install(repository, ["/bin/qwencode"], ["--strict"])
     with pytest.raises(UsageError, match="Take that line out"):
         installed.uninstall(repository)
 
