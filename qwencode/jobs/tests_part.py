@@ -85,7 +85,7 @@ class TestsPart:
             again = self._again(ground, sandbox, failing)
         failing = [test for test in failing if again is None or test not in again.results or again.results[test].bad]
         before = self._before(folder, [first.results[test] for test in failing])
-        found += _findings(change, first, failing, before, known)
+        found += _findings(change, ground.root, first, failing, before, known)
         return said
 
     def _first(self, ground: "_Ground", sandbox: Sandbox, chosen: Sequence[str], known: CoverageMap) -> TestRun:
@@ -197,7 +197,7 @@ def _trouble(done: TestRun) -> str:
 
 
 def _findings(
-    change: Change, first: TestRun, failing: Sequence[str], before: TestRun | None, known: CoverageMap
+    change: Change, root: Path, first: TestRun, failing: Sequence[str], before: TestRun | None, known: CoverageMap
 ) -> list[FindingReported]:
     files, _ = texts(change)
     changed = {file.path: file for file in files if file.after is not None}
@@ -208,7 +208,7 @@ def _findings(
         if not how:
             continue  # as before
         place, line = _place(result, changed, known)
-        reason = _reason(result)
+        reason = _reason(result, root)
         what = f"{test} {how}{f' ({reason})' if reason else ''}."
         found.append(FindingReported(place, line, severity, "tests/broken", what, _SUGGESTION))
     return found
@@ -234,9 +234,13 @@ def _compared(result: TestResult, before: TestRun | None) -> tuple[Severity, str
     return "error", "is new and fails"
 
 
-def _reason(result: TestResult) -> str:
-    """Return the line of a failure that says most: pytest marks it with `E`, elsewhere it is the last one."""
-    rows = [row.strip() for row in plain(result.message).strip().splitlines() if row.strip()]
+def _reason(result: TestResult, root: Path) -> str:
+    """Return the line of a failure that says most: pytest marks it with `E`, elsewhere it is the last one.
+
+    Files are named as they are in the repository: its copy at `root` is gone when this is read.
+    """
+    text = plain(result.message).replace(f"{root}/", "")
+    rows = [row.strip() for row in text.strip().splitlines() if row.strip()]
     marked = next((row.removeprefix("E ").strip() for row in rows if row.startswith("E  ")), "")
     return (marked or (rows[-1] if rows else ""))[:160].rstrip(".")
 

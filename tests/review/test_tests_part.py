@@ -154,3 +154,9 @@ def test_a_test_file_that_git_does_not_know_yet(calc: Path, tmp_path: Path):
     (calc / "test_new.py").write_text("def test_new():\n    assert 0\n")
     (said,) = found(ran(uncommitted(Repository.find(calc)), tmp_path))
     assert said.startswith("test_new.py::test_new is new and fails")
+
+
+def test_a_failure_names_files_as_they_are_in_the_repository(calc: Path, tmp_path: Path):
+    write_files(calc, {"calc.py": "def add(a, b:\n"})
+    said = found(ran(uncommitted(Repository.find(calc)), tmp_path))
+    assert any('(File "calc.py", line 1)' in what for what in said), said
