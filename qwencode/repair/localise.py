@@ -46,7 +46,8 @@ def rank(run: TestRun, goal: Sequence[str], workspace: Workspace, protected: Col
     """Rank the lines and functions of the repository's own Python files by suspicion.
 
     `goal` are the failing tests to be mended; `protected` are paths that must not change (tests and their settings),
-    and so are never suspected, as are those in another repository inside. Without coverage the tracebacks alone decide; without those the ranking is empty.
+    and so are never suspected, as are those in another repository inside. Without coverage the tracebacks alone decide;
+    without those the ranking is empty.
     """
     plain = _ochiai(run, goal)
     messages = [run.results[test].message for test in goal if test in run.results]
