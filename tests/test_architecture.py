@@ -39,7 +39,7 @@ ROOM_LINES = {  # what a room may grow to before something has to be taken out o
     "sandbox": 1_700,
     "snapshots": 1_370,
     "tools": 2_000,
-    "ui": 3_200,
+    "ui": 3_220,
     "verify": 2_550,
 }
 LOOSE_LINES = 1_900

@@ -127,10 +127,11 @@ class Run:
         names = [name for name in names if name not in self._expected]
         if not names:
             return ""
-        which = shlex.join(f":/{name}" for name in names) if len(names) <= _NAMED else "FILE"
+        can_be_named = len(names) <= _NAMED and all(map(str.isprintable, names))
+        which = shlex.join(f":/{name}" for name in names) if can_be_named else "FILE"
         return (
             f"Changed meanwhile by somebody else, you or a test: {some(names)}. That was put back like all the rest, "
-            f"and is kept. To have it again: git restore --source={ref} -- {which}"
+            f"and is kept. To have it again:\ngit restore --source={ref} -- {which}"
         )
 
     def mark(self) -> Snapshot:
@@ -309,13 +310,13 @@ def take_back(journal: Journal, record: Record) -> str | None:
             journal.end(record, "left")
             return (
                 f"The run {record.session} was interrupted, and HEAD has moved since: your files are left as they are. "
-                f"To see what has changed since it began: git diff {journal.refs}/{record.name}/before"
+                f"To see what has changed since it began:\ngit diff {journal.refs}/{record.name}/before"
             )
         restore(journal.root, journal.folder, index, before, keep)
         journal.drop(record)
     return (
         f"The run {record.session} was interrupted; as before it are {some(names)}. "
-        f"What was there is kept: git diff {' '.join(refs[:1])}"
+        f"What was there is kept:\ngit diff {' '.join(refs[:1])}"
     )
 
 

@@ -21,6 +21,11 @@ def line(said: Line) -> Text:
     return Text(safe(text), style=STYLES[style])
 
 
+def is_command(said: Line) -> bool:
+    """Say whether a line is nothing but a command: the terminal breaks it, so that it can be copied as it is."""
+    return said[1].startswith("git ")
+
+
 def diff(text: str) -> Syntax:
     """Return a unified diff in colour."""
     return Syntax(safe(text), "diff", theme=THEME, background_color="default", word_wrap=True)

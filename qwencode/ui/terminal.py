@@ -89,10 +89,10 @@ class Terminal:
         if isinstance(event, ReplyFinished):
             self._flush_text()
         for said in lines(event):
-            self._print(drawn.line(said))
+            self._print(drawn.line(said), soft=drawn.is_command(said))
 
-    def _print(self, what: Text | Syntax | Table | Markdown) -> None:
-        (self._live.console if self._live else self.console).print(what)
+    def _print(self, what: Text | Syntax | Table | Markdown, soft: bool = False) -> None:
+        (self._live.console if self._live else self.console).print(what, soft_wrap=soft)
 
     def _start(self, phase: str) -> None:
         self._stop()

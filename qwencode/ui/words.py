@@ -53,7 +53,8 @@ def lines(event: Event) -> list[Line]:
         case TestCommandChosen():
             return [("dim", f"Tests: {event.command} ({event.why})")]
         case Notice():
-            return [({"info": "dim", "warning": "warn", "error": "bad"}[event.level], event.text)]
+            style = {"info": "dim", "warning": "warn", "error": "bad"}[event.level]
+            return [(style, line) for line in event.text.split("\n")]
         case ThinkingDecided():
             budget = f" (at most {event.budget:,} tokens)" if event.budget else ""
             return [("dim", f"Thinking {'on' if event.on else 'off'}: {event.reason}{budget}")]

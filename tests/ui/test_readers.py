@@ -124,6 +124,13 @@ def test_a_diff_of_lines_with_carriage_returns_is_shown_without_them(make: type[
 
 
 @pytest.mark.parametrize("make", [Plain, Terminal])
+def test_a_command_in_a_notice_can_be_copied_as_it_is(make: type[Plain] | type[Terminal]):
+    command = f"git restore --source=refs/qwencode/main/recovered/20261129-1 -- {'/long' * 20}"
+    text = shown_by(make, [events.Notice(f"{'It is kept. ' * 20}To have it again:\n{command}", "warning")])
+    assert f"\n{command}\n" in text
+
+
+@pytest.mark.parametrize("make", [Plain, Terminal])
 def test_a_name_that_is_not_utf_8_is_shown(make: type[Plain] | type[Terminal]):
     raw = io.BytesIO()
     out = io.TextIOWrapper(raw, encoding="utf-8", errors="strict")

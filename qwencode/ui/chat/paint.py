@@ -83,8 +83,8 @@ class Paint:
         return [_stripped(line) for line in (lines[:-1] if lines[-1] == "" else lines)]
 
     def said(self, style: str, text: str) -> list[str]:
-        """Return a text in one of the styles of `words`, broken at words."""
-        return self.drawn(drawn.line((style, text)))
+        """Return a text in one of the styles of `words`, broken at words where it is no command."""
+        return self.drawn(drawn.line((style, text)), soft=drawn.is_command((style, text)))
 
     def markdown(self, text: str) -> list[str]:
         """Return a block, without empty lines around it."""
