@@ -2,7 +2,9 @@
 
 import os
 import sys
+import termios
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Protocol, TextIO
 
 from qwencode.events import Event
@@ -46,6 +48,8 @@ def ask_on(stream: TextIO, question: str) -> bool | None:
     """Ask on a stream when somebody sits at both ends. An empty answer is a yes, the end of input a no."""
     if not (sys.stdin.isatty() and stream.isatty()):
         return None
+    with suppress(OSError, termios.error):  # what was typed before the question was there is no answer to it
+        termios.tcflush(sys.stdin, termios.TCIFLUSH)
     while True:
         stream.write(f"{safe(question)} [Y/n] ")
         stream.flush()

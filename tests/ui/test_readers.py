@@ -3,6 +3,9 @@
 import io
 import json
 import os
+import pty
+import subprocess
+import sys
 from typing import get_args
 
 import pytest
@@ -128,6 +131,33 @@ def test_a_command_in_a_notice_can_be_copied_as_it_is(make: type[Plain] | type[T
     command = f"git restore --source=refs/qwencode/main/recovered/20261129-1 -- {'/long' * 20}"
     text = shown_by(make, [events.Notice(f"{'It is kept. ' * 20}To have it again:\n{command}", "warning")])
     assert f"\n{command}\n" in text
+
+
+def test_what_was_typed_before_a_question_is_no_answer_to_it():
+    above, below = pty.openpty()
+    program = "import select, sys; from qwencode.ui.reader import ask_on; print('go', flush=True)"
+    program += "; select.select([0], [], []); print(ask_on(sys.stdout, 'Keep?'), flush=True)"
+    child = subprocess.Popen([sys.executable, "-c", program], stdin=below, stdout=below, stderr=below)
+    os.close(below)
+    seen = b""
+
+    def until(text: bytes) -> None:
+        nonlocal seen
+        while text not in seen:
+            seen += os.read(above, 1000)
+
+    try:
+        until(b"go")
+        os.write(above, b"\n")
+        until(b"[Y/n] ")
+        os.write(above, b"n\n")
+        until(b"e\r\n")
+        assert b"False" in seen
+        assert child.wait(10) == 0
+    finally:
+        child.kill()
+        child.wait()
+        os.close(above)
 
 
 @pytest.mark.parametrize("make", [Plain, Terminal])
