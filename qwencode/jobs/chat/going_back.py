@@ -153,7 +153,7 @@ def _told(chat: "Chat", moved: Moved, what: str, how: str, talk: bool) -> list[E
     files = f": {listed(moved.files, _NAMED)} {how}" if moved.files else ", no file was changed"
     events: list[Event] = [Notice(f"{what}{files if moved.files or not talk else ''}.")]
     if moved.kept:
-        events.append(Notice(f"What you had in these files is kept: git show {moved.kept}:FILE"))
+        events.append(Notice(f"What you had in these files is kept:\ngit show {moved.kept}:FILE"))
     if moved.files and not talk:
         chat.notes.append(("note", f"The user has put these files back to an earlier state: {', '.join(moved.files)}."))
     return events

@@ -116,7 +116,7 @@ def test_what_the_user_has_changed_is_not_overwritten_unasked(three: Held, repos
     three.person.yes = [True]
     three.say("/undo")
     assert (repository / "a.txt").read_text() == "1\n" and said(three)[-1] == "hello"
-    assert "is kept: git show refs/qwencode/" in three.notices()
+    assert "is kept:\ngit show refs/qwencode/" in three.notices()
 
 
 def test_a_ctrl_c_while_something_is_taken_back_is_heard_afterwards(three: Held, repository: Path):
