@@ -48,7 +48,6 @@ def copy_of(change: Change, state: str, folder: Path) -> Path:
     (info / "alternates").write_bytes(os.fsencode(repository.common / "objects") + b"\n")
     if head := repository.commit("HEAD"):
         git(folder, "update-ref", "--no-deref", "HEAD", head)
-    listing = b""
     if state in (STAGED, ON_DISK):
         listing = repository.git("ls-files", "--stage", "-z")
         git(folder, "update-index", "-z", "--index-info", stdin=listing)
@@ -57,7 +56,7 @@ def copy_of(change: Change, state: str, folder: Path) -> Path:
     git(folder, *_NO_FILTERS, "checkout-index", "--all", "--force", "--quiet")
     if state == ON_DISK:
         _lay_over(repository, folder)
-    _link(repository, folder, [row.partition(b"\t")[2] for row in listing.split(b"\0") if row.startswith(_SUBMODULE)])
+    _link(repository, folder, _without_submodules(folder))
     return folder
 
 
@@ -97,6 +96,17 @@ def _make_room(folder: Path, target: Path) -> None:
 
 def _is_through_link(folder: Path, target: Path) -> bool:
     return any((folder / place).is_symlink() for place in target.relative_to(folder).parents)
+
+
+def _without_submodules(folder: Path) -> list[bytes]:
+    """Take the submodules out of the index of the copy, where they are links to the real ones, and return their names.
+
+    git would look into a directory that a command puts in the place of such a link, and no sandbox can keep a link.
+    """
+    rows = git(folder, "ls-files", "--stage", "-z").split(b"\0")
+    names = [row.partition(b"\t")[2] for row in rows if row.startswith(_SUBMODULE)]
+    git(folder, "update-index", "-z", "--force-remove", "--stdin", stdin=b"".join(name + b"\0" for name in names))
+    return names
 
 
 def _link(repository: Repository, folder: Path, submodules: list[bytes]) -> None:

@@ -9,6 +9,7 @@ from hook_ground import tree
 from qwencode.review.change import staged, uncommitted
 from qwencode.review.copies import copy_of
 from qwencode.review.repository import Repository
+from qwencode.sandbox.ladder import open_sandbox
 
 Git = Callable[..., str]
 
@@ -66,3 +67,27 @@ def test_files_and_directories_that_changed_places(repository: Path, run_git: Gi
     change = uncommitted(Repository.find(repository))
     copy = copy_of(change, change.state, tmp_path / "copy")
     assert ((copy / "a").read_text(), (copy / "b" / "y").read_text()) == ("3", "4")
+
+
+@pytest.mark.parametrize("state", ["", "HEAD"])
+def test_a_submodule_is_linked_and_leaves_nothing_that_git_follows(
+    repository: Path, run_git: Git, tmp_path: Path, state: str
+):
+    other = tmp_path / "other"
+    run_git(tmp_path, "init", "-q", "other")
+    (other / "helper.py").write_text("x = 1\n")
+    run_git(other, "add", "--all")
+    run_git(other, "commit", "-qm", "One")
+    run_git(repository, "-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(other), "parts/lib")
+    run_git(repository, "commit", "-qm", "Part")
+    change = staged(Repository.find(repository))
+    copy = copy_of(change, state or change.state, tmp_path / "copy")
+    assert (copy / "parts" / "lib" / "helper.py").read_text() == "x = 1\n"
+    assert "160000" not in run_git(copy, "ls-files", "--stage")
+    sandbox = open_sandbox(copy, readable=[repository])
+    try:
+        done = sandbox.run(["sh", "-c", "cat parts/lib/helper.py; echo >> parts/lib/helper.py"], cwd=copy)
+    finally:
+        sandbox.close()
+    assert "x = 1" in done.text and done.returncode
+    assert (repository / "parts" / "lib" / "helper.py").read_text() == "x = 1\n"
