@@ -266,7 +266,7 @@ class TestSomebodyElse:
         assert verdict_of(ran).changed_files == (SUM,)
         assert contents(small) == before
         (told,) = [notice.text for notice in ran.of(Notice) if "you or a test: README.md" in notice.text]
-        subprocess.run(["sh", "-c", told.partition("again: ")[2]], cwd=small, check=True)
+        subprocess.run(["sh", "-c", told.partition("again:\n")[2]], cwd=small, check=True)
         assert (small / "README.md").read_text() == "Mine.\n"
 
     def test_it_is_told_of_when_the_run_ends_in_an_error(self, run_small: RunFix, small: Path):
