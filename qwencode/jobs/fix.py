@@ -213,7 +213,7 @@ class Fix:
         if verdict.status == "not_fixed" and spent:
             raise BudgetSpent(f"{spent} {verdict.reason}")
         if verdict.status == "not_fixed" and self._left() <= 0:
-            raise BudgetSpent(f"The {self.task.max_minutes:g} minutes are over. {verdict.reason}")
+            raise BudgetSpent(f"The {round(self.task.max_minutes, 2):g} minutes are over. {verdict.reason}")
         unmended = ModelUnavailable.exit_code if lacking else 1
         code = {"not_fixed": unmended, "partly": 1}.get(verdict.status, 0)
         return Outcome(verdict, verdict.reason, code, self.usage)
