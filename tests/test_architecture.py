@@ -35,7 +35,7 @@ ROOM_LINES = {  # what a room may grow to before something has to be taken out o
     "machine": 1_850,
     "model": 7_920,
     "repair": 4_250,
-    "review": 2_200,
+    "review": 2_220,
     "sandbox": 1_700,
     "snapshots": 1_370,
     "tools": 2_000,
