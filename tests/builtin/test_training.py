@@ -11,7 +11,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="training is not set up; see docs/builtin-model.md")
 
 import train_builtin  # noqa: E402
-from builtin import export, muon, samples, tokens  # noqa: E402
+from builtin import average, export, muon, samples, tokens  # noqa: E402
 from builtin.together import Together  # noqa: E402
 from qwencode.model.builtin.proposer import Proposer  # noqa: E402
 from qwencode.model.builtin.task import task  # noqa: E402
@@ -78,6 +78,30 @@ def test_what_is_read_back_is_written_again_byte_for_byte(exported: Path) -> Non
     again = exported.with_name("again.gguf")
     export.export(again, weights, words)
     assert again.read_bytes() == exported.read_bytes()
+
+
+def test_an_average_lies_between_two_files(exported: Path, tmp_path: Path) -> None:
+    one, words = export.read(exported)
+    other = {name: value + 1 for name, value in one.items()}
+    export.export(tmp_path / "other.gguf", other, words)
+    assert (
+        average.main([*map(str, (exported, tmp_path / "other.gguf", tmp_path / "mean.gguf")), "--share", "0.25"]) == 0
+    )
+    mean, words_of_mean = export.read(tmp_path / "mean.gguf")
+    assert words_of_mean == words
+    for name, value in mean.items():
+        assert torch.allclose(value, one[name] + 0.25, atol=0.03), name  # 8 bits hold so much
+
+
+def test_no_average_of_different_vocabularies(
+    exported: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weights, _ = export.read(exported)
+    export.export(tmp_path / "other.gguf", weights, tokens.learn(["something else"] * 20, train_builtin.SHAPE.vocab))
+    with pytest.raises(SystemExit):
+        average.main([str(exported), str(tmp_path / "other.gguf"), str(tmp_path / "mean.gguf")])
+    assert "different vocabularies" in capsys.readouterr().err
+    assert not (tmp_path / "mean.gguf").exists()
 
 
 def test_training_begins_where_an_exported_file_is(exported: Path, tmp_path: Path) -> None:

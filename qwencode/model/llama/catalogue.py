@@ -8,7 +8,7 @@ from qwencode.model.llama.gguf_header import Header
 
 _PUBLISHER = "unsloth/Qwen3.6-35B-A3B-GGUF"
 _SHAPE_35B = {"block_count": 40, "embedding_length": 2048, "expert_count": 256, "expert_feed_forward_length": 512}
-BUILTIN_SHA256 = "f8db2893b7b32d26c4c26f6d15ee152c2c86451954278ab1b6138a9a861ca02e"
+BUILTIN_SHA256 = "7472e59964bc2586cae3231a9ccf16aca9e8ae0de4eed1b9731fa0e2a0acbade"
 """Of `qwencode/model/builtin/builtin.gguf`, so that no other file is shipped in its name."""
 BUILTIN_BYTES = 16_000_000
 """What that file may have at most: it is part of every wheel."""

@@ -13,7 +13,7 @@ def draw(boxes, empty="."):
     if whole is None:
         return ""
     rows = [[empty] * whole.width for _ in range(whole.height)]
-    for box, number in enumerate(boxes):
+    for number, box in enumerate(boxes):
         letter = LETTERS[number % len(LETTERS)]
         for y in range(box.top, box.bottom):
             for x in range(box.left, box.right):
@@ -33,4 +33,4 @@ def draw_framed(boxes, margin=1, edge="#"):
             lines.append(edge * margin + next(drawn) + edge * margin)
         else:
             lines.append(edge * frame.width)
-    return "\n".join(lines)
+    return "\n".join()
