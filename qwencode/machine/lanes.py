@@ -30,6 +30,7 @@ class _Lane:
     """A thread that fetches one segment. `error` is what ended it early, known when None was read from `pieces`."""
 
     last: int
+    thread: threading.Thread | None = None
     pieces: "Queue[Piece | None]" = field(default_factory=lambda: Queue[Piece | None](_PIECES))
     error: BaseException | None = None
 
@@ -54,7 +55,7 @@ def fetch(
         while spans or running:
             while spans and len(running) < lanes.connections:
                 running.append(_started(*spans.popleft(), read, failures, unwanted))
-            lane, reached = running.popleft(), 0
+            lane, reached = running[0], 0
             while (piece := lane.pieces.get()) is not None:
                 yield piece
                 reached = piece[1] + len(piece[0])
@@ -62,8 +63,12 @@ def fetch(
                 raise lane.error
             if reached != lane.last + 1:  # cut short, or all of the file came and not the segment alone
                 return
+            running.popleft()
     finally:
         unwanted.set()
+        for lane in running:  # one that is about to connect does so before the caller closes all connections
+            if lane.thread:
+                lane.thread.join(_PATIENCE)
 
 
 def _started(
@@ -85,7 +90,8 @@ def _started(
         finally:
             _put(lane.pieces, None, unwanted)
 
-    threading.Thread(target=work, daemon=True).start()  # one that hangs must not keep the process
+    lane.thread = threading.Thread(target=work, daemon=True)  # one that hangs must not keep the process
+    lane.thread.start()
     return lane
 
 
