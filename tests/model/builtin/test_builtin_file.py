@@ -26,15 +26,17 @@ def test_it_is_the_file_of_the_catalogue():
 
 def test_it_proposes_what_mends_a_practice_repository():
     text = (ROOT / "sandbox/boxwork/boxwork/drawing.py").read_text(encoding="utf-8")
-    wrong = "    for box, number in enumerate(boxes):"
-    asked = task("boxwork/drawing.py", text, text.splitlines().index(wrong) + 1, "E TypeError: unsupported operand")
+    wrong = '    return "\\n".join()'
+    asked = task(
+        "boxwork/drawing.py", text, text.splitlines().index(wrong) + 1, "E TypeError: str.join() takes exactly"
+    )
     assert asked is not None
     proposer = Proposer(FILE)
     try:
         news = [proposal.new for proposal in proposer.propose(asked)]
     finally:
         proposer.close()
-    assert "    for number, box in enumerate(boxes):" in news
+    assert '    return "\\n".join(lines)' in news
 
 
 @checkout
