@@ -120,6 +120,8 @@ class ConfinedSandbox:
     def _launch(
         self, command: Sequence[str], cwd: Path, limits: Limits, env: Mapping[str, str] | None, stdin: Any, stderr: int
     ) -> Supervised:
+        if self.rung != "none":
+            _make_searchable(self._policy.root)
         table = {} if self.rung == "none" else self._policy.table(sockets=self.rung == "bubblewrap")
         kept = _capabilities(self._policy.root)
         home = Path(self._environ.get("HOME", "/"))
@@ -209,6 +211,14 @@ def _effective_capabilities() -> int:
     except OSError:
         return 0
     return next((int(line.split()[1], 16) for line in lines if line.startswith("CapEff:")), 0)
+
+
+def _make_searchable(root: Path) -> None:
+    """Give the owner the way into the work tree back, if a command took it away: the places to protect lie in it."""
+    mode = stat.S_IMODE(root.stat().st_mode)
+    if not mode & stat.S_IXUSR:
+        with contextlib.suppress(PermissionError):  # it is somebody else's
+            root.chmod(mode | stat.S_IRWXU)
 
 
 def _capabilities(root: Path) -> int:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from conversation import SHORT, START, TOLERANCE, TOOLS, answer, stepped
+from conversation import SHORT, START, TOOLS, answer, stepped
 from qwencode.messages import Message, ToolSpec
 from qwencode.model.llama.draft import Pace
 from qwencode.model.llama.fit import Fit
@@ -181,7 +181,8 @@ def test_whatever_came_before_the_model_says_the_same(
 ) -> None:
     """The logits after any way to a history are, bit for bit, those of a fresh evaluation in the same batches.
 
-    In other batches they differ by rounding, and by what a changed choice of experts makes of it.
+    In other batches they differ by rounding, and by what a changed choice of experts makes of it: with random weights
+    that may be anything.
     """
     model, recording = shared
     history: list[Message] = [START[0], Message("user", f"Begin {thinking}.")]
@@ -195,8 +196,6 @@ def test_whatever_came_before_the_model_says_the_same(
         assert live[: len(expected)] == expected
         assert list(itertools.chain.from_iterable(recording.batches)) == live
         assert (model._live.logits == fresh(recording.batches)).all()
-        whole = fresh([live[at : at + 64] for at in range(0, len(live), 64)])
-        assert np.abs(model._live.logits - whole).max() < TOLERANCE
         if what == "append":
             history = [*history, reply.message, Message("user", f"More {seed}.")]
 
