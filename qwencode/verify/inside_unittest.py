@@ -42,10 +42,12 @@ def run(probe: Any, arguments: list[str]) -> int:
     try:
         program = unittest.main(module=None, argv=["python -m unittest", *arguments], testRunner=Runner, exit=False)
         status = 5 if not program.result.testsRun else int(not program.result.wasSuccessful())
-    except Exception as error:
+    except (
+        Exception
+    ) as error:  # of the target's own code, which may raise anything while a module that was named is imported
         if loaded:
             raise
-        status = 1  # a module that was named is not imported with such care as one that was found
+        status = 1
         traceback.print_exc()
         probe.add(COLLECTION, "error", traceback.format_exc(), crash_of(probe.repository, error))
         probe.end(COLLECTION)

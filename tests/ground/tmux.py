@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
+# Not without tmux on a developer's machine; where tests are run for everybody (CI), a lack of it is a failure.
 needs_tmux = pytest.mark.skipif(
-    shutil.which("tmux") is None, reason="nothing else is a real terminal here: install tmux, as .ci/run does"
+    shutil.which("tmux") is None and "CI" not in os.environ,
+    reason="nothing else is a real terminal here: install tmux, as .ci/run does",
 )
 _AFTER = r"printf '\r\nended %s\r\n' $?; trap '' INT QUIT TSTP; while :; do cat; sleep 0.1; done"
 SECONDS = 20.0

@@ -126,6 +126,11 @@ def edit(text: str, old: str, new: str) -> str:
     return text.replace(old, new, 1)
 
 
+# What a review has to find in a change: these tests of a seeded repository are read there, and never run here.
+SKIPPED = edit(TEST, "def test_mean", "@pytest.mark.skip\ndef test_mean")
+ALLOWED_TO_FAIL = edit(TEST, "def test_mean", '@pytest.mark.xfail(reason="odd")\ndef test_mean')
+
+
 def _secrets() -> list[Seeded]:
     def new(name: str, path: str, text: str) -> Seeded:
         return Seeded(f"secret: {name}", "secrets", {"readme.md": "x\n"}, {path: text})
@@ -167,11 +172,11 @@ def _weakened() -> list[Seeded]:
             "assert-hollow",
             edit(TEST, "assert mean([2, 4]) == 3", "assert mean([2, 4]) or True"),
         ),
-        of("skipped", "test-skipped", edit(TEST, "def test_mean", "@pytest.mark.skip\ndef test_mean")),
+        of("skipped", "test-skipped", SKIPPED),
         of(
             "allowed to fail",
             "test-skipped",
-            edit(TEST, "def test_mean", '@pytest.mark.xfail(reason="odd")\ndef test_mean'),
+            ALLOWED_TO_FAIL,
         ),
         of(
             "equality loosened",
@@ -427,7 +432,6 @@ def _harmless_others() -> list[Seeded]:
         return Seeded(f"harmless: {name}", "", before or {"readme.md": "x\n"}, {path: text})
 
     functions = "from calc import total\n\n\ndef test_some():\n    assert total([1, 2]) == 3\n\n\ndef test_none():\n    assert total([]) == 0\n"
-    skipped = edit(TEST, "def test_mean", "@pytest.mark.skip\ndef test_mean")
     labels = '{\n  "password": "Passwort123 eingeben",\n  "token_expired": "Das Token ist abgelaufen",\n  "secret": "Geheimnis"\n}\n'
     return [
         new("a certificate", "deploy/ca.crt", f"-----BEGIN CERTIFICATE-----\n{PEM}\n-----END CERTIFICATE-----\n"),
@@ -478,7 +482,7 @@ def _harmless_others() -> list[Seeded]:
             "<?php\nfunction f($x) { $this->dump($x); Yaml::dump($x); return $x; }\n",
         ),
         new("JSON with comments", "tsconfig.json", '{\n  // strict\n  "compilerOptions": {"strict": true,},\n}\n'),
-        new("a test that is not skipped any more", "test_calc.py", TEST, {"calc.py": CALC, "test_calc.py": skipped}),
+        new("a test that is not skipped any more", "test_calc.py", TEST, {"calc.py": CALC, "test_calc.py": SKIPPED}),
         new("one more case", "test_calc.py", edit(TEST, "([1, 2], 2)", "([1, 2], 2), ([5], 5)"), PROJECT),
         new("unittest made pytest", "test_case.py", functions, {"calc.py": CALC, "test_case.py": CASE}),
         Seeded("harmless: a module that goes with its tests", "", PROJECT, {"calc.py": None, "test_calc.py": None}),

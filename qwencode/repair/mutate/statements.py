@@ -35,7 +35,7 @@ _EXCEPTIONS = (  # what a handler may name instead, those of everyday code first
     "OSError",
     "FileNotFoundError",
     "ArithmeticError",
-    "NotImplementedError",
+    "NotImplementedError",  # caught where a method may be left abstract
     "Exception",
     "OverflowError",
 )
