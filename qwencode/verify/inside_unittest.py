@@ -42,9 +42,7 @@ def run(probe: Any, arguments: list[str]) -> int:
     try:
         program = unittest.main(module=None, argv=["python -m unittest", *arguments], testRunner=Runner, exit=False)
         status = 5 if not program.result.testsRun else int(not program.result.wasSuccessful())
-    except (
-        Exception
-    ) as error:  # of the target's own code, which may raise anything while a module that was named is imported
+    except Exception as error:  # a module that was named is imported here, and may raise anything
         if loaded:
             raise
         status = 1
