@@ -16,8 +16,8 @@ from qwencode.errors import UsageError
 from qwencode.events import VerdictReached
 from qwencode.verify.baseline import take
 from qwencode.verify.commands import discover
-from qwencode.verify.results import Baseline
-from qwencode.verify.verdict import prove
+from qwencode.verify.results import Baseline, Outcome, TestResult, TestRun
+from qwencode.verify.verdict import mended, prove
 from qwencode.workspace import Workspace
 
 CALC = {
@@ -532,3 +532,13 @@ def test_wanted_narrows_the_goal(case: Callable[..., Case]):
     assert replace(baseline, wanted=("tests/test_calc.py::test_add",)).goal == ("tests/test_calc.py::test_add",)
     assert replace(baseline, wanted=("tests",)).goal == baseline.goal
     assert replace(baseline, wanted=("other",)).goal == ()
+
+
+@pytest.mark.parametrize("outcome", ["failed", "passed"])
+def test_a_test_that_is_gone_is_not_mended_by_others_of_a_like_name(outcome: Outcome):
+    others = {
+        name: TestResult(name, "passed", 0.0) for name in ("parse.numbers", "parse > words", "parse::all", "parse/x")
+    }
+    gone = TestResult("parse", outcome, 0.0, file="parse.test.js")
+    assert not mended(gone, TestRun("ran", others, "", 0.0))
+    assert mended(replace(gone, outcome="error"), TestRun("ran", others, "", 0.0)), "it stood for these"
