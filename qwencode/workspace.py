@@ -237,14 +237,24 @@ def _lies_in(file: str, root: Path) -> bool:
 
 
 def git_program(folder: Path) -> str:
-    """Return git as it is to be started for a repository: by its path, so that it is none that lies in it."""
+    """Return git as it is to be started for a repository: by its path, so that it is none that lies in it.
+
+    Raises UsageError where the only one does.
+    """
     return _git_program(folder, os.environ.get("PATH", ""))
 
 
 @lru_cache(maxsize=256)
 def _git_program(folder: Path, path: str) -> str:
     above = (place for place in reversed((folder, *folder.parents)) if os.path.lexists(place / ".git"))
-    return found_outside(next(above, folder), "git", path) or "git"
+    root = next(above, folder)
+    program = found_outside(root, "git", path)
+    if not program and (inside := shutil.which("git", path=path)):
+        raise UsageError(
+            f"The only git on the PATH is {inside}, in the repository {root}, where a command may have put it. "
+            "Install git elsewhere."
+        )
+    return program or "git"  # there is none, which is said when it is started
 
 
 def git_environment() -> dict[str, str]:

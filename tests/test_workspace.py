@@ -60,6 +60,10 @@ class TestFind:
         assert Workspace.find(repository / "bin").root == repository
         for folder in (repository, repository / "bin", repository / "sub"):
             assert Path(git_program(folder)) not in (repository / "bin" / "git", outside / "git")
+        monkeypatch.setenv("PATH", first)
+        for folder in (repository, repository / "bin", repository / "sub"):
+            with pytest.raises(UsageError, match="The only git on the PATH"):
+                git_program(folder)
 
     @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to another user")
     def test_of_another_user(self, repository: Path, monkeypatch: pytest.MonkeyPatch):
