@@ -30,7 +30,6 @@ class _Lane:
     """A thread that fetches one segment. `error` is what ended it early, known when None was read from `pieces`."""
 
     last: int
-    thread: threading.Thread | None = None
     pieces: "Queue[Piece | None]" = field(default_factory=lambda: Queue[Piece | None](_PIECES))
     error: BaseException | None = None
 
@@ -50,12 +49,12 @@ def fetch(
     """
     spans = deque((at, min(at + lanes.segment, size) - 1) for at in range(begin, size, lanes.segment))
     unwanted = threading.Event()
-    running = deque[_Lane]()
+    running = deque[tuple[_Lane, threading.Thread]]()
     try:
         while spans or running:
             while spans and len(running) < lanes.connections:
                 running.append(_started(*spans.popleft(), read, failures, unwanted))
-            lane, reached = running[0], 0
+            lane, reached = running[0][0], 0
             while (piece := lane.pieces.get()) is not None:
                 yield piece
                 reached = piece[1] + len(piece[0])
@@ -66,9 +65,8 @@ def fetch(
             running.popleft()
     finally:
         unwanted.set()
-        for lane in running:  # one that is about to connect does so before the caller closes all connections
-            if lane.thread:
-                lane.thread.join(_PATIENCE)
+        for _, thread in running:  # one that is about to connect does so before the caller closes all connections
+            thread.join(_PATIENCE)
 
 
 def _started(
@@ -77,7 +75,7 @@ def _started(
     read: Callable[[int, int], Iterator[Piece]],
     failures: tuple[type[BaseException], ...],
     unwanted: threading.Event,
-) -> _Lane:
+) -> tuple[_Lane, threading.Thread]:
     lane = _Lane(last)
 
     def work() -> None:
@@ -90,9 +88,9 @@ def _started(
         finally:
             _put(lane.pieces, None, unwanted)
 
-    lane.thread = threading.Thread(target=work, daemon=True)  # one that hangs must not keep the process
-    lane.thread.start()
-    return lane
+    thread = threading.Thread(target=work, daemon=True)  # one that hangs must not keep the process
+    thread.start()
+    return lane, thread
 
 
 def _put(pieces: "Queue[Piece | None]", piece: Piece | None, unwanted: threading.Event) -> bool:
