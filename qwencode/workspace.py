@@ -237,10 +237,7 @@ def _lies_in(file: str, root: Path) -> bool:
 
 
 def git_program(folder: Path) -> str:
-    """Return git as it is to be started for a repository: by its path, so that it is none that lies in it.
-
-    Raises UsageError where the only one does.
-    """
+    """Return the path of a git that does not lie in the repository. Raises UsageError where the only one does."""
     return _git_program(folder, os.environ.get("PATH", ""))
 
 
@@ -249,11 +246,8 @@ def _git_program(folder: Path, path: str) -> str:
     above = (place for place in reversed((folder, *folder.parents)) if os.path.lexists(place / ".git"))
     root = next(above, folder)
     program = found_outside(root, "git", path)
-    if not program and (inside := shutil.which("git", path=path)):
-        raise UsageError(
-            f"The only git on the PATH is {inside}, in the repository {root}, where a command may have put it. "
-            "Install git elsewhere."
-        )
+    if not program and shutil.which("git", path=path):
+        raise UsageError(f"The only git on the PATH lies in the repository {root}. Install git elsewhere.")
     return program or "git"  # there is none, which is said when it is started
 
 
