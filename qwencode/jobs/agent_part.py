@@ -1,8 +1,7 @@
 """The model's part of a job: a first message that holds what it needs, the loop, and what counts as done."""
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from qwencode.agent.budget import Budget
 from qwencode.agent.loop import Agent, Tree
@@ -18,13 +17,10 @@ from qwencode.messages import Message
 from qwencode.model.protocol import Model, Options
 from qwencode.repair.localise import Ranking
 from qwencode.sandbox.obeyed import obeyed_by_git
-from qwencode.tools.protocol import ToolResult
 from qwencode.tools.toolbox import toolbox
 from qwencode.verify.results import Baseline, TestRun
 from qwencode.verify.runners import run
 from qwencode.verify.verdict import mended
-
-_SHELL = "run_shell_command"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,19 +77,11 @@ class AgentPart:
                 git_obeys=obeyed_by_git(ground.workspace.root, ()),
             )
         )
-        tools[_SHELL] = replace(tools[_SHELL], run=self._worked(tools[_SHELL].run))
+        shell = tools["run_shell_command"]  # what it changes is the run's own work
+        tools[shell.spec.name] = replace(shell, run=ground.run.working()(shell.run))
         tree = Tree(ground.run.state, ground.run.diff)
         agent = Agent(model, tools, options, budget, think=self.think, check=self._missing, tree=tree)
         return (yield from agent.run(history))
-
-    def _worked(self, run: Callable[..., ToolResult]) -> Callable[..., ToolResult]:
-        """Have what the shell changes taken for the run's own work."""
-
-        def worked(**arguments: Any) -> ToolResult:
-            with self.ground.run.working():
-                return run(**arguments)
-
-        return worked
 
     def _outline(self) -> Generator[Event, None, str]:
         """Draw a map of the repository around what fails, where it is read in little time."""
