@@ -261,19 +261,24 @@ def test_what_was_said_to_the_model_is_no_command_when_it_is_said_again(
     assert held.talked[1][1].startswith(text) or text in held.talked[1][1]
 
 
+def saving(file: Path, text: str) -> Callable[[Event], bool]:
+    """Return what stops nothing, and adds a line to a file when a tool has ended and the file holds this text."""
+
+    def save(event: Event) -> bool:
+        if isinstance(event, ToolFinished) and file.read_text() == text:
+            file.write_text(f"{text}mine\n")
+        return False
+
+    return save
+
+
 def test_undo_asks_before_it_takes_back_what_was_saved_between_two_edits(talking: Talking, repository: Path):
     person, file = Someone(), repository / "a.txt"
     held = talking(
         write("a.txt", "1\n"), "Made.", edit("a.txt", "1", "2"), edit("a.txt", "2", "3"), "Done.", person=person
     )
     held.say("make")
-
-    def save(event: Event) -> bool:
-        if isinstance(event, ToolFinished) and file.read_text() == "2\n":
-            file.write_text("2\nmine\n")
-        return False
-
-    held.say("change", stop_at=save)
+    held.say("change", stop_at=saving(file, "2\n"))
     assert file.read_text() == "3\nmine\n"
     held.say("/undo")
     assert "a.txt" in person.questions[0] and file.read_text() == "3\nmine\n"
@@ -283,13 +288,7 @@ def test_undo_leaves_what_was_saved_in_a_file_before_the_turn_changed_it(talking
     file = repository / "b.txt"
     file.write_text("b\n")
     held = talking(write("a.txt", "1\n"), edit("b.txt", "b", "c"), "Done.", person=Someone())
-
-    def save(event: Event) -> bool:
-        if isinstance(event, ToolFinished) and file.read_text() == "b\n":
-            file.write_text("b\nmine\n")
-        return False
-
-    held.say("change", stop_at=save)
+    held.say("change", stop_at=saving(file, "b\n"))
     assert file.read_text() == "c\nmine\n"
     held.say("/undo")
     assert file.read_text() == "b\nmine\n" and not (repository / "a.txt").exists()
