@@ -10,7 +10,7 @@ from typing import Any, cast
 from qwencode.errors import ModelUnavailable
 from qwencode.events import CallDelta, Event, PrefillProgress
 from qwencode.messages import Finish, Message, Reply, ToolCall, ToolSpec, Usage
-from qwencode.model.dialect.arguments import DECODER, TRUNCATED, build_call, decode, valid
+from qwencode.model.dialect.arguments import DECODER, DEEPEST, TRUNCATED, build_call, decode, valid
 from qwencode.model.dialect.qwen import STOP, Parser
 
 
@@ -101,7 +101,6 @@ class _Call:
     whole: bool = False  # its arguments are complete
 
 
-_DEEPEST = 100  # lists and objects inside each other
 _LARGEST = 1e15  # for a count or a time
 _LETTER = (  # of a JSON string, what can be decoded without what follows
     r'(?:[^"\\]|\\(?:["\\/bfnrt]|u(?![dD][89a-fA-F])[0-9a-fA-F]{4}|'
@@ -261,7 +260,7 @@ def parse_chunk(data: str, where: str) -> Mapping[str, Any]:
         chunk = json.loads(data)
     except (ValueError, RecursionError):
         chunk = None
-    if not isinstance(chunk, dict) or _is_deeper(chunk, _DEEPEST):
+    if not isinstance(chunk, dict) or _is_deeper(chunk, DEEPEST):
         raise ModelUnavailable(f"{where} sent a malformed stream: {data[:80]!r} is not a JSON object.")
     return cast(Mapping[str, Any], chunk)
 

@@ -11,7 +11,7 @@ from typing import Any, cast
 from qwencode.messages import ToolCall, ToolSpec
 
 _MISSING = object()
-_DEEPEST = 100  # lists and objects inside each other
+DEEPEST = 100  # lists and objects inside each other
 _TOO_LARGE = 2**63  # for a number: not every reader of JSON takes more, nor does the system
 
 
@@ -90,7 +90,7 @@ def coerce(value: Any, schema: Mapping[str, Any]) -> Any:
     return result
 
 
-def valid(value: Any, deepest: int = _DEEPEST) -> Any:
+def valid(value: Any, deepest: int = DEEPEST) -> Any:
     """Return a JSON value with halves of surrogate pairs replaced: no text that holds one can be stored or sent.
 
     Raises ValueError for what has no place in JSON (infinity, bytes, sets, keys that are no text) and for lists and
